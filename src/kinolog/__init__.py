@@ -1,0 +1,1 @@
+"""Live video on Apache Kafka."""

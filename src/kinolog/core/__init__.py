@@ -1,0 +1,1 @@
+"""Errors, time, names and the other words that every layer shares."""

@@ -1,0 +1,1 @@
+"""Pure media code: tracks and packets, CMAF boxes, codec strings, parameter sets."""

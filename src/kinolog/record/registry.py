@@ -1,0 +1,80 @@
+"""Registry entries: JSON values under `collection`, `collection/stream`, `collection/stream/epoch`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from kinolog.record.control import Open, Profile
+
+Strategy = Literal["balanced", "stream", "owner", "dedicated"]
+Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
+
+
+class CollectionEntry(msgspec.Struct, omit_defaults=True):
+    """Settings that the streams of a collection share. Times in ms; -1 means no limit."""
+
+    partitions: int
+    replication_factor: int
+    retention_ms: int
+    retention_bytes: int = -1
+    compression: Compression = "none"
+    strategy: Strategy = "balanced"
+    max_partitions: int = 48
+    target_ms: int = 2000
+    part_ms: int = 200
+    profile: Profile = "low"
+    created_ms: int = 0
+    deleting: bool = False
+
+
+class Placement(msgspec.Struct, omit_defaults=True):
+    """Where a stream's records are from an epoch on. `base` is the topics' name without suffix."""
+
+    base: str
+    partition: int
+    from_epoch: int = 0
+
+
+class StreamEntry(msgspec.Struct, omit_defaults=True):
+    """A stream: its placements (oldest first), its fixed durations, the MSNs set aside for it.
+
+    `part_ms` and `target_ms` are 0 until the first session decides them; `msn_floor` is the first
+    MSN that no session may have used (invariant 6).
+    """
+
+    placements: list[Placement]
+    owner: str = ""
+    target_ms: int = 0
+    part_ms: int = 0
+    msn_floor: int = 0
+    created_ms: int = 0
+
+
+class EpochEntry(msgspec.Struct, omit_defaults=True):
+    """An epoch of a stream: where its open record is, and the record's value."""
+
+    epoch: int
+    disc: int
+    open_offset: int
+    partition: int
+    base: str
+    wall: int
+    open: Open
+    ingest: str = ""
+
+
+def collection_key(collection: str) -> str:
+    """Registry key of a collection."""
+    return collection
+
+
+def stream_key(collection: str, name: str) -> str:
+    """Registry key of a stream."""
+    return f"{collection}/{name}"
+
+
+def epoch_key(collection: str, name: str, epoch: int) -> str:
+    """Registry key of an epoch."""
+    return f"{collection}/{name}/{epoch}"
