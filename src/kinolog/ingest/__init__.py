@@ -1,1 +1,1 @@
-"""TODO."""
+"""The publishers' side: protocols yield packets, a session takes them into the log."""

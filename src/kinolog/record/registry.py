@@ -1,4 +1,4 @@
-"""Registry entries: JSON values under `collection`, `collection/stream`, `collection/stream/epoch`."""
+"""Registry entries: JSON under `collection`, `collection/stream`, `collection/stream/epoch`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 from kinolog.record.control import Open, Profile
 
 Strategy = Literal["balanced", "stream", "owner", "dedicated"]
+State = Literal["live", "away", "ended"]
 Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
 
 
@@ -53,7 +54,10 @@ class StreamEntry(msgspec.Struct, omit_defaults=True):
 
 
 class EpochEntry(msgspec.Struct, omit_defaults=True):
-    """An epoch of a stream: where its open record is, and the record's value."""
+    """An epoch of a stream: where its open record is, the record's value, how it stands.
+
+    `state` is what ingest last said: an ingest that was killed leaves it at `live`.
+    """
 
     epoch: int
     disc: int
@@ -63,6 +67,7 @@ class EpochEntry(msgspec.Struct, omit_defaults=True):
     wall: int
     open: Open
     ingest: str = ""
+    state: State = "live"
 
 
 def collection_key(collection: str) -> str:

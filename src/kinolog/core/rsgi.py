@@ -1,0 +1,69 @@
+"""The part of the RSGI interface (granian) that handlers use, as types."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Protocol
+
+Headers = list[tuple[str, str]]
+
+
+class RequestHeaders(Protocol):
+    """A request's headers, names in lower case."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """One header's value."""
+        ...
+
+
+class Scope(Protocol):
+    """A request."""
+
+    proto: str
+    method: str
+    path: str
+    query_string: str
+    client: str
+    scheme: str
+    headers: RequestHeaders
+
+
+class Stream(Protocol):
+    """A response under way."""
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send some of the body."""
+        ...
+
+
+class HttpProtocol(Protocol):
+    """The way to answer. Iterating it gives the request's body, chunk by chunk."""
+
+    async def __call__(self) -> bytes:
+        """The whole body."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def client_disconnect(self) -> None:
+        """Returns when the client has gone."""
+        ...
+
+    def response_empty(self, status: int, headers: Headers) -> None:
+        """Answer without a body."""
+        ...
+
+    def response_bytes(self, status: int, headers: Headers, body: bytes) -> None:
+        """Answer with a body."""
+        ...
+
+    def response_str(self, status: int, headers: Headers, body: str) -> None:
+        """Answer with a text."""
+        ...
+
+    def response_stream(self, status: int, headers: Headers) -> Stream:
+        """Answer with a body that is still to come."""
+        ...
+
+
+Handler = Callable[[Scope, HttpProtocol], Awaitable[None]]

@@ -1,0 +1,62 @@
+"""The ack log: a line for every acknowledged chunk, so that what was promised can be checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from kinolog.core.errors import ConfigError
+from kinolog.core.names import StreamName
+from kinolog.record.header import Header
+
+
+class AckLine(msgspec.Struct):
+    """One acknowledged chunk."""
+
+    stream: str
+    epoch: int
+    track: str
+    msn: int
+    part: int
+    chunk: int
+    dts: int
+    dur: int
+    offset: int
+
+
+class AckLog:
+    """JSON lines, appended and handed to the operating system at once: it outlives a kill -9."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file: IO[bytes] = path.open("ab", buffering=0)
+        except OSError as error:
+            raise ConfigError(f"cannot write the ack log {path}: {error.strerror}") from error
+        self._encode = msgspec.json.Encoder().encode
+
+    def add(self, stream: StreamName, header: Header, offset: int) -> None:
+        """A chunk's last record was acknowledged at this log offset."""
+        line = AckLine(
+            str(stream),
+            header.epoch,
+            header.track,
+            header.msn,
+            header.part,
+            header.chunk,
+            header.dts,
+            header.dur,
+            offset,
+        )
+        self._file.write(self._encode(line) + b"\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_ack_log(path: Path) -> list[AckLine]:
+    """The whole lines of an ack log; one torn by a kill is left out."""
+    lines = path.read_bytes().split(b"\n")
+    return [msgspec.json.decode(line, type=AckLine) for line in lines[:-1]]

@@ -1,0 +1,134 @@
+"""The desk: lets publishers in, one a name; the newest wins (DESIGN.md, Publishers' edge cases)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import structlog
+
+from kinolog.core.errors import KinologError, NotFound, Refused, Replaced
+from kinolog.core.names import StreamName
+from kinolog.ingest.epoch import EpochOpener
+from kinolog.ingest.past import Place
+from kinolog.ingest.session import Request, Services, Session
+from kinolog.record.registry import EpochEntry
+
+REFUSED_S = 10.0
+"""How long a publisher that was replaced is refused, so that two do not fight for ever."""
+
+_log = structlog.get_logger("kinolog.ingest")
+
+
+class LocalDesk:
+    """The publishers of one process."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._sessions: dict[StreamName, Session] = {}
+        self._refused_until: dict[tuple[StreamName, str], float] = {}
+        self._endings: dict[StreamName, asyncio.Task[None]] = {}
+        self._unwatch = services.catalog.registry.watch(self._registry_changed)
+
+    @property
+    def sessions(self) -> dict[StreamName, Session]:
+        """Who is publishing now."""
+        return self._sessions
+
+    async def publish(
+        self,
+        name: StreamName,
+        *,
+        publisher: str,
+        at_ms: int | None = None,
+        live: bool = True,
+        owner: str = "",
+    ) -> Ticket:
+        """Open a publication; see source.Desk.publish."""
+        if not self._services.auto_create:
+            self._services.catalog.collection(name.collection)
+        self._refuse_the_replaced(name, publisher)
+        older = self._sessions.get(name)
+        if older is not None:
+            self._replace(name, older)
+        ending = self._endings.pop(name, None)
+        if ending is not None:
+            ending.cancel()
+        session = Session(self._services, Request(name, publisher, at_ms, live, owner))
+        self._sessions[name] = session
+        return Ticket(self, session)
+
+    async def close(self) -> None:
+        """Stop following the registry; streams that wait for their end are left open."""
+        self._unwatch()
+        for task in self._endings.values():
+            task.cancel()
+
+    def _refuse_the_replaced(self, name: StreamName, publisher: str) -> None:
+        now = self._services.clock.monotonic()
+        for key in [key for key, until in self._refused_until.items() if until <= now]:
+            del self._refused_until[key]
+        until = self._refused_until.get((name, _who(publisher)))
+        if until is not None and name in self._sessions:
+            raise Refused(
+                f"{name} was taken over by a newer publisher; "
+                f"this one is refused for {until - now:.0f} s more",
+                hint="stop one of the two, or publish under another name",
+            )
+
+    def _replace(self, name: StreamName, older: Session) -> None:
+        now = self._services.clock.monotonic()
+        self._refused_until[(name, _who(older.request.publisher))] = now + REFUSED_S
+        older.fail(Replaced(f"{name}: replaced by a newer publisher"))
+        _log.info("replaced", stream=str(name), publisher=older.request.publisher)
+
+    def _registry_changed(self, key: str, entry: msgspec.Struct | None) -> None:
+        """Another process opened a newer epoch of a stream that is published here."""
+        parts = key.split("/")
+        if len(parts) != 3 or not isinstance(entry, EpochEntry):
+            return
+        name = StreamName(*parts[:2])
+        session = self._sessions.get(name)
+        if session is not None and session.epoch and entry.epoch > session.epoch:
+            ours = session.session_id == entry.open.session
+            if not ours:
+                self._replace(name, session)
+
+    async def ended(self, session: Session, place: tuple[int, Place] | None) -> None:
+        """A session is over; unless somebody comes back, so is the stream, a minute later."""
+        name = session.request.name
+        if self._sessions.get(name) is not session:
+            return
+        del self._sessions[name]
+        if place is not None:
+            self._endings[name] = asyncio.create_task(self._end_later(session, *place))
+
+    async def _end_later(self, session: Session, epoch: int, place: Place) -> None:
+        await asyncio.sleep(self._services.end_grace_ms / 1000)
+        try:
+            await EpochOpener(self._services, session.request).end(epoch, place)
+        except (KinologError, NotFound) as error:
+            _log.warning("end not written", stream=str(session.request.name), error=str(error))
+        finally:
+            self._endings.pop(session.request.name, None)
+
+
+class Ticket:
+    """A publication of the desk: its session, and its place in the list."""
+
+    def __init__(self, desk: LocalDesk, session: Session) -> None:
+        self._desk = desk
+        self.session = session
+        self.feed = session.feed
+
+    async def close(self, reason: str) -> None:
+        """See source.Publication.close."""
+        try:
+            await self.session.close(reason)
+        finally:
+            await self._desk.ended(self.session, self.session.current_place)
+
+
+def _who(publisher: str) -> str:
+    """A publisher's identity over reconnects: protocol and host, without the port."""
+    return publisher.rsplit(":", 1)[0]

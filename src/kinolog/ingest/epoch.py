@@ -1,0 +1,357 @@
+"""Opening and closing the epochs of a session: the order of invariants 1 and 6.
+
+open record -> read the log up to it -> repair the index -> session entry -> chunks -> close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from kinolog.core.errors import KinologError, NotFound, Unavailable
+from kinolog.ingest.outbox import Outbox
+from kinolog.ingest.past import Past, Place, read_past
+from kinolog.log.writer import Target
+from kinolog.media.init import init_segment
+from kinolog.media.types import TrackFormat
+from kinolog.packager.packager import Packager
+from kinolog.packager.settings import CutSettings, TrackPlan, has_parts, plan_cut
+from kinolog.record.control import (
+    Close,
+    Gap,
+    Open,
+    OpenTrack,
+    SegmentEntry,
+    SessionEntry,
+    encode_value,
+)
+from kinolog.record.header import VERSION, Header
+from kinolog.record.registry import CollectionEntry, EpochEntry, State, StreamEntry
+from kinolog.timeline.events import ChunkEvent, Closed
+from kinolog.timeline.indexer import Indexer
+
+if TYPE_CHECKING:
+    from kinolog.ingest.session import Request, Services
+
+MSN_STEP = 10_000
+"""Media sequence numbers are set aside in steps of this many: 5.5 hours of 2 s segments."""
+
+_VOID_OPENS = 10
+_INGEST = f"{socket.gethostname()}:{os.getpid()}"
+_log = structlog.get_logger("kinolog.ingest")
+
+
+@dataclass(slots=True)
+class Epoch:
+    """An open epoch: its numbers, its packager, and what is under way to Kafka."""
+
+    number: int
+    disc: int
+    place: Place
+    names: list[str]
+    open: Open
+    open_offset: int
+    outbox: Outbox
+    packager: Packager
+    producer: int
+    msn_floor: int
+    landed: list[Header] = field(default_factory=list)
+    indexer: Indexer = field(default_factory=Indexer)
+    index_writes: set[asyncio.Future[int]] = field(default_factory=set)
+
+
+def track_names(formats: Sequence[TrackFormat]) -> list[str]:
+    """`video`, `audio`, and `video-2`, `audio-2` … for further tracks of a kind."""
+    seen: dict[str, int] = {}
+    names = []
+    for one in formats:
+        seen[one.kind] = seen.get(one.kind, 0) + 1
+        names.append(one.kind if seen[one.kind] == 1 else f"{one.kind}-{seen[one.kind]}")
+    return names
+
+
+class EpochOpener:
+    """Opens a stream's epochs, one after another, for one publisher."""
+
+    def __init__(self, services: Services, request: Request) -> None:
+        self._services = services
+        self._request = request
+        self.session_id = uuid.uuid4().hex[:16]
+        self._key = request.name.name.encode()
+        self._announcing: asyncio.Task[None] | None = None
+        self.newest: tuple[int, Place] | None = None
+
+    async def open(
+        self, formats: Sequence[TrackFormat], wall_of: Callable[[int, int], int]
+    ) -> Epoch:
+        """A new epoch for these tracks. Raises what Kafka's absence or refusal raises."""
+        services, request = self._services, self._request
+        settings = await self._collection()
+        cut = self._cut(settings, formats)
+        entry, new = await services.catalog.place(
+            request.name,
+            owner=request.owner,
+            target_ms=cut.target_ms,
+            part_ms=cut.part_ms,
+            msn_floor=MSN_STEP,
+        )
+        video_rate = next((f.frame_rate for f in formats if f.kind == "video"), None)
+        cut = CutSettings(
+            entry.target_ms, entry.part_ms, cut.profile, has_parts(video_rate, entry.part_ms)
+        )
+        place = Place(entry.placements[-1].base, entry.placements[-1].partition)
+        value = await self._value(formats, cut)
+        number, offset, past = await self._append_open(place, value, entry, new)
+        disc = past.disc + 1
+        names = [track.name for track in value.tracks]
+        await self._write_index(place, past.unindexed)
+        session = SessionEntry(number, disc, offset, number, value)
+        await services.writer.append(self._index(place), None, encode_value(session), number)
+        first = self._first_msn(past, entry, new)
+        plans = [
+            TrackPlan(name, fmt, max(past.next_msn.get(name, first), first))
+            for name, fmt in zip(names, formats, strict=True)
+        ]
+        packager = Packager(plans, cut, epoch=number, disc=disc, wall_of=wall_of)
+        outbox = Outbox(services.writer, self._media(place))
+        epoch = Epoch(
+            number,
+            disc,
+            place,
+            names,
+            value,
+            offset,
+            outbox,
+            packager,
+            services.writer.generation,
+            entry.msn_floor,
+            past.landed,
+        )
+        outbox.on_landed = lambda event: self._landed(epoch, event)
+        if max(plan.first_msn for plan in plans) >= entry.msn_floor:
+            await self.reserve(epoch)
+        self.newest = (number, place)
+        self._announce(epoch, "live")
+        _log.info(
+            "publishing",
+            stream=str(request.name),
+            epoch=number,
+            publisher=request.publisher,
+            tracks={t.name: t.codec for t in value.tracks},
+            msn=[p.first_msn for p in plans],
+            partition=f"{place.media}/{place.partition}",
+        )
+        return epoch
+
+    async def control(self, epoch: Epoch, header: Header, value: Gap | Close | None) -> int:
+        """Append a control record and wait for its acknowledgement; its log offset."""
+        data = encode_value(value) if value is not None else b""
+        now_ms = self._services.clock.unix_ms()
+        return await self._services.writer.append(self._media(epoch.place), header, data, now_ms)
+
+    async def reserve(self, epoch: Epoch) -> None:
+        """Set more MSNs aside, acknowledged before any of them is used (invariant 6)."""
+        needed = max(epoch.packager.next_msn(i) for i in range(len(epoch.names)))
+
+        def raise_floor(entry: StreamEntry | None) -> StreamEntry:
+            if entry is None:
+                raise NotFound(f"stream {self._request.name} was deleted while it was published")
+            if entry.msn_floor > needed + 1:
+                return entry
+            return msgspec.structs.replace(entry, msn_floor=needed + 1 + MSN_STEP)
+
+        raised = await self._services.catalog.registry.change_stream(
+            self._request.name, raise_floor
+        )
+        assert raised is not None
+        epoch.msn_floor = raised.msn_floor
+
+    async def close(self, epoch: Epoch, reason: str) -> None:
+        """Write the close record, and the index entries of what it cut short."""
+        header = Header(v=VERSION, kind="close", epoch=epoch.number)
+        offset = await self.control(epoch, header, Close(reason))
+        entries = epoch.indexer.apply(Closed(epoch.number, reason, offset))
+        await self._write_index(epoch.place, entries)
+        if epoch.index_writes:
+            await asyncio.wait(epoch.index_writes, timeout=30)
+        self._announce(epoch, "away")
+        _log.info("closed", stream=str(self._request.name), epoch=epoch.number, reason=reason)
+
+    async def end(self, epoch: int, place: Place) -> None:
+        """Nobody came back: the stream is over (ENDLIST), unless a newer epoch has begun."""
+        header = Header(v=VERSION, kind="end", epoch=epoch)
+        now_ms = self._services.clock.unix_ms()
+        await self._services.writer.append(self._media(place), header, b"", now_ms)
+        await self._services.catalog.registry.change_epoch(
+            self._request.name, epoch, lambda e: e and msgspec.structs.replace(e, state="ended")
+        )
+
+    async def finish(self) -> None:
+        """Wait for the registry to know how the session ended."""
+        if self._announcing is not None:
+            await asyncio.wait([self._announcing], timeout=30)
+
+    async def _collection(self) -> CollectionEntry:
+        services, name = self._services, self._request.name.collection
+        if services.auto_create:
+            return await services.catalog.ensure_collection(name)
+        return services.catalog.collection(name)
+
+    def _cut(self, settings: CollectionEntry, formats: Sequence[TrackFormat]) -> CutSettings:
+        """The durations that a new stream would get; an old one keeps its own."""
+        video = [f for f in formats if f.kind == "video"]
+        frames = [
+            Fraction(1024, f.sample_rate) for f in formats if f.codec == "aac" and f.sample_rate
+        ]
+        return plan_cut(
+            video[0].frame_rate if video else None,
+            bool(video),
+            settings.target_ms,
+            settings.part_ms,
+            profile=self._services.profile or settings.profile,
+            audio_frames=frames,
+        )
+
+    async def _value(self, formats: Sequence[TrackFormat], cut: CutSettings) -> Open:
+        inits = [await asyncio.to_thread(init_segment, one) for one in formats]
+        tracks = [
+            OpenTrack(
+                name=name,
+                kind=fmt.kind,
+                codec=init.codec,
+                timescale=init.timescale,
+                init=init.data,
+                width=init.width,
+                height=init.height,
+                frame_rate=round(float(fmt.frame_rate), 3) if fmt.frame_rate else 0.0,
+                sample_rate=init.sample_rate,
+                channels=init.channels,
+                language=fmt.language,
+            )
+            for name, fmt, init in zip(track_names(formats), formats, inits, strict=True)
+        ]
+        return Open(
+            session=self.session_id,
+            publisher=self._request.publisher,
+            software=self._services.software,
+            target_ms=cut.target_ms,
+            part_ms=cut.part_ms,
+            tracks=tracks,
+            parts=cut.parts,
+            profile=cut.profile,
+            end_grace_ms=self._services.end_grace_ms,
+        )
+
+    async def _append_open(
+        self, place: Place, value: Open, entry: StreamEntry, new: bool
+    ) -> tuple[int, int, Past]:
+        """Append an open, read the log up to it, and again with a greater epoch where it is
+        void: somebody else opened meanwhile, or a clock was ahead."""
+        services = self._services
+        known = services.catalog.registry.newest_epoch(self._request.name)
+        newest = known.epoch if known else 0
+        data = encode_value(value)
+        for _ in range(_VOID_OPENS):
+            number = max(newest + 1, services.clock.unix_ms())
+            header = Header(v=VERSION, kind="open", epoch=number)
+            offset = await services.writer.append(self._media(place), header, data, number)
+            if new:
+                return number, offset, Past()
+            past = await self._past(place, known, entry, offset)
+            if past.newest_epoch == number and past.open_offset == offset:
+                return number, offset, past
+            newest = max(newest, past.newest_epoch)
+        raise Unavailable(f"{self._request.name}: others keep opening this stream")
+
+    async def _past(
+        self, place: Place, known: EpochEntry | None, entry: StreamEntry, offset: int
+    ) -> Past:
+        """What the log holds of the stream, in its former place too where it has moved."""
+        reader, key = self._services.reader, self._key.decode()
+        now_ms = self._services.clock.unix_ms()
+        past = await read_past(reader, key, place, known, offset + 1, now_ms)
+        if len(entry.placements) > 1:
+            before = Place(entry.placements[-2].base, entry.placements[-2].partition)
+            if known is not None and (known.base, known.partition) == (
+                before.base,
+                before.partition,
+            ):
+                _, end = await reader.bounds(before.media, before.partition)
+                old = await read_past(reader, key, before, known, end, now_ms)
+                await self._write_index(before, old.unindexed)
+                for track, msn in old.next_msn.items():
+                    past.begun(track, msn - 1, old.disc)
+                past.disc = max(past.disc, old.disc)
+        return past
+
+    def _first_msn(self, past: Past, entry: StreamEntry, new: bool) -> int:
+        """Where numbering begins for a track that the log does not know: with the others, so
+        that a late track's numbers run beside theirs; from the floor where nothing is known."""
+        if new:
+            return 0
+        return max(past.next_msn.values(), default=entry.msn_floor)
+
+    def _media(self, place: Place) -> Target:
+        return Target(place.media, place.partition, self._key)
+
+    def _index(self, place: Place) -> Target:
+        return Target(place.index, place.partition, self._key)
+
+    def _landed(self, epoch: Epoch, event: ChunkEvent) -> None:
+        if self._services.ack_log is not None:
+            self._services.ack_log.add(self._request.name, event.header, event.last_offset)
+        for entry in epoch.indexer.apply(event):
+            write = asyncio.ensure_future(self._write_entry(epoch.place, entry))
+            epoch.index_writes.add(write)
+            write.add_done_callback(epoch.index_writes.discard)
+
+    async def _write_entry(self, place: Place, entry: SegmentEntry) -> int:
+        """An entry that is lost here is written again by the next session's repair."""
+        try:
+            return await self._services.writer.append(
+                self._index(place), None, encode_value(entry), entry.wall
+            )
+        except KinologError as error:
+            _log.warning(
+                "index entry not written", stream=str(self._request.name), error=str(error)
+            )
+            return -1
+
+    async def _write_index(self, place: Place, entries: Sequence[SegmentEntry]) -> None:
+        await asyncio.gather(*(self._write_entry(place, entry) for entry in entries))
+
+    def _announce(self, epoch: Epoch, state: State) -> None:
+        """Tell the registry; behind the chunks, not before them: readers go by the log."""
+        before = self._announcing
+
+        async def tell() -> None:
+            if before is not None:
+                await asyncio.wait([before])
+            entry = EpochEntry(
+                epoch=epoch.number,
+                disc=epoch.disc,
+                open_offset=epoch.open_offset,
+                partition=epoch.place.partition,
+                base=epoch.place.base,
+                wall=epoch.number,
+                open=epoch.open,
+                ingest=_INGEST,
+                state=state,
+            )
+            try:
+                await self._services.catalog.registry.change_epoch(
+                    self._request.name, epoch.number, lambda _: entry
+                )
+            except KinologError as error:
+                _log.warning("registry not told", stream=str(self._request.name), error=str(error))
+
+        self._announcing = asyncio.create_task(tell())

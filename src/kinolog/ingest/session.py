@@ -1,0 +1,405 @@
+"""A publisher's session: from the events of any protocol to acknowledged records.
+
+gather tracks -> gate -> packager -> outbox -> Kafka; an epoch begins with an acknowledged open
+and session entry (invariant 1), and a new one where formats change or time stamps jump. The
+first failed delivery stops the epoch; its tail is replayed under a new open (invariant 2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
+
+from kinolog.core.clock import Clock
+from kinolog.core.errors import (
+    KinologError,
+    MediaError,
+    Unavailable,
+    UnsupportedCodec,
+)
+from kinolog.core.names import StreamName
+from kinolog.core.timebase import rescale
+from kinolog.ingest.ack_log import AckLog
+from kinolog.ingest.epoch import Epoch, EpochOpener
+from kinolog.ingest.gate import Gate, Jump, Shift
+from kinolog.ingest.past import Place
+from kinolog.ingest.source import Expect, Format, Skipped, SourceEvent
+from kinolog.ingest.wallclock import WallClock
+from kinolog.log.catalog import Catalog
+from kinolog.log.random_reader import RandomReader
+from kinolog.log.writer import LogWriter
+from kinolog.media.cmaf import parse_chunk
+from kinolog.media.describe import describe
+from kinolog.media.types import Packet, TrackFormat
+from kinolog.packager.packager import Packager
+from kinolog.packager.writer import Chunk
+from kinolog.record.control import Gap, Profile
+from kinolog.record.header import VERSION, Header
+
+BUFFER_BYTES = 64 * 1024 * 1024
+"""What a session may hold unacknowledged: ten seconds of 50 Mb/s."""
+
+_GATHER_MS = 1_000
+_GATHER_PACKETS = 2_000
+_LIVE_PATIENCE_S = 15.0
+_SETTLE_S = 90.0
+_MOST_REPLAYS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the sessions of a process share."""
+
+    catalog: Catalog
+    writer: LogWriter
+    reader: RandomReader
+    clock: Clock
+    ack_log: AckLog | None = None
+    profile: Profile | None = None
+    auto_create: bool = True
+    software: str = "kinolog"
+    end_grace_ms: int = 60_000
+    buffer_bytes: int = BUFFER_BYTES
+
+
+class Request(NamedTuple):
+    """What a publisher asked for."""
+
+    name: StreamName
+    publisher: str
+    at_ms: int | None = None
+    live: bool = True
+    owner: str = ""
+
+
+class Dropped(NamedTuple):
+    """A run of packets that did not reach the log, until the next keyframe."""
+
+    from_dts: dict[int, int]
+    frames: dict[int, int]
+
+
+class Session:
+    """One accepted publisher. `feed` and `close` are called by its protocol's task only."""
+
+    def __init__(self, services: Services, request: Request) -> None:
+        self.request = request
+        self._services = services
+        self._opener = EpochOpener(services, request)
+        self._formats: dict[int, TrackFormat] = {}
+        self._skipped: dict[int, str] = {}
+        self._expected = 0
+        self._buffer: list[Packet] = []
+        self._epoch: Epoch | None = None
+        self._gate: Gate | None = None
+        self._packager: Packager | None = None
+        self._index_of: dict[int, int] = {}
+        self._shift: Shift | None = None
+        self._wall = WallClock(follow=request.live and request.at_ms is None)
+        self._media_ms = 0
+        self._dropping: Dropped | None = None
+        self._failure: KinologError | None = None
+        self._closed = False
+        self.packets = 0
+
+    @property
+    def epoch(self) -> int:
+        """The current epoch's number, 0 before the first."""
+        return self._epoch.number if self._epoch else 0
+
+    @property
+    def session_id(self) -> str:
+        """The session's id, as in its open records."""
+        return self._opener.session_id
+
+    @property
+    def current_place(self) -> tuple[int, Place] | None:
+        """The newest epoch's number and where it is, None before the first."""
+        return self._opener.newest
+
+    @property
+    def formats(self) -> dict[int, TrackFormat]:
+        """The tracks, by the source's numbers."""
+        return self._formats
+
+    @property
+    def skipped(self) -> dict[int, str]:
+        """Tracks that are not carried: the source's number and the codec's name."""
+        return self._skipped
+
+    @property
+    def media_ms(self) -> int:
+        """Media time (Unix ms) of the newest packet."""
+        return self._media_ms
+
+    @property
+    def unacked_bytes(self) -> int:
+        """Payload bytes that Kafka has not acknowledged yet."""
+        return self._epoch.outbox.unacked_bytes if self._epoch else 0
+
+    def fail(self, error: KinologError) -> None:
+        """End the session from outside: its next `feed` raises this."""
+        self._failure = self._failure or error
+        if self._epoch is not None:
+            self._epoch.outbox.wake()
+
+    async def feed(self, events: Sequence[SourceEvent]) -> None:
+        """Take events in order; see Publication.feed."""
+        for event in events:
+            if self._failure is not None:
+                raise self._failure
+            await self._take(event)
+        await self._room()
+
+    async def close(self, reason: str) -> None:
+        """Write what is held, and the close record. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._epoch is None and self._buffer and self._formats:
+            await self._begin()
+        await self._end_epoch(reason)
+        await self._opener.finish()
+
+    async def _take(self, event: SourceEvent) -> None:
+        match event:
+            case Packet():
+                await self._packet(event)
+            case Format():
+                await self._format(event)
+            case Expect():
+                self._expected = event.tracks
+            case Skipped():
+                self._skipped[event.track] = event.codec
+
+    async def _format(self, event: Format) -> None:
+        described = describe(event.format)
+        if self._formats.get(event.track) == described:
+            return
+        if self._epoch is not None:
+            await self._end_epoch("tracks changed")
+        self._formats[event.track] = described
+
+    async def _packet(self, packet: Packet) -> None:
+        self.packets += 1
+        if packet.track not in self._formats:
+            return
+        if self._epoch is not None:
+            await self._pass(packet)
+            return
+        self._buffer.append(packet)
+        if self._gathered():
+            await self._begin()
+
+    def _gathered(self) -> bool:
+        """Whether every track that is to be expected has shown itself."""
+        if self._expected and len(self._formats) + len(self._skipped) >= self._expected:
+            return True
+        if self._packager is not None:  # a later epoch of the same source: its tracks are known
+            return True
+        first, last = self._buffer[0], self._buffer[-1]
+        span_ms = rescale(last.dts, self._formats[last.track].timescale, 1000) - rescale(
+            first.dts, self._formats[first.track].timescale, 1000
+        )
+        return abs(span_ms) >= _GATHER_MS or len(self._buffer) >= _GATHER_PACKETS
+
+    async def _begin(self) -> None:
+        """Open an epoch and let through what was gathered."""
+        slowest = max((1 / f.frame_rate for f in self._formats.values() if f.frame_rate), default=0)
+        gate = Gate(self._formats, slowest_ms=round(2500 * Fraction(slowest)))
+        first = gate.first(self._buffer)
+        if first is None:  # video without a keyframe yet
+            held = [p for p in self._buffer if self._formats[p.track].kind == "audio"]
+            self._buffer = held[-_GATHER_PACKETS // 2 :]
+            return
+        if self._shift is None:
+            self._shift = self._place(first)
+        gate.place(self._shift)
+        buffered, self._buffer = self._buffer, []
+        self._gate = gate
+        await self._open()
+        for packet in buffered:
+            await self._packet_again(packet)
+
+    async def _packet_again(self, packet: Packet) -> None:
+        if self._epoch is None:
+            self._buffer.append(packet)
+        else:
+            await self._pass(packet)
+
+    def _place(self, first: Packet) -> Shift:
+        """Media time begins at the capture's Unix time (DESIGN.md section 3, Time)."""
+        if self._media_ms and not self.request.live:
+            base_ms = self._media_ms
+        elif self.request.at_ms is not None and not self._media_ms:
+            base_ms = self.request.at_ms
+        else:
+            base_ms = self._services.clock.unix_ms()
+        self._wall = WallClock(follow=self.request.live and self.request.at_ms is None)
+        return Shift(base_ms, first.dts, self._formats[first.track].timescale)
+
+    async def _open(self) -> None:
+        tracks = sorted(self._formats.items(), key=lambda item: (item[1].kind == "audio", item[0]))
+        if not tracks:
+            raise self._nothing_usable()
+        self._index_of = {number: index for index, (number, _) in enumerate(tracks)}
+        self._epoch = await self._opener.open([f for _, f in tracks], self._wall_of)
+        self._packager = self._epoch.packager
+
+    def _nothing_usable(self) -> KinologError:
+        if self._skipped:
+            names = ", ".join(sorted(set(self._skipped.values())))
+            return UnsupportedCodec(
+                f"none of the tracks can be carried: {names}",
+                hint="send H.264, HEVC, VP9 or AV1 with AAC or Opus",
+            )
+        return MediaError("no audio or video track was found")
+
+    def _wall_of(self, dts: int, timescale: int) -> int:
+        return self._wall.wall_ms(rescale(dts, timescale, 1000))
+
+    async def _pass(self, packet: Packet) -> None:
+        assert self._gate is not None
+        try:
+            through = self._gate.push(packet)
+        except Jump as jump:
+            await self._jumped(jump.packet)
+            return
+        for one in through:
+            await self._cut(one)
+
+    async def _jumped(self, packet: Packet) -> None:
+        await self._end_epoch("time stamps jumped")
+        self._shift = None
+        self._buffer = [packet]
+        await self._begin()
+
+    async def _cut(self, packet: Packet) -> None:
+        fmt = self._formats[packet.track]
+        self._media_ms = rescale(packet.dts, fmt.timescale, 1000)
+        self._wall.arrived(self._media_ms, self._services.clock.unix_ms())
+        lead = fmt.kind == "video" or self._index_of[packet.track] == 0
+        if self._dropping is not None:
+            if not (lead and packet.keyframe and self._has_room()):
+                self._drop(packet)
+                return
+            await self._resume()
+        elif self._wall.broken and lead and packet.keyframe:
+            await self._end_epoch("the source's clock is over a second off")
+            self._shift = None
+            self._buffer = [packet._replace(dts=packet.dts, pts=packet.pts)]
+            await self._begin()
+            return
+        epoch, packager = self._epoch, self._packager
+        assert epoch is not None
+        assert packager is not None
+        for chunk in packager.push(packet._replace(track=self._index_of[packet.track])):
+            if chunk.header.msn >= epoch.msn_floor:
+                await self._opener.reserve(epoch)
+            epoch.outbox.send(chunk)
+
+    def _has_room(self) -> bool:
+        return self.unacked_bytes < self._services.buffer_bytes // 2
+
+    async def _room(self) -> None:
+        """Wait while too much is unacknowledged; a live source is not held up for ever."""
+        waited_until = asyncio.get_running_loop().time() + _LIVE_PATIENCE_S
+        while True:
+            if self._failure is not None:
+                raise self._failure
+            epoch = self._epoch
+            if epoch is None:
+                return
+            if epoch.outbox.failure is not None:
+                await self._replay()
+                continue
+            if epoch.outbox.unacked_bytes < self._services.buffer_bytes:
+                return
+            if self.request.live and asyncio.get_running_loop().time() >= waited_until:
+                if self._dropping is None:
+                    self._dropping = Dropped({}, {})
+                return
+            await epoch.outbox.changed(1.0)
+
+    def _drop(self, packet: Packet) -> None:
+        assert self._dropping is not None
+        self._dropping.from_dts.setdefault(packet.track, packet.dts)
+        self._dropping.frames[packet.track] = self._dropping.frames.get(packet.track, 0) + 1
+
+    async def _resume(self) -> None:
+        """Name what was dropped in gap records, and go on in a new epoch."""
+        dropped, self._dropping = self._dropping, None
+        assert dropped is not None
+        epoch = self._epoch
+        assert epoch is not None
+        self._send_held(epoch)
+        for track, start in dropped.from_dts.items():
+            fmt = self._formats[track]
+            end = rescale(self._media_ms, 1000, fmt.timescale)
+            name = epoch.names[self._index_of[track]]
+            gap = Gap(name, start, end, dropped.frames[track], "Kafka was away for too long")
+            header = Header(v=VERSION, kind="gap", epoch=epoch.number, track=name)
+            await self._opener.control(epoch, header, gap)
+        await self._end_epoch("frames were dropped")
+        await self._open()
+
+    def _send_held(self, epoch: Epoch) -> None:
+        if self._packager is not None:
+            for chunk in self._packager.flush():
+                epoch.outbox.send(chunk)
+
+    async def _end_epoch(self, reason: str) -> None:
+        """Flush, wait for the acknowledgements, write the close record."""
+        epoch = self._epoch
+        if epoch is None:
+            return
+        self._send_held(epoch)
+        for _ in range(_MOST_REPLAYS):
+            settled = await epoch.outbox.settled(_SETTLE_S)
+            if epoch.outbox.failure is None and settled:
+                break
+            await self._replay(ending=True)
+            epoch = self._epoch
+        self._epoch = None
+        await self._opener.close(epoch, reason)
+
+    async def _replay(self, *, ending: bool = False) -> None:
+        """A delivery failed: what the log does not hold goes under a new open."""
+        for _ in range(_MOST_REPLAYS):
+            failed = self._epoch
+            assert failed is not None
+            self._services.writer.renew(failed.producer)
+            if not await failed.outbox.settled(_SETTLE_S):
+                raise Unavailable("Kafka neither took nor refused what was sent")
+            tail = failed.outbox.tail()
+            held = self._packager.flush() if self._packager is not None else []
+            await self._open()
+            epoch = self._epoch
+            assert epoch is not None
+            landed = {(h.track, h.msn, h.chunk) for h in epoch.landed if h.epoch == failed.number}
+            for chunk in [*tail, *held]:
+                header = chunk.header
+                if (header.track, header.msn, header.chunk) not in landed:
+                    self._resend(epoch, failed, chunk)
+            if ending:
+                self._send_held(epoch)
+            if epoch.outbox.failure is None:
+                return
+        raise Unavailable("Kafka keeps refusing this stream's records")
+
+    def _resend(self, epoch: Epoch, failed: Epoch, chunk: Chunk) -> None:
+        """Cut a chunk's samples again, under the numbers of the new epoch."""
+        index = failed.names.index(chunk.header.track)
+        parsed = parse_chunk(chunk.payload)
+        dts, at = parsed.base_decode_time, parsed.data_offset
+        for size, duration, cts, sync in zip(
+            parsed.sizes, parsed.durations, parsed.cts, parsed.sync, strict=True
+        ):
+            data = chunk.payload[at : at + size]
+            packet = Packet(index, dts, dts + cts, duration, sync, data)
+            for again in epoch.packager.push(packet):
+                epoch.outbox.send(again)
+            dts, at = dts + duration, at + size

@@ -1,0 +1,145 @@
+"""Topics: made, listed, altered, deleted through Kafka's Admin API."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    ResourceType,
+)
+
+from kinolog.log.client import KafkaSettings, checked, kafka_errors
+
+_REQUEST_S = 30.0
+
+
+class TopicSpec(NamedTuple):
+    """A topic to make. Configuration values as Kafka writes them."""
+
+    name: str
+    partitions: int
+    replication_factor: int
+    config: Mapping[str, str]
+
+
+class PartitionState(NamedTuple):
+    """A partition's replicas as the controller sees them."""
+
+    leader: int
+    replicas: tuple[int, ...]
+    in_sync: tuple[int, ...]
+
+
+class ClusterInfo(NamedTuple):
+    """Brokers (id to `host:port`), and each topic's partitions."""
+
+    brokers: dict[int, str]
+    topics: dict[str, dict[int, PartitionState]]
+
+
+class Admin:
+    """Admin calls, each awaited; errors are those of core/errors.py."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._client, self._seen = checked(settings, AdminClient)
+
+    async def describe(self, topic: str | None = None, *, timeout_s: float = 10.0) -> ClusterInfo:
+        """The cluster's brokers and topics (or one topic). Raises KafkaUnavailable, KafkaRefused."""
+
+        def ask() -> ClusterInfo:
+            found = self._client.list_topics(topic, timeout=timeout_s)
+            topics = {
+                name: {
+                    number: PartitionState(p.leader, tuple(p.replicas), tuple(p.isrs))
+                    for number, p in meta.partitions.items()
+                }
+                for name, meta in found.topics.items()
+                if meta.error is None
+            }
+            brokers = {number: f"{b.host}:{b.port}" for number, b in found.brokers.items()}
+            return ClusterInfo(brokers, topics)
+
+        return await self._ask(ask)
+
+    async def create(self, specs: Sequence[TopicSpec]) -> None:
+        """Make topics; one that is there already is left as it is."""
+
+        def ask() -> None:
+            new = [
+                NewTopic(s.name, s.partitions, s.replication_factor, config=dict(s.config))
+                for s in specs
+            ]
+            futures = self._client.create_topics(new, operation_timeout=_REQUEST_S)
+            _wait(futures, allowed={KafkaError.TOPIC_ALREADY_EXISTS})
+
+        await self._ask(ask)
+
+    async def delete(self, topics: Sequence[str]) -> None:
+        """Delete topics; one that is not there is no error."""
+        await self._ask(
+            lambda: _wait(
+                self._client.delete_topics(list(topics), operation_timeout=_REQUEST_S),
+                allowed={KafkaError.UNKNOWN_TOPIC_OR_PART},
+            )
+        )
+
+    async def add_partitions(self, topic: str, total: int) -> None:
+        """Grow a topic to `total` partitions; one that has as many already is left."""
+        await self._ask(
+            lambda: _wait(
+                self._client.create_partitions([NewPartitions(topic, total)]),
+                allowed={KafkaError.INVALID_PARTITIONS},
+            )
+        )
+
+    async def set_config(self, topic: str, config: Mapping[str, str]) -> None:
+        """Set some of a topic's settings, the others stay."""
+
+        def ask() -> None:
+            entries = [
+                ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+                for key, value in config.items()
+            ]
+            resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+            _wait(self._client.incremental_alter_configs([resource]))
+
+        await self._ask(ask)
+
+    async def config(self, topic: str) -> dict[str, str]:
+        """A topic's settings in force."""
+
+        def ask() -> dict[str, str]:
+            resource = ConfigResource(ResourceType.TOPIC, topic)
+            (future,) = self._client.describe_configs([resource]).values()
+            found = future.result(_REQUEST_S)
+            return {key: entry.value or "" for key, entry in found.items()}
+
+        return await self._ask(ask)
+
+    async def delete_records(self, topic: str, partition: int, before: int) -> None:
+        """Give up a partition's records below an offset."""
+        place = TopicPartition(topic, partition, before)
+        await self._ask(lambda: _wait(self._client.delete_records([place])))
+
+    async def _ask(self, work: Any) -> Any:
+        with kafka_errors(self._settings, self._seen):
+            return await asyncio.to_thread(work)
+
+
+def _wait(futures: Mapping[Any, Any], allowed: frozenset[int] | set[int] = frozenset()) -> None:
+    for future in futures.values():
+        try:
+            future.result(_REQUEST_S)
+        except KafkaException as raised:
+            if raised.args[0].code() not in allowed:
+                raise

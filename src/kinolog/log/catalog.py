@@ -1,0 +1,317 @@
+"""Collections and the placement of streams: settings in the registry, topics in Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import msgspec
+
+from kinolog.core.clock import Clock
+from kinolog.core.errors import ConfigError, NotFound
+from kinolog.core.names import StreamName, check_part
+from kinolog.log.admin import Admin, TopicSpec
+from kinolog.log.client import KafkaSettings
+from kinolog.log.partitioner import murmur2_partition
+from kinolog.log.registry import Registry
+from kinolog.record.registry import CollectionEntry, Placement, StreamEntry
+from kinolog.record.topics import (
+    SUFFIXES,
+    Suffix,
+    collection_base,
+    dedicated_base,
+    registry_topic,
+    topic,
+)
+
+HOUR_MS = 3_600_000
+DEFAULT_RETENTION_MS = 24 * HOUR_MS
+DEFAULT_PARTITIONS = 4
+_TEN_YEARS_MS = 10 * 365 * 24 * HOUR_MS
+_LEAST_SEGMENT_BYTES = 16 * 1024 * 1024
+_MOST_SEGMENT_BYTES = 1024 * 1024 * 1024
+
+
+class Catalog:
+    """The collections and streams of one cluster under one prefix."""
+
+    def __init__(
+        self, settings: KafkaSettings, admin: Admin, registry: Registry, clock: Clock
+    ) -> None:
+        self._settings = settings
+        self._admin = admin
+        self._clock = clock
+        self._placing: dict[str, asyncio.Lock] = {}
+        self.registry = registry
+
+    @classmethod
+    async def open(cls, settings: KafkaSettings, clock: Clock) -> Catalog:
+        """Make the registry topic where it is missing, and read it."""
+        admin = Admin(settings)
+        await ensure_registry(settings, admin)
+        return cls(settings, admin, await Registry.open(settings), clock)
+
+    async def close(self) -> None:
+        """Stop following the registry."""
+        await self.registry.close()
+
+    def defaults(self, brokers: int) -> CollectionEntry:
+        """What a collection gets that is made by publishing to it."""
+        return CollectionEntry(
+            partitions=DEFAULT_PARTITIONS,
+            replication_factor=min(3, brokers),
+            retention_ms=DEFAULT_RETENTION_MS,
+            created_ms=self._clock.unix_ms(),
+        )
+
+    async def brokers(self) -> int:
+        """How many brokers the cluster has now."""
+        return len((await self._admin.describe()).brokers)
+
+    async def ensure_collection(
+        self, name: str, wanted: CollectionEntry | None = None
+    ) -> CollectionEntry:
+        """The collection, made with `wanted` or the defaults where it is not there yet."""
+        found = self.registry.collections.get(name)
+        if found is not None and not found.deleting:
+            return found
+        return await self.create(name, wanted or self.defaults(await self.brokers()))
+
+    async def create(self, name: str, wanted: CollectionEntry) -> CollectionEntry:
+        """Make a collection and its topics. One that is there already keeps its settings."""
+        check_part(name, "collection")
+        _check(wanted)
+        brokers = await self.brokers()
+        if wanted.replication_factor > brokers:
+            raise ConfigError(
+                f"replication factor {wanted.replication_factor} needs as many brokers, "
+                f"the cluster has {brokers}",
+                hint="start more brokers, or pass a smaller --replication-factor",
+            )
+        await self._create_topics(collection_base(self._settings.prefix, name), wanted)
+        made = await self.registry.change_collection(
+            name, lambda entry: entry if entry is not None and not entry.deleting else wanted
+        )
+        assert made is not None
+        return made
+
+    async def alter(self, name: str, **changes: object) -> CollectionEntry:
+        """Change a collection's settings, its topics' too. Partitions can only grow."""
+        before = self.collection(name)
+        after = msgspec.structs.replace(before, **changes)
+        _check(after)
+        if after.partitions < before.partitions:
+            raise ConfigError(
+                f"collection {name} has {before.partitions} partitions; Kafka cannot take any away"
+            )
+        if after.replication_factor != before.replication_factor:
+            raise ConfigError(
+                "the replication factor of existing topics is changed by Kafka's own "
+                "kafka-reassign-partitions",
+                hint="make a new collection, or reassign and publish on",
+            )
+        for base in self._bases(name):
+            for suffix in SUFFIXES:
+                await self._admin.set_config(topic(base, suffix), topic_config(after, suffix))
+        if after.partitions > before.partitions:
+            await self._grow(name, after.partitions)
+        changed = await self.registry.change_collection(
+            name, lambda entry: msgspec.structs.replace(entry or before, **changes)
+        )
+        assert changed is not None
+        return changed
+
+    def collection(self, name: str) -> CollectionEntry:
+        """A collection's settings, else NotFound."""
+        found = self.registry.collections.get(name)
+        if found is None:
+            raise NotFound(
+                f"there is no collection {name!r}",
+                hint="`kinolog collections list` names those there are",
+            )
+        return found
+
+    async def delete(self, name: str) -> None:
+        """Delete a collection with all its streams, records and settings."""
+        self.collection(name)
+        await self.registry.change_collection(
+            name,
+            lambda entry: None if entry is None else msgspec.structs.replace(entry, deleting=True),
+        )
+        bases = self._bases(name)
+        for stream in [s for s in self.registry.streams if s.collection == name]:
+            await self._forget(stream)
+        await self._admin.delete([topic(base, suffix) for base in bases for suffix in SUFFIXES])
+        await self.registry.change_collection(name, lambda _: None)
+
+    async def delete_stream(self, stream: StreamName) -> list[str]:
+        """Forget a stream, and delete its topics where they are its own. Returns the topics in
+        which its records stay until retention takes them (Kafka deletes no single key)."""
+        entry = self.registry.streams.get(stream)
+        if entry is None:
+            raise NotFound(f"there is no stream {stream}", hint="`kinolog streams` lists them")
+        own = dedicated_base(self._settings.prefix, stream)
+        await self._forget(stream)
+        bases = {placement.base for placement in entry.placements}
+        if own in bases:
+            await self._admin.delete([topic(own, suffix) for suffix in SUFFIXES])
+        return [topic(base, "media") for base in sorted(bases - {own})]
+
+    async def _forget(self, stream: StreamName) -> None:
+        for epoch in list(self.registry.epochs.get(stream, {})):
+            await self.registry.change_epoch(stream, epoch, lambda _: None)
+        await self.registry.change_stream(stream, lambda _: None)
+
+    async def place(
+        self,
+        stream: StreamName,
+        *,
+        owner: str = "",
+        target_ms: int = 0,
+        part_ms: int = 0,
+        msn_floor: int = 0,
+    ) -> tuple[StreamEntry, bool]:
+        """The stream's entry, placed by the collection's strategy where it is new; and whether
+        this call made it (then the log holds nothing of it). What else is given is a new
+        stream's only."""
+        found = self.registry.streams.get(stream)
+        if found is not None:
+            return found, False
+        settings = self.collection(stream.collection)
+        async with self._placing.setdefault(stream.collection, asyncio.Lock()):
+            placement = await self._choose(stream, settings, owner)
+            new = StreamEntry(placements=[placement], owner=owner, created_ms=self._clock.unix_ms())
+            entry = await self.registry.change_stream(stream, lambda entry: entry or new)
+        assert entry is not None
+        return entry, entry is new
+
+    async def move(self, stream: StreamName, partition: int, from_epoch: int) -> StreamEntry:
+        """Place a stream in another partition from an epoch on; its past stays where it is."""
+        settings = self.collection(stream.collection)
+        if not 0 <= partition < settings.partitions:
+            raise ConfigError(
+                f"collection {stream.collection} has partitions 0 to {settings.partitions - 1}"
+            )
+        base = collection_base(self._settings.prefix, stream.collection)
+
+        def change(entry: StreamEntry | None) -> StreamEntry:
+            if entry is None:
+                raise NotFound(f"there is no stream {stream}")
+            placement = Placement(base, partition, from_epoch)
+            return msgspec.structs.replace(entry, placements=[*entry.placements, placement])
+
+        moved = await self.registry.change_stream(stream, change)
+        assert moved is not None
+        return moved
+
+    async def _choose(self, stream: StreamName, settings: CollectionEntry, owner: str) -> Placement:
+        base = collection_base(self._settings.prefix, stream.collection)
+        match settings.strategy:
+            case "stream":
+                return Placement(base, murmur2_partition(stream.name, settings.partitions))
+            case "owner":
+                if not owner:
+                    raise ConfigError(
+                        f"collection {stream.collection} places streams by owner; none was given",
+                        hint="pass --owner NAME (RTMP and HTTP: ?owner=NAME)",
+                    )
+                return Placement(base, murmur2_partition(owner, settings.partitions))
+            case "dedicated":
+                own = dedicated_base(self._settings.prefix, stream)
+                await self._create_topics(own, msgspec.structs.replace(settings, partitions=1))
+                return Placement(own, 0)
+            case "balanced":
+                return Placement(base, await self._least_loaded(stream.collection, base))
+
+    async def _least_loaded(self, collection: str, base: str) -> int:
+        settings = self.collection(collection)
+        load = Counter(dict.fromkeys(range(settings.partitions), 0))
+        for stream, entry in self.registry.streams.items():
+            if stream.collection == collection and entry.placements[-1].base == base:
+                load[entry.placements[-1].partition] += 1
+        partition, streams = min(load.items(), key=lambda item: (item[1], item[0]))
+        if streams == 0 or settings.partitions >= settings.max_partitions:
+            return partition
+        grown = min(settings.max_partitions, settings.partitions * 2)
+        await self.alter(collection, partitions=grown)
+        return settings.partitions
+
+    async def _grow(self, name: str, partitions: int) -> None:
+        base = collection_base(self._settings.prefix, name)
+        for suffix in SUFFIXES:
+            await self._admin.add_partitions(topic(base, suffix), partitions)
+
+    def _bases(self, collection: str) -> list[str]:
+        own = {
+            placement.base
+            for stream, entry in self.registry.streams.items()
+            if stream.collection == collection
+            for placement in entry.placements
+        }
+        return sorted(own | {collection_base(self._settings.prefix, collection)})
+
+    async def _create_topics(self, base: str, entry: CollectionEntry) -> None:
+        await self._admin.create(
+            [
+                TopicSpec(
+                    topic(base, suffix),
+                    entry.partitions,
+                    entry.replication_factor,
+                    topic_config(entry, suffix),
+                )
+                for suffix in SUFFIXES
+            ]
+        )
+
+
+async def ensure_registry(settings: KafkaSettings, admin: Admin) -> None:
+    """Make the registry topic where it is missing: one partition, compacted."""
+    info = await admin.describe()
+    name = registry_topic(settings.prefix)
+    if name in info.topics:
+        return
+    replication = min(3, len(info.brokers))
+    config = {
+        "cleanup.policy": "compact",
+        "compression.type": "zstd",
+        "min.cleanable.dirty.ratio": "0.2",
+        "segment.ms": str(24 * HOUR_MS),
+        "min.insync.replicas": str(min(2, replication)),
+        "unclean.leader.election.enable": "false",
+    }
+    await admin.create([TopicSpec(name, 1, replication, config)])
+
+
+def topic_config(entry: CollectionEntry, suffix: Suffix) -> dict[str, str]:
+    """A topic's settings: a log segment spans at most a tenth of the retention, so that data
+    leaves in steps of a tenth."""
+    compression = entry.compression if suffix in ("media", "renditions") else "zstd"
+    segment_ms = entry.retention_ms // 10 if entry.retention_ms > 0 else 7 * 24 * HOUR_MS
+    segment_bytes = _MOST_SEGMENT_BYTES // 2
+    if entry.retention_bytes > 0:
+        segment_bytes = entry.retention_bytes // 10
+    return {
+        "cleanup.policy": "delete",
+        "retention.ms": str(entry.retention_ms),
+        "retention.bytes": str(entry.retention_bytes),
+        "segment.ms": str(max(10_000, min(segment_ms, 7 * 24 * HOUR_MS))),
+        "segment.bytes": str(max(_LEAST_SEGMENT_BYTES, min(segment_bytes, _MOST_SEGMENT_BYTES))),
+        "min.insync.replicas": str(min(2, entry.replication_factor)),
+        "unclean.leader.election.enable": "false",
+        "compression.type": "producer" if compression == "none" else compression,
+        # Capture times may run ahead of the brokers' clocks: a file published faster than it plays.
+        "message.timestamp.after.max.ms": str(_TEN_YEARS_MS),
+    }
+
+
+def _check(entry: CollectionEntry) -> None:
+    if not 1 <= entry.partitions <= entry.max_partitions:
+        raise ConfigError(f"partitions must be 1 to {entry.max_partitions}, not {entry.partitions}")
+    if entry.replication_factor < 1:
+        raise ConfigError("the replication factor must be at least 1")
+    if entry.retention_ms != -1 and entry.retention_ms < 60_000:
+        raise ConfigError("retention must be at least a minute", hint="for example 1h, 7d, forever")
+    if entry.retention_bytes != -1 and entry.retention_bytes < 10 * _LEAST_SEGMENT_BYTES:
+        raise ConfigError(
+            f"retention by size must be at least {10 * _LEAST_SEGMENT_BYTES >> 20} MiB a partition"
+        )

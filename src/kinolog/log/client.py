@@ -1,0 +1,171 @@
+"""Client configuration and the translation of Kafka's errors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+
+from kinolog.core.errors import (
+    ConfigError,
+    DeliveryFailed,
+    KafkaRefused,
+    KafkaUnavailable,
+    KinologError,
+)
+from kinolog.record.topics import DEFAULT_PREFIX
+
+# Fast fail-over: measured, see docs/explanation/failover.md.
+_COMMON: dict[str, Any] = {
+    "client.id": "kinolog",
+    "reconnect.backoff.ms": 20,
+    "reconnect.backoff.max.ms": 200,
+    "retry.backoff.ms": 20,
+    "retry.backoff.max.ms": 200,
+    "topic.metadata.refresh.fast.interval.ms": 50,
+    "metadata.recovery.strategy": "rebootstrap",
+    "socket.keepalive.enable": True,
+    "socket.nagle.disable": True,
+    "log.connection.close": False,
+}
+
+_REFUSED = {
+    KafkaError._AUTHENTICATION,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    KafkaError.UNSUPPORTED_SASL_MECHANISM,
+    KafkaError._SSL,
+    KafkaError.POLICY_VIOLATION,
+    KafkaError.INVALID_REPLICATION_FACTOR,
+    KafkaError.INVALID_PARTITIONS,
+    KafkaError.INVALID_CONFIG,
+    KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError.INVALID_TIMESTAMP,
+}
+_AWAY = {
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._RESOLVE,
+    KafkaError._TIMED_OUT,
+    KafkaError._TIMED_OUT_QUEUE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSettings:
+    """How to reach a cluster. `properties` are librdkafka's own keys and win over ours."""
+
+    bootstrap_servers: str
+    properties: Mapping[str, str] = field(default_factory=dict)
+    prefix: str = DEFAULT_PREFIX
+
+    def config(self, **own: Any) -> dict[str, Any]:
+        """A client's configuration: ours, then the caller's, then the user's file."""
+        merged = {
+            **_COMMON,
+            "bootstrap.servers": self.bootstrap_servers,
+            **{key.replace("_", "."): value for key, value in own.items()},
+            **self.properties,
+        }
+        return {"logger": _QUIET, **merged}
+
+
+def read_properties(path: Path) -> dict[str, str]:
+    """A Kafka client properties file (`key=value` lines, `#` comments; librdkafka's keys)."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError as error:
+        raise ConfigError(f"cannot read --kafka-config {path}: {error.strerror}") from error
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if not text or text[0] in "#!":
+            continue
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"{path}:{number}: not key=value: {text[:60]!r}")
+        if key.strip() == "sasl.jaas.config":
+            raise ConfigError(
+                f"{path}:{number}: sasl.jaas.config is a key of Java clients",
+                hint="write sasl.username=… and sasl.password=… instead (librdkafka's keys)",
+            )
+        found[key.strip()] = value.strip()
+    return found
+
+
+class _Quiet(logging.Logger):
+    """librdkafka's own log: a broker that is away gives a line for each attempt (hundreds);
+    what matters reaches people through `Reachability` and the delivery reports."""
+
+    def __init__(self) -> None:
+        super().__init__("kinolog.librdkafka", level=logging.CRITICAL)
+
+
+_QUIET = _Quiet()
+
+
+class Reachability:
+    """Remembers why the brokers cannot be reached; hand its `on_error` to a client."""
+
+    def __init__(self) -> None:
+        self.last: KafkaError | None = None
+
+    def on_error(self, error: KafkaError) -> None:
+        """librdkafka's error_cb: keep what says most (a refusal over a lost connection)."""
+        if self.last is None or self.last.code() not in _REFUSED:
+            self.last = error
+
+
+def translate(error: KafkaError, settings: KafkaSettings | None = None) -> KinologError:
+    """The error of our tree for one of Kafka's, with what a person can do."""
+    code, text = error.code(), error.str()
+    where = f" at {settings.bootstrap_servers}" if settings else ""
+    if code in _REFUSED:
+        return KafkaRefused(
+            f"Kafka{where} refused: {text}",
+            hint="check the credentials and rights in --kafka-config",
+        )
+    if code in _AWAY:
+        return KafkaUnavailable(
+            f"Kafka{where} cannot be reached: {text}",
+            hint="is it running? `kinolog cluster status` shows the embedded one; "
+            "--bootstrap-servers names another",
+        )
+    if code == KafkaError._MSG_TIMED_OUT:
+        return DeliveryFailed(f"Kafka{where} did not acknowledge in time: {text}")
+    found = KinologError(f"Kafka{where}: {text}")
+    found.retriable = bool(error.retriable())
+    return found
+
+
+@contextmanager
+def kafka_errors(
+    settings: KafkaSettings | None = None, seen: Reachability | None = None
+) -> Iterator[None]:
+    """Translate what the client raises inside; a remembered refusal explains a time-out."""
+    try:
+        yield
+    except KafkaException as raised:
+        error: KafkaError = raised.args[0]
+        if seen is not None and seen.last is not None and error.code() in _AWAY:
+            error = seen.last
+        raise translate(error, settings) from raised
+    except ValueError as raised:  # an unknown or malformed configuration key
+        raise ConfigError(f"Kafka client: {raised}") from raised
+
+
+def checked(
+    settings: KafkaSettings, make: Callable[[dict[str, Any]], Any], **own: Any
+) -> tuple[Any, Reachability]:
+    """A client made by `make(config)`, and the memory of its connection errors."""
+    seen = Reachability()
+    with kafka_errors(settings, seen):
+        return make(settings.config(**own) | {"error_cb": seen.on_error}), seen

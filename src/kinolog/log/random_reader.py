@@ -1,0 +1,161 @@
+"""Reads of a known range of offsets, by a bounded pool of consumers."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from kinolog.core.errors import KafkaUnavailable
+from kinolog.log.client import KafkaSettings, Reachability, checked, kafka_errors, translate
+from kinolog.log.decode import to_record
+from kinolog.record.log_record import LogRecord
+
+T = TypeVar("T")
+_DEADLINE_S = 30.0
+
+
+def consumer_config() -> dict[str, Any]:
+    """What every consumer of ours has: no group, no commits, no waiting (VERIFIED: a full local
+    queue backs off for a second unless `fetch.queue.backoff.ms` says otherwise)."""
+    return {
+        "group.id": "kinolog-unused",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "enable.partition.eof": True,
+        "fetch.queue.backoff.ms": 1,
+        "fetch.error.backoff.ms": 20,
+        "fetch.wait.max.ms": 100,
+        "fetch.message.max.bytes": 4_194_304,
+        "queued.max.messages.kbytes": 16_384,
+        "isolation.level": "read_committed",
+        "allow.auto.create.topics": False,
+    }
+
+
+class RandomReader:
+    """A pool of at most `size` consumers, each used by one read at a time."""
+
+    def __init__(self, settings: KafkaSettings, size: int = 4) -> None:
+        self._settings = settings
+        self._idle: queue.SimpleQueue[tuple[Consumer, Reachability]] = queue.SimpleQueue()
+        self._pool = ThreadPoolExecutor(size, thread_name_prefix="kafka-read")
+
+    async def read(
+        self,
+        topic: str,
+        partition: int,
+        start: int,
+        end: int,
+        key: str | None = None,
+    ) -> list[LogRecord]:
+        """The records of [start, end) that are still kept, of one key where one is given."""
+        return await self._run(lambda c: _records(c, topic, partition, start, end, key))
+
+    async def read_raw(self, topic: str, partition: int, start: int, end: int) -> list[Any]:
+        """The client's own messages of [start, end): for topics without the kinolog header."""
+        return await self._run(lambda c: _messages(c, topic, partition, start, end))
+
+    async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """(log start offset, high watermark), asked of the leader now."""
+        return await self._run(lambda c: _bounds(c, topic, partition))
+
+    async def offset_for_time(self, topic: str, partition: int, unix_ms: int) -> int:
+        """The first offset whose record's timestamp is at or after `unix_ms` (a lower bound:
+        timestamps are not monotone); the high watermark where there is none."""
+        return await self._run(lambda c: _offset_for_time(c, topic, partition, unix_ms))
+
+    async def close(self) -> None:
+        """Close every consumer. Reads under way end first."""
+        await asyncio.to_thread(self._pool.shutdown, True)
+        while not self._idle.empty():
+            self._idle.get_nowait()[0].close()
+
+    async def _run(self, work: Callable[[Consumer], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._with, work)
+
+    def _with(self, work: Callable[[Consumer], T]) -> T:
+        try:
+            consumer, seen = self._idle.get_nowait()
+        except queue.Empty:
+            consumer, seen = checked(self._settings, Consumer, **consumer_config())
+        try:
+            with kafka_errors(self._settings, seen):
+                found = work(consumer)
+        except BaseException:
+            consumer.close()
+            raise
+        self._idle.put((consumer, seen))
+        return found
+
+
+def _bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+    return low, high
+
+
+def _offset_for_time(consumer: Consumer, topic: str, partition: int, unix_ms: int) -> int:
+    found = consumer.offsets_for_times([TopicPartition(topic, partition, unix_ms)], timeout=10)[0]
+    if found.error:
+        raise KafkaException(found.error)
+    return int(found.offset) if found.offset >= 0 else _bounds(consumer, topic, partition)[1]
+
+
+def _records(
+    consumer: Consumer, topic: str, partition: int, start: int, end: int, key: str | None
+) -> list[LogRecord]:
+    wanted = key.encode() if key is not None else None
+    found = (
+        to_record(message)
+        for message in _messages(consumer, topic, partition, start, end)
+        if wanted is None or message.key() == wanted
+    )
+    return [record for record in found if record is not None]
+
+
+def _messages(consumer: Consumer, topic: str, partition: int, start: int, end: int) -> list[Any]:
+    """Every message of [start, end). Ends at the partition's end too, so that a range whose
+    last offsets are transaction markers does not wait for ever."""
+    low, high = _bounds(consumer, topic, partition)
+    start, end = max(start, low), min(end, high)
+    found: list[Any] = []
+    if start >= end:
+        return found
+    consumer.assign([TopicPartition(topic, partition, start)])
+    try:
+        quiet_s = 0.0
+        while True:
+            message = consumer.poll(1.0)
+            if message is None:
+                quiet_s += 1.0
+                if quiet_s >= _DEADLINE_S:
+                    raise KafkaUnavailable(
+                        f"Kafka gave nothing of {topic}/{partition} for {_DEADLINE_S:.0f} s"
+                    )
+                continue
+            quiet_s = 0.0
+            for one in (message, *consumer.consume(500, 0)):
+                error = one.error()
+                if error is not None:
+                    if error.code() == KafkaError._PARTITION_EOF:
+                        if one.offset() >= end:
+                            return found
+                        continue
+                    if error.retriable() or error.code() in (
+                        KafkaError._TRANSPORT,
+                        KafkaError._ALL_BROKERS_DOWN,
+                    ):
+                        continue
+                    raise translate(error)
+                if one.offset() >= end:
+                    return found
+                found.append(one)
+            if found and found[-1].offset() >= end - 1:
+                return found
+    finally:
+        consumer.unassign()

@@ -1,0 +1,235 @@
+"""The registry: a compacted topic read whole by every process, changed by compare-and-set.
+
+A change is a transaction under `transactional.id` = the key: beginning it fences every other
+writer of that key, so what is read between the beginning and the commit cannot change
+(invariant 9). A writer that was fenced lost, and tries again from what it then reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+import stamina
+from confluent_kafka import Consumer as KafkaConsumer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from kinolog.core.errors import Conflict, KafkaUnavailable
+from kinolog.core.names import StreamName
+from kinolog.log.client import KafkaSettings, checked, kafka_errors
+from kinolog.log.random_reader import consumer_config
+from kinolog.log.tail_reader import Batch, TailReader
+from kinolog.record.control import encode_value
+from kinolog.record.registry import (
+    CollectionEntry,
+    EpochEntry,
+    StreamEntry,
+    collection_key,
+    epoch_key,
+    stream_key,
+)
+from kinolog.record.topics import registry_topic
+
+E = TypeVar("E", CollectionEntry, StreamEntry, EpochEntry)
+Watcher = Callable[[str, msgspec.Struct | None], None]
+
+_READ_DEADLINE_S = 30.0
+_FENCED = {
+    KafkaError._FENCED,
+    KafkaError.PRODUCER_FENCED,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.CONCURRENT_TRANSACTIONS,
+    KafkaError.INVALID_TXN_STATE,
+    KafkaError._STATE,
+}
+_DECODERS: tuple[msgspec.json.Decoder[Any], ...] = (
+    msgspec.json.Decoder(CollectionEntry),
+    msgspec.json.Decoder(StreamEntry),
+    msgspec.json.Decoder(EpochEntry),
+)
+
+
+class Registry:
+    """Collections, streams and epochs, as of the last record read. Use `Registry.open`."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._topic = registry_topic(settings.prefix)
+        self.collections: dict[str, CollectionEntry] = {}
+        self.streams: dict[StreamName, StreamEntry] = {}
+        self.epochs: dict[StreamName, dict[int, EpochEntry]] = {}
+        self._position = 0
+        self._moved = asyncio.Condition()
+        self._watchers: list[Watcher] = []
+        self._busy: dict[str, asyncio.Lock] = {}
+        self._tail: TailReader[tuple[str, bytes]] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def open(cls, settings: KafkaSettings) -> Registry:
+        """The registry of a cluster, read to its present end. The topic must exist."""
+        registry = cls(settings)
+        registry._tail = TailReader(settings, _decode, registry._take, name="kafka-registry")
+        registry._tail.add(registry._topic, 0, 0)
+        await registry.catch_up()
+        return registry
+
+    async def close(self) -> None:
+        """Stop following."""
+        if self._tail is not None:
+            await self._tail.close()
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Call `watcher(key, entry or None)` on every change from now on; returns an undo."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
+
+    def newest_epoch(self, stream: StreamName) -> EpochEntry | None:
+        """The stream's epoch with the greatest number, if the registry has one."""
+        epochs = self.epochs.get(stream)
+        return epochs[max(epochs)] if epochs else None
+
+    async def catch_up(self) -> None:
+        """Read to what is the end now (committed or aborted, all of it)."""
+        end = await asyncio.to_thread(self._end)
+        async with asyncio.timeout(_READ_DEADLINE_S):
+            async with self._moved:
+                await self._moved.wait_for(lambda: self._position >= end)
+
+    def _end(self) -> int:
+        with kafka_errors(self._settings):
+            consumer, seen = checked(self._settings, KafkaConsumer, **consumer_config())
+            try:
+                with kafka_errors(self._settings, seen):
+                    _, high = consumer.get_watermark_offsets(
+                        TopicPartition(self._topic, 0), timeout=15
+                    )
+                    return int(high)
+            finally:
+                consumer.close()
+
+    async def change_collection(
+        self, name: str, change: Callable[[CollectionEntry | None], CollectionEntry | None]
+    ) -> CollectionEntry | None:
+        """Compare-and-set of a collection's entry; see `_change`."""
+        return await self._change(collection_key(name), lambda: self.collections.get(name), change)
+
+    async def change_stream(
+        self, stream: StreamName, change: Callable[[StreamEntry | None], StreamEntry | None]
+    ) -> StreamEntry | None:
+        """Compare-and-set of a stream's entry; see `_change`."""
+        return await self._change(stream_key(*stream), lambda: self.streams.get(stream), change)
+
+    async def change_epoch(
+        self,
+        stream: StreamName,
+        epoch: int,
+        change: Callable[[EpochEntry | None], EpochEntry | None],
+    ) -> EpochEntry | None:
+        """Compare-and-set of an epoch's entry; see `_change`."""
+        return await self._change(
+            epoch_key(*stream, epoch), lambda: self.epochs.get(stream, {}).get(epoch), change
+        )
+
+    async def _change(
+        self, key: str, current: Callable[[], E | None], change: Callable[[E | None], E | None]
+    ) -> E | None:
+        """`change(entry) -> entry` on the newest entry; the same object means no write, None
+        deletes. Retried while others win; raises what `change` raises, Conflict at last."""
+        async with self._busy.setdefault(key, asyncio.Lock()):
+            async for attempt in stamina.retry_context(on=Conflict, attempts=10, timeout=60.0):
+                with attempt:
+                    return await self._try(key, current, change)
+        raise Conflict(f"registry entry {key} is being changed by others")
+
+    async def _try(
+        self, key: str, current: Callable[[], E | None], change: Callable[[E | None], E | None]
+    ) -> E | None:
+        producer, seen = checked(
+            self._settings,
+            Producer,
+            **{
+                "transactional.id": f"{self._settings.prefix}.registry.{key}",
+                "transaction.timeout.ms": 15_000,
+                "linger.ms": 0,
+            },
+        )
+        with kafka_errors(self._settings, seen):
+            await asyncio.to_thread(_fencing, producer.init_transactions, 20)
+            await self.catch_up()
+            before = current()
+            after = change(before)
+            if after is before:
+                return before
+            value = encode_value(after) if after is not None else None
+            await asyncio.to_thread(_fencing, _commit, producer, self._topic, key, value)
+        await self.catch_up()
+        return after
+
+    def _take(self, batches: list[Batch[tuple[str, bytes]]]) -> None:
+        for batch in batches:
+            for key, value in batch.records:
+                self._apply(key, value)
+            self._position = max(self._position, batch.position)
+        task = asyncio.get_running_loop().create_task(self._tell())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _tell(self) -> None:
+        async with self._moved:
+            self._moved.notify_all()
+
+    def _apply(self, key: str, value: bytes) -> None:
+        parts = key.split("/")
+        if not 1 <= len(parts) <= 3:
+            return
+        try:
+            entry = _DECODERS[len(parts) - 1].decode(value) if value else None
+        except msgspec.DecodeError:
+            return  # an entry of a later version, or somebody else's: not ours to judge
+        if len(parts) == 1:
+            _put(self.collections, key, entry)
+        elif len(parts) == 2:
+            _put(self.streams, StreamName(*parts), entry)
+        elif parts[2].isdigit():
+            _put(self.epochs.setdefault(StreamName(*parts[:2]), {}), int(parts[2]), entry)
+        for watcher in tuple(self._watchers):
+            watcher(key, entry)
+
+
+def _put(entries: dict[Any, Any], key: Any, entry: Any) -> None:
+    if entry is None:
+        entries.pop(key, None)
+    else:
+        entries[key] = entry
+
+
+def _decode(message: Message) -> tuple[str, bytes] | None:
+    key = message.key()
+    return (key.decode(errors="replace"), message.value() or b"") if key else None
+
+
+def _commit(producer: Producer, topic: str, key: str, value: bytes | None) -> None:
+    failed: list[KafkaError] = []
+    producer.begin_transaction()
+    producer.produce(
+        topic, value, key, 0, on_delivery=lambda error, _: failed.append(error) if error else None
+    )
+    producer.commit_transaction(20)
+    if failed:
+        raise KafkaException(failed[0])
+
+
+def _fencing(work: Callable[..., None], *args: Any) -> None:
+    """`work(*args)`, with a Conflict where another writer of the same key came between."""
+    try:
+        work(*args)
+    except KafkaException as raised:
+        error: KafkaError = raised.args[0]
+        if error.code() in _FENCED or error.txn_requires_abort():
+            raise Conflict(f"registry: {error.str()}") from raised
+        if error.code() == KafkaError._TIMED_OUT:
+            raise KafkaUnavailable(f"registry: {error.str()}") from raised
+        raise

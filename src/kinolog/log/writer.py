@@ -1,0 +1,174 @@
+"""The writer: one idempotent producer a process, acks=all, deliveries handed to the event loop.
+
+The order of a stream's records is the order of its `send` calls: one partition, one producer,
+idempotence. A failed delivery is the session's business (invariant 2): it stops, and replays its
+tail under a new open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from kinolog.core.errors import KinologError, Overloaded
+from kinolog.log.client import KafkaSettings, checked, kafka_errors, translate
+from kinolog.record.header import HEADER_NAME, Header, encode_header
+
+Delivered = Callable[[KinologError | None, int], None]
+"""Called on the event loop with (error, log offset); the offset is -1 where there is an error."""
+
+_QUEUE_KBYTES = 1_048_576
+_POLL_S = 0.2
+
+
+class Target(NamedTuple):
+    """Where to write: a topic, a partition, a record key."""
+
+    topic: str
+    partition: int
+    key: bytes
+
+
+class LogWriter:
+    """Appends records. Made on the event loop that is to hear of deliveries."""
+
+    def __init__(self, settings: KafkaSettings, *, delivery_timeout_ms: int = 60_000) -> None:
+        self._settings = settings
+        self._timeout_ms = delivery_timeout_ms
+        self._loop = asyncio.get_running_loop()
+        self._done: deque[tuple[Delivered, KafkaError | None, int]] = deque()
+        self._closing = threading.Event()
+        self.generation = 0
+        self._producer = self._make()
+        self._thread = threading.Thread(target=self._poll, name="kafka-deliveries", daemon=True)
+        self._thread.start()
+
+    def _make(self) -> Producer:
+        producer, self._seen = checked(
+            self._settings,
+            Producer,
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=0,
+            **{
+                "message.timeout.ms": self._timeout_ms,
+                "queue.buffering.max.kbytes": _QUEUE_KBYTES,
+                "queue.buffering.max.messages": 2_000_000,
+                "message.max.bytes": 1_048_576,
+                "batch.size": 1_000_000,
+                "partitioner": "consistent_random",
+            },
+        )
+        found: Producer = producer
+        return found
+
+    def send(
+        self,
+        target: Target,
+        header: Header | None,
+        value: bytes,
+        timestamp_ms: int,
+        done: Delivered,
+    ) -> None:
+        """Queue a record; `done` is called once, on the loop. Overloaded: the queue is full."""
+        headers = [(HEADER_NAME, encode_header(header))] if header is not None else None
+        try:
+            self._producer.produce(
+                target.topic,
+                value,
+                target.key,
+                target.partition,
+                on_delivery=_Report(self._done, done),
+                timestamp=timestamp_ms,
+                headers=headers,
+            )
+        except BufferError as error:
+            raise Overloaded("the producer's queue is full") from error
+        except KafkaException as raised:
+            raise translate(raised.args[0], self._settings) from raised
+
+    async def append(
+        self, target: Target, header: Header | None, value: bytes, timestamp_ms: int
+    ) -> int:
+        """Write one record and wait for its acknowledgement; its log offset."""
+        future: asyncio.Future[int] = self._loop.create_future()
+
+        def done(error: KinologError | None, offset: int) -> None:
+            if future.cancelled():
+                return
+            if error is None:
+                future.set_result(offset)
+            else:
+                future.set_exception(error)
+
+        self.send(target, header, value, timestamp_ms, done)
+        return await future
+
+    async def refresh(self, topic: str) -> None:
+        """Learn of a topic's (new) partitions now, instead of at the next refresh."""
+        with kafka_errors(self._settings, self._seen):
+            await asyncio.to_thread(self._producer.list_topics, topic, 10)
+
+    def renew(self, generation: int) -> None:
+        """A new producer in place of the one of that generation, unless that is done already.
+
+        What the old one holds is given up: each record's `done` is called with an error, and its
+        sender reads the log to see what of it landed.
+        """
+        if generation != self.generation:
+            return
+        self.generation += 1
+        old, self._producer = self._producer, self._make()
+        old.purge()
+        old.flush(1.0)
+        self._hand_over()
+
+    async def close(self, timeout_s: float = 10.0) -> int:
+        """Wait for what is queued, at most `timeout_s`; how many records were given up."""
+        left = await asyncio.to_thread(self._producer.flush, timeout_s)
+        if left:
+            self._producer.purge()
+            await asyncio.to_thread(self._producer.flush, 1.0)
+        self._closing.set()
+        await asyncio.to_thread(self._thread.join, 5.0)
+        self._drain()
+        return int(left)
+
+    def _poll(self) -> None:
+        while not self._closing.is_set():
+            self._producer.poll(_POLL_S)
+            if self._done:
+                self._hand_over()
+
+    def _hand_over(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._drain)
+        except RuntimeError:  # the loop has ended: nobody is left to tell
+            self._done.clear()
+
+    def _drain(self) -> None:
+        done = self._done
+        while done:
+            tell, error, offset = done.popleft()
+            if error is None:
+                tell(None, offset)
+            else:
+                tell(translate(error, self._settings), -1)
+
+
+class _Report:
+    """Takes a delivery report on the poll thread; small, since there is one a record."""
+
+    __slots__ = ("_queue", "_tell")
+
+    def __init__(self, queue: deque[Any], tell: Delivered) -> None:
+        self._queue = queue
+        self._tell = tell
+
+    def __call__(self, error: KafkaError | None, message: Any) -> None:
+        self._queue.append((self._tell, error, -1 if error else message.offset()))
