@@ -106,10 +106,10 @@ class TestCard:
         for plane, level in zip(picture, _GROUND, strict=True):
             plane[:] = level
         picture[0] += shade
-        self._write(picture, "kinolog", 64, 38, 46, _AMBER, weight=0.15)
-        self._write(picture, caption, 336, 59, 24, _GREY)
-        self._write(picture, "frame", 560, 134, 24, _GREY)
-        self._write(picture, "utc", 560, 336, 24, _GREY)
+        self._write(picture, "kinolog", (64, 38, 46), _AMBER, weight=0.15)
+        self._write(picture, caption, (336, 59, 24), _GREY)
+        self._write(picture, "frame", (560, 134, 24), _GREY)
+        self._write(picture, "utc", (560, 336, 24), _GREY)
         for index, bar in enumerate(_BARS):
             self._fill(picture, self._box(64 + index * 164.57, 532, 164.57, 44), bar)
         ramp = self._box(64, 576, 1152, 24)
@@ -127,15 +127,14 @@ class TestCard:
         self,
         picture: npt.NDArray[np.float32],
         text: str,
-        left: float,
-        top: float,
-        size: float,
+        at: tuple[float, float, float],
         colour: tuple[int, int, int],
         weight: float = 0.13,
     ) -> None:
-        """Write a line whose digits begin at `top` and are `size` high (units of the design)."""
+        """Write a line; `at` is left, top and height of its digits, in units of the design."""
         if not text:
             return
+        left, top, size = at
         coverage = line(text, size * self._unit, weight)
         box = self._box(left, top, 0, 0)
         area = picture[:, box.top : box.top + coverage.shape[0], box.left :][
@@ -143,7 +142,7 @@ class TestCard:
         ]
         coverage = coverage[: area.shape[1], : area.shape[2]]
         for plane, level in zip(area, colour, strict=True):
-            plane += coverage * (level - plane)
+            plane[:] += coverage * (level - plane)
 
     def _prepare_hand(self) -> None:
         """A film leader's disc: rings and cross over a sweep that goes round once a second."""
@@ -160,7 +159,9 @@ class TestCard:
         for ring in (0.97, 0.80):
             np.maximum(cover, stroke + 0.5 - np.abs(radius - ring * size / 2), out=cover)
         cross = np.minimum(np.abs(x), np.abs(y))
-        np.maximum(cover, np.where(radius < 0.97 * size / 2, stroke / 3 + 0.5 - cross, 0), out=cover)
+        np.maximum(
+            cover, np.where(radius < 0.97 * size / 2, stroke / 3 + 0.5 - cross, 0), out=cover
+        )
         self._rings = (np.clip(cover, 0, 1) * _TEXT).astype(np.uint8)
         outside = radius > 0.97 * size / 2
         self._disc_mask = np.where(outside, np.uint8(0), np.uint8(255))
@@ -179,20 +180,26 @@ class TestCard:
     def _prepare_digits(self) -> None:
         number_px, clock_px = 109 * self._unit, 77 * self._unit
         self._number_at = self._box(546, 176, 0, 0)
-        self._bright = self._tiles("0123456789", number_px, 0.15, _TEXT, self._number_at)
-        self._dim = self._tiles("0", number_px, 0.15, _DIM, self._number_at)
+        self._bright = self._tiles(
+            "0123456789", number_px, weight=0.15, level=_TEXT, at=self._number_at
+        )
+        self._dim = self._tiles("0", number_px, weight=0.15, level=_DIM, at=self._number_at)
         self._clock_at = self._box(550, 378, 0, 0)
-        self._small = self._tiles("0123456789:.", clock_px, 0.12, _TEXT, self._clock_at)
+        self._small = self._tiles(
+            "0123456789:.", clock_px, weight=0.12, level=_TEXT, at=self._clock_at
+        )
 
     def _tiles(
-        self, characters: str, size_px: float, weight: float, level: int, at: Box
+        self, characters: str, size_px: float, *, weight: float, level: int, at: Box
     ) -> dict[str, Plane]:
         """Each character over the ground of its place (the same all along a line)."""
         tiles: dict[str, Plane] = {}
         for character in characters:
             coverage = tile(character, size_px, weight)[: round(size_px * 1.22)]
             ground = self._luma[at.top :, at.left : at.left + 1][: coverage.shape[0]]
-            tiles[character] = np.rint(ground + coverage * (level - ground.astype(np.float32))).astype(np.uint8)
+            tiles[character] = np.rint(
+                ground + coverage * (level - ground.astype(np.float32))
+            ).astype(np.uint8)
         return tiles
 
     def _draw_number(self, number: int) -> None:

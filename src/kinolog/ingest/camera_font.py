@@ -7,6 +7,7 @@ letters begin at 0.32 and hang down to 1.3. Angles are in degrees, clockwise fro
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from math import ceil, cos, radians, sin
 from typing import NamedTuple
 
@@ -29,9 +30,11 @@ class Glyph(NamedTuple):
     strokes: tuple[Stroke, ...]
 
 
-def _arc(cx: float, cy: float, rx: float, ry: float, start: float, end: float) -> Stroke:
-    angles = [radians(start + (end - start) * i / _STEPS) for i in range(_STEPS + 1)]
-    return tuple((cx + rx * cos(a), cy + ry * sin(a)) for a in angles)
+def _arc(cx: float, cy: float, rx: float, ry: float, *angles: float) -> Stroke:
+    """Part of an ellipse around (cx, cy), from the first of two angles to the second."""
+    start, end = angles
+    turns = [radians(start + (end - start) * i / _STEPS) for i in range(_STEPS + 1)]
+    return tuple((cx + rx * cos(a), cy + ry * sin(a)) for a in turns)
 
 
 def _ring(cx: float, cy: float, rx: float, ry: float) -> Stroke:
@@ -87,16 +90,20 @@ _GLYPHS: dict[str, Glyph] = {
     "e": Glyph(0.55, ((*_line(0.02, 0.66), *_arc(0.28, 0.66, 0.27, 0.34, 0, -310)),)),
     "f": Glyph(
         0.4,
-        ((*_curve((0.42, 0.02), (0.16, -0.06), (0.16, 0.3)), (0.16, 1.0)),)
-        + (_line(0.0, 0.36, 0.38, 0.36),),
+        (
+            (*_curve((0.42, 0.02), (0.16, -0.06), (0.16, 0.3)), (0.16, 1.0)),
+            _line(0.0, 0.36, 0.38, 0.36),
+        ),
     ),
     "g": Glyph(0.54, (_BOWL, (*_line(0.54, 0.32), *_arc(0.28, 1.04, 0.26, 0.26, 0, 150)))),
     "h": Glyph(0.52, (_line(0.0, 0.0, 0.0, 1.0), _ARCH)),
     "i": Glyph(0.04, (_line(0.02, 0.36, 0.02, 1.0), _line(0.02, 0.06, 0.02, 0.06))),
     "j": Glyph(
         0.16,
-        ((*_line(0.14, 0.36), *_curve((0.14, 1.05), (0.14, 1.3), (-0.06, 1.3))),)
-        + (_line(0.14, 0.06, 0.14, 0.06),),
+        (
+            (*_line(0.14, 0.36), *_curve((0.14, 1.05), (0.14, 1.3), (-0.06, 1.3))),
+            _line(0.14, 0.06, 0.14, 0.06),
+        ),
     ),
     "k": Glyph(
         0.46,
@@ -118,10 +125,7 @@ _GLYPHS: dict[str, Glyph] = {
     "r": Glyph(0.34, (_line(0.0, 0.34, 0.0, 1.0), _arc(0.26, 0.58, 0.26, 0.26, 180, 290))),
     "s": Glyph(
         0.46,
-        (
-            _arc(0.23, 0.485, 0.21, 0.165, -25, -270)
-            + _arc(0.23, 0.825, 0.23, 0.175, -90, 155),
-        ),
+        (_arc(0.23, 0.485, 0.21, 0.165, -25, -270) + _arc(0.23, 0.825, 0.23, 0.175, -90, 155),),
     ),
     "t": Glyph(
         0.4,
@@ -167,7 +171,7 @@ def tile(character: str, height_px: float, weight: float = 0.13) -> Alpha:
     py = (y + 0.5 - margin_px) / height_px
     nearest = np.full(shape, np.inf, np.float32)
     for stroke in glyph.strokes:
-        for a, b in zip(stroke, stroke[1:], strict=False):
+        for a, b in pairwise(stroke):
             np.minimum(nearest, _distance_squared(px, py, a, b), out=nearest)
     alpha: Alpha = np.clip(
         (weight / 2 - np.sqrt(nearest)) * height_px + 0.5, np.float32(0), np.float32(1)
