@@ -78,8 +78,9 @@ class SegmentEntry(msgspec.Struct, omit_defaults=True, tag="segment", tag_field=
     `offsets` are log offsets of its records in order (the first absolute, then differences),
     `sizes` each record's payload bytes. The sample table is packed by column: for each sample its
     size in bytes, duration, and composition offset in ticks, and the ordinals of sync samples.
-    `mdat` gives the byte offset of each chunk's first sample within that chunk. `whole` is False
-    for a torn segment, or one with a hole.
+    `mdat` gives the byte offset of each chunk's first sample within that chunk. `dur` runs to the
+    end of its last chunk. `whole` is False for one with a hole, which players see as a gap; a
+    segment that a close or a new session cut short is whole.
     """
 
     track: str

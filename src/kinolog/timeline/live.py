@@ -18,7 +18,7 @@ from typing import assert_never
 from kinolog.record.control import Open
 from kinolog.timeline.events import ChunkEvent, Closed, Ended, Event, GapEvent, Hole, Opened
 from kinolog.timeline.segment import Segment
-from kinolog.timeline.track import WINDOW_MS, Report, State, Track
+from kinolog.timeline.track import WINDOW_MS, State, Track
 
 _NOTHING: tuple[Track, ...] = ()
 

@@ -74,9 +74,8 @@ class Version(NamedTuple):
     @property
     def last_whole_msn(self) -> int:
         """MSN of the newest ended segment; -1 before the first."""
-        if not self.segments:
-            return -1
-        return self.segments[-1].msn - (not self.tail_ended)
+        index = -1 if self.tail_ended else -2
+        return self.segments[index].msn if len(self.segments) >= -index else -1
 
 
 class Track:

@@ -1,0 +1,199 @@
+"""MediaPlaylist: one track's media playlist, rendered from its versions (RFC 8216bis, LL-HLS).
+
+A pure function of the version, so every edge serves the same bytes. The text of a finished
+segment is made once; a new version costs a join.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from kinolog.core.timebase import rescale
+from kinolog.timeline.segment import MICROSECONDS, Part, Segment
+from kinolog.timeline.track import Version, target_seconds
+
+HOLD_BACK_TARGETS = 3
+PART_HOLD_BACK_TARGETS = 3
+SKIP_TARGETS = 6
+
+
+class _Text:
+    """A segment's lines. `parts` grows with the segment; `end` is made when it has ended."""
+
+    __slots__ = ("_full", "date", "end", "lead", "map", "parts", "segment")
+
+    def __init__(self, track: str, segment: Segment) -> None:
+        self.segment = segment
+        self.map = f'#EXT-X-MAP:URI="{track}/{segment.epoch}/init.mp4"\n'
+        count = segment.discontinuities
+        self.lead = "#EXT-X-DISCONTINUITY\n" * count + self.map if count else ""
+        self.date = f"#EXT-X-PROGRAM-DATE-TIME:{_date(segment.wall)}\n" if segment.wall else ""
+        self.parts: list[str] = []
+        self.end = ""
+        self._full = ""
+
+    def part_lines(self, track: str, count: int) -> list[str]:
+        """The EXT-X-PART lines of the first `count` parts."""
+        lines = self.parts
+        if len(lines) < count:
+            segment = self.segment
+            base = f"{track}/{segment.epoch}/{segment.msn}"
+            for part in segment.parts[len(lines) : count]:
+                lines.append(_part_line(base, part, segment.timescale))
+        return lines if len(lines) == count else lines[:count]
+
+    def slim(self, track: str) -> str:
+        """An ended segment without its parts: EXTINF and URI, and EXT-X-GAP before them."""
+        if not self.end:
+            segment = self.segment
+            seconds = decimal(segment.duration_ticks, segment.timescale)
+            gap = "#EXT-X-GAP\n" if segment.gap else ""
+            self.end = f"{gap}#EXTINF:{seconds},\n{track}/{segment.epoch}/{segment.msn}.m4s\n"
+        return self.end
+
+    def full(self, track: str) -> str:
+        """An ended segment with its parts."""
+        if not self._full:
+            lines = self.part_lines(track, len(self.segment.parts))
+            self._full = "".join(lines) + self.slim(track)
+        return self._full
+
+
+class MediaPlaylist:
+    """Renders the versions of one track. URLs are relative to `{track}.m3u8` beside `{track}/`."""
+
+    def __init__(self, track: str) -> None:
+        self._track = track
+        self._texts: dict[Segment, _Text] = {}
+        self._version: Version | None = None
+        self._made: dict[bool, bytes] = {}
+
+    def render(self, version: Version, *, skip: bool = False) -> bytes:
+        """The playlist of a version, made at the first call.
+
+        With `skip` a delta update (EXT-X-SKIP), or the whole playlist where there is nothing
+        to leave out.
+        """
+        if version is not self._version:
+            self._version = version
+            self._made = {}
+        made = self._made.get(skip)
+        if made is None:
+            skipped = skipped_segments(version) if skip else 0
+            if skip and not skipped:
+                made = self.render(version)
+            else:
+                made = self._render(version, skipped).encode()
+            self._made[skip] = made
+        return made
+
+    def _render(self, version: Version, skipped: int) -> str:
+        segments = version.segments
+        lines = [_head(version)]
+        if skipped:
+            lines.append(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}\n")
+        dated = all(segment.wall for segment in segments)
+        newest = len(segments) - 1
+        for index in range(skipped, newest + 1):
+            text = self._text(segments[index])
+            # The first segment of a playlist follows nothing; one after a skip does.
+            lines.append(text.lead if index else text.map)
+            if dated:
+                lines.append(text.date)
+            if index < version.parts_from or not text.segment.with_parts:
+                lines.append(text.slim(self._track))
+            elif index < newest or version.tail_ended:
+                lines.append(text.full(self._track))
+            else:
+                lines.extend(text.part_lines(self._track, version.tail_parts))
+        lines.append(self._foot(version))
+        return "".join(lines)
+
+    def _text(self, segment: Segment) -> _Text:
+        text = self._texts.get(segment)
+        if text is None:
+            self._prune()
+            text = self._texts[segment] = _Text(self._track, segment)
+        return text
+
+    def _prune(self) -> None:
+        assert self._version is not None
+        listed = self._version.segments
+        if len(self._texts) > len(listed) + 8:
+            texts = self._texts
+            self._texts = {segment: texts[segment] for segment in listed if segment in texts}
+
+    def _foot(self, version: Version) -> str:
+        lines = []
+        hint = version.hint
+        if hint is not None:
+            uri = f"{self._track}/{hint.epoch}/{hint.msn}.{hint.part}.m4s"
+            lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{uri}"\n')
+        for report in version.reports:
+            part = f",LAST-PART={report.part}" if report.part >= 0 else ""
+            uri = f"{report.track}.m3u8"
+            lines.append(f'#EXT-X-RENDITION-REPORT:URI="{uri}",LAST-MSN={report.msn}{part}\n')
+        if version.state == "ended":
+            lines.append("#EXT-X-ENDLIST\n")
+        return "".join(lines)
+
+
+def skipped_segments(version: Version) -> int:
+    """How many of the oldest segments are before the skip boundary (RFC 8216bis 6.2.5.1)."""
+    boundary_us = SKIP_TARGETS * target_seconds(version.open) * MICROSECONDS
+    segments = version.segments
+    index = len(segments) if version.tail_ended else len(segments) - 1
+    after_us = 0
+    while index > 0 and after_us <= boundary_us:
+        index -= 1
+        after_us += segments[index].duration_us
+    return max(index, 0)
+
+
+def independent(version: Version) -> bool:
+    """Every listed segment begins with a keyframe, and so can be decoded by itself."""
+    segments = version.segments
+    if not version.tail_ended and not segments[-1].independent:
+        return False  # whether it will be a gap is not known at this version
+    return all(segment.independent or segment.gap for segment in segments)
+
+
+def decimal(ticks: int, timescale: int) -> str:
+    """Ticks as decimal seconds with six digits, rounded to the nearest, no float in between."""
+    us = rescale(ticks, timescale, MICROSECONDS)
+    return f"{us // MICROSECONDS}.{us % MICROSECONDS:06d}"
+
+
+def _head(version: Version) -> str:
+    session = version.open
+    segments = version.segments
+    target = target_seconds(session)
+    part_info = ""
+    part_hold = ""
+    if session.parts or any(s.with_parts for s in segments[version.parts_from :]):
+        part_hold = f",PART-HOLD-BACK={decimal(PART_HOLD_BACK_TARGETS * session.part_ms, 1000)}"
+        part_info = f"#EXT-X-PART-INF:PART-TARGET={decimal(session.part_ms, 1000)}\n"
+    return (
+        "#EXTM3U\n"
+        "#EXT-X-VERSION:9\n"
+        f"#EXT-X-TARGETDURATION:{target}\n"
+        f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL={SKIP_TARGETS * target}.0"
+        f"{part_hold},HOLD-BACK={HOLD_BACK_TARGETS * target}.0\n"
+        f"{part_info}"
+        f"#EXT-X-MEDIA-SEQUENCE:{segments[0].msn if segments else 0}\n"
+        f"#EXT-X-DISCONTINUITY-SEQUENCE:{segments[0].disc if segments else 0}\n"
+        f"{'#EXT-X-INDEPENDENT-SEGMENTS' + chr(10) if independent(version) else ''}"
+    )
+
+
+def _part_line(base: str, part: Part, timescale: int) -> str:
+    flags = ",INDEPENDENT=YES" if part.independent and not part.gap else ""
+    if part.gap:
+        flags += ",GAP=YES"
+    seconds = decimal(part.duration_ticks, timescale)
+    return f'#EXT-X-PART:DURATION={seconds},URI="{base}.{part.index}.m4s"{flags}\n'
+
+
+def _date(wall_ms: int) -> str:
+    moment = datetime.fromtimestamp(wall_ms // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{wall_ms % 1000:03d}Z"
