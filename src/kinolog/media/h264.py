@@ -170,14 +170,15 @@ def _units(config: bytes, at: int, count: int) -> tuple[tuple[bytes, ...], int]:
 
 
 def has_recovery_point(unit: bytes) -> bool:
-    """Whether an SEI unit holds a recovery point message (D.1.8): an open GOP may start there."""
+    """Whether an SEI unit holds a recovery point message (D.1.8) for this very picture: an open
+    GOP may start there. One that recovers frames later (gradual refresh) does not count."""
     data = unescape(unit[1:])
     at = 0
     while at + 2 <= len(data) and data[at] != 0x80:
         kind, at = _sei_number(data, at)
         size, at = _sei_number(data, at)
         if kind == _RECOVERY_POINT:
-            return True
+            return at < len(data) and data[at] & 0x80 != 0  # recovery_frame_cnt: ue(v) of 0
         at += size
     return False
 
