@@ -1,1 +1,3 @@
-"""Live video on Apache Kafka."""
+"""Live video on Apache Kafka: the log is the stream."""
+
+__version__ = "0.1.0"

@@ -11,7 +11,8 @@ from kinolog.core.errors import KinologError, NotFound, Refused, Replaced
 from kinolog.core.names import StreamName
 from kinolog.ingest.epoch import EpochOpener
 from kinolog.ingest.past import Place
-from kinolog.ingest.session import Request, Services, Session
+from kinolog.ingest.services import Request, Services
+from kinolog.ingest.session import Session
 from kinolog.record.registry import EpochEntry
 
 REFUSED_S = 10.0

@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
@@ -20,6 +19,7 @@ import structlog
 from kinolog.core.errors import KinologError, NotFound, Unavailable
 from kinolog.ingest.outbox import Outbox
 from kinolog.ingest.past import Past, Place, read_past
+from kinolog.ingest.services import Request, Services
 from kinolog.log.writer import Target
 from kinolog.media.init import init_segment
 from kinolog.media.types import TrackFormat
@@ -38,9 +38,6 @@ from kinolog.record.header import VERSION, Header
 from kinolog.record.registry import CollectionEntry, EpochEntry, State, StreamEntry
 from kinolog.timeline.events import ChunkEvent, Closed
 from kinolog.timeline.indexer import Indexer
-
-if TYPE_CHECKING:
-    from kinolog.ingest.session import Request, Services
 
 MSN_STEP = 10_000
 """Media sequence numbers are set aside in steps of this many: 5.5 hours of 2 s segments."""

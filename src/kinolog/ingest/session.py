@@ -9,70 +9,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
-from kinolog.core.clock import Clock
 from kinolog.core.errors import (
     KinologError,
     MediaError,
     Unavailable,
     UnsupportedCodec,
 )
-from kinolog.core.names import StreamName
 from kinolog.core.timebase import rescale
-from kinolog.ingest.ack_log import AckLog
 from kinolog.ingest.epoch import Epoch, EpochOpener
 from kinolog.ingest.gate import Gate, Jump, Shift
 from kinolog.ingest.past import Place
+from kinolog.ingest.services import Request, Services
 from kinolog.ingest.source import Expect, Format, Skipped, SourceEvent
 from kinolog.ingest.wallclock import WallClock
-from kinolog.log.catalog import Catalog
-from kinolog.log.random_reader import RandomReader
-from kinolog.log.writer import LogWriter
 from kinolog.media.cmaf import parse_chunk
 from kinolog.media.describe import describe
 from kinolog.media.types import Packet, TrackFormat
 from kinolog.packager.packager import Packager
 from kinolog.packager.writer import Chunk
-from kinolog.record.control import Gap, Profile
+from kinolog.record.control import Gap
 from kinolog.record.header import VERSION, Header
-
-BUFFER_BYTES = 64 * 1024 * 1024
-"""What a session may hold unacknowledged: ten seconds of 50 Mb/s."""
 
 _GATHER_MS = 1_000
 _GATHER_PACKETS = 2_000
 _LIVE_PATIENCE_S = 15.0
 _SETTLE_S = 90.0
 _MOST_REPLAYS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What the sessions of a process share."""
-
-    catalog: Catalog
-    writer: LogWriter
-    reader: RandomReader
-    clock: Clock
-    ack_log: AckLog | None = None
-    profile: Profile | None = None
-    auto_create: bool = True
-    software: str = "kinolog"
-    end_grace_ms: int = 60_000
-    buffer_bytes: int = BUFFER_BYTES
-
-
-class Request(NamedTuple):
-    """What a publisher asked for."""
-
-    name: StreamName
-    publisher: str
-    at_ms: int | None = None
-    live: bool = True
-    owner: str = ""
 
 
 class Dropped(NamedTuple):

@@ -180,7 +180,14 @@ class Catalog:
         settings = self.collection(stream.collection)
         async with self._placing.setdefault(stream.collection, asyncio.Lock()):
             placement = await self._choose(stream, settings, owner)
-            new = StreamEntry(placements=[placement], owner=owner, created_ms=self._clock.unix_ms())
+            new = StreamEntry(
+                placements=[placement],
+                owner=owner,
+                target_ms=target_ms,
+                part_ms=part_ms,
+                msn_floor=msn_floor,
+                created_ms=self._clock.unix_ms(),
+            )
             entry = await self.registry.change_stream(stream, lambda entry: entry or new)
         assert entry is not None
         return entry, entry is new

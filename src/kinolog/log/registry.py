@@ -100,7 +100,10 @@ class Registry:
 
     def _end(self) -> int:
         with kafka_errors(self._settings):
-            consumer, seen = checked(self._settings, KafkaConsumer, **consumer_config())
+            # The end of what is committed (its default) would leave out a commit whose marker is
+            # still on its way when commit_transaction returns.
+            config = consumer_config() | {"isolation.level": "read_uncommitted"}
+            consumer, seen = checked(self._settings, KafkaConsumer, **config)
             try:
                 with kafka_errors(self._settings, seen):
                     _, high = consumer.get_watermark_offsets(

@@ -1,0 +1,88 @@
+"""HTTP answers that the delivery protocols share: CORS, caching, Range, gzip."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from kinolog.core.rsgi import Headers, HttpProtocol, Scope
+
+CORS: Final[Headers] = [
+    ("access-control-allow-origin", "*"),
+    ("access-control-expose-headers", "content-length, content-range, date, server-timing"),
+]
+_PREFLIGHT: Final[Headers] = [
+    *CORS,
+    ("access-control-allow-methods", "GET, HEAD, OPTIONS"),
+    ("access-control-allow-headers", "*"),
+    ("access-control-max-age", "86400"),
+]
+FOREVER: Final = ("cache-control", "public, max-age=31536000, immutable")
+NO_CACHE: Final = ("cache-control", "no-cache")
+NO_STORE: Final = ("cache-control", "no-store")
+_TEXT: Final = ("content-type", "text/plain; charset=utf-8")
+_RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+def refuse(protocol: HttpProtocol, status: int, sentence: str, cache_s: int = 0) -> None:
+    """An error with a sentence for a person. `cache_s`: how long a CDN may keep it."""
+    cache = ("cache-control", f"public, max-age={cache_s}") if cache_s else NO_STORE
+    protocol.response_str(status, [*CORS, _TEXT, cache], sentence + "\n")
+
+
+def preflight(scope: Scope, protocol: HttpProtocol) -> bool:
+    """Answer what is neither GET nor HEAD; whether that was all."""
+    if scope.method in ("GET", "HEAD"):
+        return False
+    if scope.method == "OPTIONS":
+        protocol.response_empty(204, _PREFLIGHT)
+    else:
+        protocol.response_str(
+            405, [*CORS, _TEXT, ("allow", "GET, HEAD, OPTIONS")], "only GET, HEAD and OPTIONS\n"
+        )
+    return True
+
+
+def takes_gzip(scope: Scope) -> bool:
+    """Whether the client asked for gzip (RFC 9110, 12.5.3; q=0 is taken for a no)."""
+    accepted = scope.headers.get("accept-encoding")
+    if not accepted or "gzip" not in accepted:
+        return False
+    return re.search(r"gzip\s*;\s*q=0(\.0*)?\s*(,|$)", accepted) is None
+
+
+def send(scope: Scope, protocol: HttpProtocol, headers: Headers, body: bytes) -> None:
+    """A body, or the range of it that was asked for (RFC 9110, 14), or its headers for HEAD."""
+    wanted = scope.headers.get("range")
+    if wanted is not None:
+        _send_range(scope, protocol, headers, body, wanted)
+    elif scope.method == "HEAD":
+        protocol.response_empty(200, [*headers, ("content-length", str(len(body)))])
+    else:
+        protocol.response_bytes(200, headers, body)
+
+
+def _send_range(
+    scope: Scope, protocol: HttpProtocol, headers: Headers, body: bytes, wanted: str
+) -> None:
+    found = _RANGE.fullmatch(wanted.strip())
+    if found is None or not (found[1] or found[2]):
+        # Several ranges, or another unit: a server may answer with the whole (14.2).
+        protocol.response_bytes(200, headers, body)
+        return
+    size = len(body)
+    if found[1]:
+        start = int(found[1])
+        end = min(int(found[2]), size - 1) if found[2] else size - 1
+    else:
+        start, end = max(0, size - int(found[2])), size - 1
+    if start >= size or end < start:
+        protocol.response_str(
+            416, [*headers, ("content-range", f"bytes */{size}")], "no such range\n"
+        )
+        return
+    part = [*headers, ("content-range", f"bytes {start}-{end}/{size}")]
+    if scope.method == "HEAD":
+        protocol.response_empty(206, [*part, ("content-length", str(end - start + 1))])
+    else:
+        protocol.response_bytes(206, part, body[start : end + 1])

@@ -1,0 +1,146 @@
+"""A channel: one stream's read model in this process, and the requests that wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from kinolog.core.clock import Clock
+from kinolog.core.names import StreamName
+from kinolog.log.tail_reader import Place
+from kinolog.record.control import SessionEntry
+from kinolog.record.log_record import LogRecord
+from kinolog.record.registry import EpochEntry
+from kinolog.timeline.events import Event
+from kinolog.timeline.live import LiveStream
+from kinolog.timeline.reader import StreamReader
+from kinolog.timeline.track import Version
+
+MOST_WAITING = 65_536
+"""Requests that may wait for one stream at a time."""
+
+
+WHOLE = 1 << 30
+"""In place of a part's number: the whole media segment."""
+
+
+class Awaited(NamedTuple):
+    """What a request waits for: a part of a media segment of a track, or WHOLE."""
+
+    track: str
+    msn: int
+    part: int
+
+
+class Channel:
+    """Feeds LiveStream in log order, and wakes who waits for what came.
+
+    While a placement's past is being read, what the tail brings of it is held back, so that the
+    past joins the tail without gap or repeat.
+    """
+
+    def __init__(self, name: StreamName, clock: Clock) -> None:
+        self.name = name
+        self.live = LiveStream()
+        self.asked_at = clock.monotonic()
+        self.last_ms = 0
+        self._clock = clock
+        self._reader = StreamReader()
+        self._held: dict[Place, list[LogRecord]] = {}
+        self._waiting: dict[Awaited, list[tuple[asyncio.Future[bool], float]]] = {}
+        self._closed = False
+        self.places: list[Place] = []
+
+    @property
+    def busy(self) -> bool:
+        """Whether requests are waiting."""
+        return bool(self._waiting)
+
+    def asked(self) -> None:
+        """Somebody asked for something of this stream."""
+        self.asked_at = self._clock.monotonic()
+
+    def begin(self, session: SessionEntry | EpochEntry) -> None:
+        """Start in the middle of a session; before the first record."""
+        for event in self._reader.start(session):
+            self.live.apply(event)
+
+    def hold(self, place: Place) -> None:
+        """Hold back what the tail brings of this place."""
+        self.places.append(place)
+        self._held[place] = []
+
+    def release(self, place: Place, past: Iterable[LogRecord]) -> None:
+        """Take a place's past, then what was held back, then the tail as it comes."""
+        for record in past:
+            self._take(record)
+        for record in self._held.pop(place):
+            self._take(record)
+
+    def take(self, place: Place, record: LogRecord) -> None:
+        """A record of the tail."""
+        held = self._held.get(place)
+        if held is None:
+            self._take(record)
+        else:
+            held.append(record)
+
+    async def wait(self, awaited: Awaited, timeout_s: float) -> bool:
+        """Wait for a part; False when it took too long, or there are too many waiting."""
+        if self._closed or len(self._waiting) >= MOST_WAITING:
+            return False
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        deadline = self._clock.monotonic() + timeout_s
+        self._waiting.setdefault(awaited, []).append((future, deadline))
+        return await future
+
+    def expire(self, now: float) -> None:
+        """Answer the requests whose time is over. Called about once a second: a deadline is
+        good to that, and costs no timer a request."""
+        for awaited, waiting in list(self._waiting.items()):
+            kept = []
+            for future, deadline in waiting:
+                if deadline > now and not future.cancelled():
+                    kept.append((future, deadline))
+                elif not future.done():
+                    future.set_result(False)
+            if kept:
+                self._waiting[awaited] = kept
+            else:
+                del self._waiting[awaited]
+
+    def close(self) -> None:
+        """Answer whoever waits: nothing more comes."""
+        self._closed = True
+        self.expire(float("inf"))
+
+    def _take(self, record: LogRecord) -> None:
+        self.last_ms = max(self.last_ms, record.header.wall)
+        for event in self._reader.feed(record):
+            self._apply(event)
+
+    def _apply(self, event: Event) -> None:
+        for track in self.live.apply(event):
+            if self._waiting:
+                self._wake(track.name)
+
+    def _wake(self, track: str) -> None:
+        """Whoever waits for something of this track that may have come looks again; a session
+        that changed concerns all."""
+        found = self.live.tracks.get(track)
+        version = found.version if found is not None else None
+        for awaited in [a for a in self._waiting if a.track == track]:
+            if version is not None and self.live.state == "live" and _later(awaited, version):
+                continue
+            for future, _ in self._waiting.pop(awaited):
+                if not future.done():
+                    future.set_result(True)
+
+
+def _later(awaited: Awaited, version: Version) -> bool:
+    """Whether what is awaited is still to come."""
+    last = version.last
+    if awaited.msn != last.msn:
+        return awaited.msn > last.msn
+    return not version.tail_ended and awaited.part > last.part

@@ -1,0 +1,103 @@
+"""The edge's routes: `/media/…`, `/api/streams`, the page. Any edge answers for any stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from kinolog.core.names import StreamName
+from kinolog.core.rsgi import HttpProtocol, Scope
+from kinolog.delivery import answers
+from kinolog.delivery.hls.server import HlsServer
+from kinolog.delivery.hub import Hub
+from kinolog.delivery.listing import Listing
+from kinolog.delivery.page.static import CONTENT_SECURITY_POLICY, Page
+from kinolog.delivery.stills import Stills
+
+_JSON: Final = ("content-type", "application/json")
+
+
+class Edge:
+    """Request handlers over one hub."""
+
+    def __init__(self, hub: Hub, listing: Listing, stills: Stills, page: Page) -> None:
+        self._hub = hub
+        self._listing = listing
+        self._stills = stills
+        self._page = page
+        self._hls = HlsServer()
+        hub.on_leave(self._hls.forget)
+
+    async def media(self, scope: Scope, protocol: HttpProtocol) -> None:
+        """`/media/{collection}/{stream}/…`."""
+        if answers.preflight(scope, protocol):
+            return
+        parts = scope.path.split("/", 4)
+        if len(parts) < 5:
+            answers.refuse(protocol, 404, "media is at /media/{collection}/{stream}/index.m3u8", 1)
+            return
+        name = StreamName(parts[2], parts[3])
+        channel = self._hub.channel(name)
+        if channel is None:
+            channel = await self._hub.join(StreamName.parse(str(name)))
+            if channel is None:
+                answers.refuse(protocol, 404, f"there is no stream {name}", 1)
+                return
+        channel.asked()
+        rest = parts[4]
+        if await self._hls.answer(scope, protocol, channel, rest):
+            return
+        if rest == "still.jpg":
+            await self._stills.answer(scope, protocol, channel)
+            return
+        answers.refuse(protocol, 404, f"a stream has nothing called {rest[:120]!r}", 1)
+
+    async def streams(self, scope: Scope, protocol: HttpProtocol) -> None:
+        """`/api/streams`: what the page lists."""
+        if answers.preflight(scope, protocol):
+            return
+        body, tag = self._listing.body()
+        headers = [*answers.CORS, _JSON, answers.NO_CACHE, ("etag", tag)]
+        if scope.headers.get("if-none-match") == tag:
+            protocol.response_empty(304, headers)
+            return
+        answers.send(scope, protocol, headers, body)
+
+    async def page(self, scope: Scope, protocol: HttpProtocol) -> None:
+        """The page's files."""
+        if answers.preflight(scope, protocol):
+            return
+        found = self._page.get(scope.path)
+        if found is None:
+            answers.refuse(protocol, 404, f"nothing at {scope.path[:200]}", 1)
+            return
+        zipped = found.gzip_body is not None and answers.takes_gzip(scope)
+        tag = found.gzip_etag if zipped else found.etag
+        headers = [
+            ("content-type", found.content_type),
+            ("cache-control", found.cache_control),
+            ("content-security-policy", CONTENT_SECURITY_POLICY),
+            ("x-content-type-options", "nosniff"),
+            ("etag", tag),
+            ("vary", "accept-encoding"),
+        ]
+        if scope.headers.get("if-none-match") == tag:
+            protocol.response_empty(304, headers)
+        elif zipped and found.gzip_body is not None:
+            headers.append(("content-encoding", "gzip"))
+            answers.send(scope, protocol, headers, found.gzip_body)
+        else:
+            answers.send(scope, protocol, headers, found.body)
+
+
+def health(ready: Callable[[], dict[str, Any]]) -> Callable[[Scope, HttpProtocol], Any]:
+    """`/health` (alive) and `/ready`: 200 while `ready()` has `ok`, else 503."""
+
+    async def answer(scope: Scope, protocol: HttpProtocol) -> None:
+        state = {"ok": True} if scope.path == "/health" else ready()
+        status = 200 if state["ok"] else 503
+        protocol.response_bytes(status, [_JSON, answers.NO_STORE], msgspec.json.encode(state))
+
+    return answer

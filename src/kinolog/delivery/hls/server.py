@@ -1,0 +1,215 @@
+"""HLS and LL-HLS over HTTP: playlists, init segments, media segments and parts.
+
+Below `/media/{collection}/{stream}/`: `index.m3u8`, `{track}.m3u8`, `{track}/{epoch}/init.mp4`,
+`{track}/{epoch}/{msn}.m4s`, `{track}/{epoch}/{msn}.{part}.m4s`. Media bodies are immutable.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+from typing import Final
+
+from kinolog.core.rsgi import Headers, HttpProtocol, Scope
+from kinolog.delivery import answers
+from kinolog.delivery.channel import WHOLE, Awaited, Channel
+from kinolog.delivery.hls import requests
+from kinolog.delivery.hls.multivariant import multivariant
+from kinolog.delivery.hls.playlist import MediaPlaylist
+from kinolog.timeline.track import Version, target_seconds
+
+_PLAYLIST: Final = ("content-type", "application/vnd.apple.mpegurl")
+_VARY: Final = ("vary", "accept-encoding")
+_MP4: Final[Headers] = [
+    *answers.CORS,
+    ("content-type", "video/mp4"),
+    ("accept-ranges", "bytes"),
+    answers.FOREVER,
+]
+_M4S: Final[Headers] = [
+    *answers.CORS,
+    ("content-type", "video/iso.segment"),
+    ("accept-ranges", "bytes"),
+    answers.FOREVER,
+]
+_FRESH: Final[Headers] = [*answers.CORS, _PLAYLIST, _VARY, answers.NO_CACHE]
+_GZIP: Final = ("content-encoding", "gzip")
+_MEDIA: Final = re.compile(
+    r"([a-z0-9-]{1,48})/(\d{1,15})/(?:(init)\.mp4|(\d{1,15})(?:\.(\d{1,6}))?\.m4s)"
+)
+_TRACK: Final = re.compile(r"([a-z0-9-]{1,48})\.m3u8")
+_GZIP_LEVEL: Final = 4
+_FIRST_WAIT_S: Final = 10.0
+
+
+class _Rendered:
+    """A track's newest playlist, plain and compressed, made once for all who ask."""
+
+    __slots__ = ("_gzip", "_playlist", "_version", "blocking_headers")
+
+    def __init__(self, track: str) -> None:
+        self._playlist = MediaPlaylist(track)
+        self._version: Version | None = None
+        self._gzip: dict[bool, bytes] = {}
+        self.blocking_headers: Headers = []
+
+    def plain(self, version: Version, skip: bool) -> bytes:
+        if version is not self._version:
+            self._version = version
+            self._gzip = {}
+            # A blocking answer never changes: a cache may keep it for six targets
+            # (RFC 8216bis, appendix on server configuration).
+            keep_s = 6 * target_seconds(version.open)
+            self.blocking_headers = [
+                *answers.CORS,
+                _PLAYLIST,
+                _VARY,
+                ("cache-control", f"public, max-age={keep_s}"),
+            ]
+        return self._playlist.render(version, skip=skip)
+
+    def compressed(self, version: Version, skip: bool) -> bytes:
+        plain = self.plain(version, skip)
+        made = self._gzip.get(skip)
+        if made is None:
+            made = self._gzip[skip] = gzip.compress(plain, _GZIP_LEVEL, mtime=0)
+        return made
+
+
+class HlsServer:
+    """Answers for the channels of this process."""
+
+    def __init__(self) -> None:
+        self._rendered: dict[Channel, dict[str, _Rendered]] = {}
+
+    def forget(self, channel: Channel) -> None:
+        """The channel is followed no more."""
+        self._rendered.pop(channel, None)
+
+    async def answer(
+        self, scope: Scope, protocol: HttpProtocol, channel: Channel, rest: str
+    ) -> bool:
+        """Answer for `rest` of the path below the stream's; False where it is not HLS's."""
+        media = _MEDIA.fullmatch(rest)
+        if media is not None:
+            await self._media(scope, protocol, channel, media)
+            return True
+        if rest == "index.m3u8":
+            await self._multivariant(scope, protocol, channel)
+            return True
+        track = _TRACK.fullmatch(rest)
+        if track is not None:
+            await self._playlist(scope, protocol, channel, track[1])
+            return True
+        return False
+
+    async def _media(
+        self, scope: Scope, protocol: HttpProtocol, channel: Channel, match: re.Match[str]
+    ) -> None:
+        track, epoch = match[1], int(match[2])
+        if match[3]:
+            init = channel.live.init_segment(track, epoch)
+            if init is None:
+                answers.refuse(protocol, 404, "no such track in this session", 1)
+            else:
+                answers.send(scope, protocol, _MP4, init)
+            return
+        msn, index = int(match[4]), int(match[5]) if match[5] else None
+        while True:
+            found: bytes | requests.Wait | requests.Missing
+            if index is None:
+                found = requests.segment(channel.live, track, epoch, msn)
+            else:
+                found = requests.part(channel.live, track, epoch, msn, index)
+            if isinstance(found, bytes):
+                answers.send(scope, protocol, _M4S, found)
+                return
+            if isinstance(found, requests.Missing):
+                answers.refuse(protocol, 404, f"media segment {msn} is not here", 1)
+                return
+            if not await self._wait(channel, track, found):
+                answers.refuse(protocol, 503, f"media segment {msn} did not come in time")
+                return
+
+    async def _playlist(
+        self, scope: Scope, protocol: HttpProtocol, channel: Channel, name: str
+    ) -> None:
+        directives = requests.parse_directives(scope.query_string)
+        if isinstance(directives, requests.Bad):
+            answers.refuse(protocol, 400, directives.reason)
+            return
+        while True:
+            track = channel.live.tracks.get(name)
+            if track is None and channel.live.open is not None:
+                answers.refuse(protocol, 404, f"the stream has no track {name}", 1)
+                return
+            version = track.version if track is not None else None
+            found = requests.playlist(directives, version)
+            if isinstance(found, requests.Bad):
+                answers.refuse(protocol, 400, found.reason)
+                return
+            if found is requests.READY:
+                assert version is not None
+                self._send_playlist(scope, protocol, channel, name, version, directives)
+                return
+            assert isinstance(found, requests.Wait)
+            if not await self._wait(channel, name, found):
+                answers.refuse(protocol, 503, "the playlist did not grow in time")
+                return
+
+    def _send_playlist(
+        self,
+        scope: Scope,
+        protocol: HttpProtocol,
+        channel: Channel,
+        name: str,
+        version: Version,
+        directives: requests.Directives,
+    ) -> None:
+        of_channel = self._rendered.get(channel)
+        if of_channel is None:
+            of_channel = self._rendered[channel] = {}
+        rendered = of_channel.get(name)
+        if rendered is None:
+            rendered = of_channel[name] = _Rendered(name)
+        zipped = answers.takes_gzip(scope)
+        make = rendered.compressed if zipped else rendered.plain
+        body = make(version, directives.skip)
+        headers = _FRESH if directives.msn is None else rendered.blocking_headers
+        if zipped:
+            headers = [*headers, _GZIP]
+        answers.send(scope, protocol, headers, body)
+
+    async def _multivariant(self, scope: Scope, protocol: HttpProtocol, channel: Channel) -> None:
+        body = multivariant(channel.live)
+        while body is None:
+            # A session that has just begun: say nothing before every track has shown itself,
+            # except that one of them never does.
+            missing = self._missing_track(channel)
+            if not await channel.wait(Awaited(missing, 0, WHOLE), _FIRST_WAIT_S):
+                body = multivariant(channel.live, complete=False)
+                break
+            body = multivariant(channel.live)
+        if body is None:
+            answers.refuse(protocol, 404, "nothing has been published here yet", 1)
+            return
+        if answers.takes_gzip(scope):
+            body = gzip.compress(body, _GZIP_LEVEL, mtime=0)
+            answers.send(scope, protocol, [*_FRESH, _GZIP], body)
+        else:
+            answers.send(scope, protocol, _FRESH, body)
+
+    @staticmethod
+    def _missing_track(channel: Channel) -> str:
+        for track in channel.live.tracks.values():
+            if track.bit_rates() is None:
+                return track.name
+        return ""
+
+    @staticmethod
+    async def _wait(channel: Channel, track: str, wait: requests.Wait) -> bool:
+        """Wait for a version that may answer; at most three target durations (503 after)."""
+        opened = channel.live.open
+        timeout_s = 3 * target_seconds(opened) if opened is not None else _FIRST_WAIT_S
+        part = WHOLE if wait.part is None else wait.part
+        return await channel.wait(Awaited(track, wait.msn, part), timeout_s)

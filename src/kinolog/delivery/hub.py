@@ -1,0 +1,205 @@
+"""The hub: the streams that this process follows, over one tail consumer.
+
+A stream is joined at its first request: the index says where its window begins, a random reader
+reads that part of the past, and the tail goes on from there without gap or repeat. Requests
+create no Kafka consumer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import structlog
+
+from kinolog.core.clock import Clock
+from kinolog.core.errors import KinologError
+from kinolog.core.names import StreamName
+from kinolog.delivery.channel import Channel
+from kinolog.delivery.start import Start, find_start
+from kinolog.log.catalog import Catalog
+from kinolog.log.client import KafkaSettings
+from kinolog.log.decode import to_record
+from kinolog.log.random_reader import RandomReader
+from kinolog.log.tail_reader import Batch, Place, TailReader
+from kinolog.record.log_record import LogRecord
+from kinolog.record.registry import Placement, StreamEntry
+from kinolog.record.topics import topic
+
+IDLE_S = 300.0
+"""A stream that nobody asked for in so long is followed no more."""
+
+_SWEEP_S = 1.0
+_log = structlog.get_logger("kinolog.edge")
+
+
+@dataclass(slots=True)
+class _Partition:
+    """A partition that is followed: how far, and for whom (by record key)."""
+
+    position: int
+    channels: dict[str, list[Channel]] = field(default_factory=dict)
+
+
+class Hub:
+    """Channels by stream name. `open` starts the tail; `close` ends it."""
+
+    def __init__(
+        self, settings: KafkaSettings, catalog: Catalog, reader: RandomReader, clock: Clock
+    ) -> None:
+        self._catalog = catalog
+        self._reader = reader
+        self._clock = clock
+        self._channels: dict[StreamName, Channel] = {}
+        self._joining: dict[StreamName, asyncio.Task[Channel | None]] = {}
+        self._partitions: dict[Place, _Partition] = {}
+        self._moves: set[asyncio.Task[None]] = set()
+        self._on_leave: list[Callable[[Channel], None]] = []
+        self._tail = TailReader(settings, to_record, self._deliver, on_problem=_report)
+        self._unwatch = catalog.registry.watch(self._registry_changed)
+        self._sweeper = asyncio.create_task(self._sweep())
+
+    @property
+    def channels(self) -> dict[StreamName, Channel]:
+        """The streams that are followed now."""
+        return self._channels
+
+    def on_leave(self, tell: Callable[[Channel], None]) -> None:
+        """Call `tell` with each channel that is followed no more."""
+        self._on_leave.append(tell)
+
+    def channel(self, name: StreamName) -> Channel | None:
+        """The stream if it is followed already: the way of nearly every request."""
+        return self._channels.get(name)
+
+    async def join(self, name: StreamName) -> Channel | None:
+        """The stream, followed from now on; None where there is none of that name."""
+        found = self._channels.get(name)
+        if found is not None:
+            return found
+        entry = self._catalog.registry.streams.get(name)
+        if entry is None:
+            return None
+        task = self._joining.get(name)
+        if task is None:
+            task = asyncio.create_task(self._join(name, entry))
+            self._joining[name] = task
+            task.add_done_callback(lambda _: self._joining.pop(name, None))
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Stop following; waiting requests are answered."""
+        self._unwatch()
+        self._sweeper.cancel()
+        for task in (*self._joining.values(), *self._moves):
+            task.cancel()
+        for channel in self._channels.values():
+            channel.close()
+        await self._tail.close()
+
+    async def _join(self, name: StreamName, entry: StreamEntry) -> Channel:
+        channel = Channel(name, self._clock)
+        starts: list[tuple[Placement, Start]] = []
+        for placement in reversed(entry.placements):
+            start = await self._start(name, placement)
+            starts.insert(0, (placement, start))
+            if start.covered:
+                break
+        session = starts[0][1].session
+        if session is not None:
+            channel.begin(session)
+        try:
+            for placement, start in starts:
+                await self._follow(channel, placement, start)
+        except BaseException:
+            self._leave(channel)
+            raise
+        self._channels[name] = channel
+        _log.info("following", stream=str(name), state=channel.live.state)
+        return channel
+
+    async def _start(self, name: StreamName, placement: Placement) -> Start:
+        known = self._catalog.registry.epochs.get(name, {})
+        return await find_start(self._reader, name, placement, known, self._clock.unix_ms())
+
+    async def _follow(self, channel: Channel, placement: Placement, start: Start) -> None:
+        """Add a placement's partition to the channel: its past up to the tail, then the tail."""
+        name = channel.name
+        place = (topic(placement.base, "media"), placement.partition)
+        partition = self._partitions.get(place)
+        if partition is None:
+            _, end = await self._reader.bounds(*place)
+            partition = self._partitions.get(place)  # somebody else may have come first
+            if partition is None:
+                partition = self._partitions[place] = _Partition(end)
+                self._tail.add(*place, end)
+        position = partition.position
+        partition.channels.setdefault(name.name, []).append(channel)
+        channel.hold(place)
+        past = await self._reader.read(*place, start.offset, position, name.name)
+        channel.release(place, past)
+
+    async def _move(self, channel: Channel, placement: Placement) -> None:
+        start = await self._start(channel.name, placement)
+        await self._follow(channel, placement, start)
+
+    def _deliver(self, batches: Sequence[Batch[LogRecord]]) -> None:
+        for batch in batches:
+            partition = self._partitions.get(batch.place)
+            if partition is None:
+                continue
+            channels = partition.channels
+            for record in batch.records:
+                for channel in channels.get(record.key, ()):
+                    channel.take(batch.place, record)
+            partition.position = max(partition.position, batch.position)
+
+    def _registry_changed(self, key: str, entry: msgspec.Struct | None) -> None:
+        """A followed stream has moved to another partition, or is gone."""
+        parts = key.split("/")
+        if len(parts) != 2:
+            return
+        name = StreamName(*parts)
+        channel = self._channels.get(name)
+        if channel is None:
+            return
+        if not isinstance(entry, StreamEntry):
+            self._leave(channel)
+            return
+        placement = entry.placements[-1]
+        place = (topic(placement.base, "media"), placement.partition)
+        if place not in channel.places:
+            task = asyncio.create_task(self._move(channel, placement))
+            self._moves.add(task)
+            task.add_done_callback(self._moves.discard)
+
+    def _leave(self, channel: Channel) -> None:
+        self._channels.pop(channel.name, None)
+        channel.close()
+        for tell in self._on_leave:
+            tell(channel)
+        for place in channel.places:
+            partition = self._partitions[place]
+            of_key = partition.channels[channel.name.name]
+            of_key.remove(channel)
+            if not of_key:
+                del partition.channels[channel.name.name]
+            if not partition.channels:
+                del self._partitions[place]
+                self._tail.remove(*place)
+
+    async def _sweep(self) -> None:
+        """Once a second: requests that wait for too long are answered, idle streams left."""
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            now = self._clock.monotonic()
+            for channel in list(self._channels.values()):
+                channel.expire(now)
+                if not channel.busy and now - channel.asked_at > IDLE_S:
+                    self._leave(channel)
+
+
+def _report(problem: KinologError) -> None:
+    _log.warning("kafka", problem=str(problem))

@@ -1,0 +1,83 @@
+"""The list of streams, as `/api/streams` and the page show it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from kinolog.core.clock import Clock
+from kinolog.core.names import StreamName
+from kinolog.delivery.hub import Hub
+from kinolog.log.registry import Registry
+from kinolog.record.control import OpenTrack
+
+_FRESH_MS = 500
+
+
+class Listing:
+    """Streams of the registry; what this process follows is known to the moment."""
+
+    def __init__(
+        self, registry: Registry, hub: Hub, clock: Clock, ingest: dict[str, int] | None = None
+    ) -> None:
+        self._registry = registry
+        self._hub = hub
+        self._clock = clock
+        self._ingest = ingest or {}
+        self._made_ms = 0
+        self._made: tuple[bytes, str] = (b"", "")
+
+    def body(self) -> tuple[bytes, str]:
+        """(JSON, entity tag), made anew at most twice a second, however many ask."""
+        now_ms = self._clock.unix_ms()
+        if now_ms - self._made_ms >= _FRESH_MS:
+            self._made_ms = now_ms
+            body = msgspec.json.encode({"streams": self.streams(), "ingest": self._ingest})
+            self._made = (body, f'"{hashlib.blake2s(body, digest_size=12).hexdigest()}"')
+        return self._made
+
+    def streams(self) -> list[dict[str, Any]]:
+        """One entry a stream, by name."""
+        return [self._stream(name) for name in sorted(self._registry.streams)]
+
+    def _stream(self, name: StreamName) -> dict[str, Any]:
+        channel = self._hub.channel(name)
+        epoch = self._registry.newest_epoch(name)
+        entry: dict[str, Any] = {"collection": name.collection, "name": name.name}
+        if channel is not None and channel.live.open is not None:
+            live = channel.live
+            rates = {track.name: track.bit_rates() for track in live.tracks.values()}
+            assert live.open is not None
+            return entry | {
+                "state": live.state,
+                "since_ms": live.epoch,
+                "epoch": live.epoch,
+                "last_ms": channel.last_ms,
+                "publisher": live.open.publisher,
+                "tracks": [_track(info, rates.get(info.name)) for info in live.open.tracks],
+            }
+        if epoch is None:
+            return entry | {"state": "away", "since_ms": 0, "epoch": 0, "last_ms": 0, "tracks": []}
+        return entry | {
+            "state": epoch.state,
+            "since_ms": epoch.wall,
+            "epoch": epoch.epoch,
+            "last_ms": epoch.wall,
+            "publisher": epoch.open.publisher,
+            "tracks": [_track(info, None) for info in epoch.open.tracks],
+        }
+
+
+def _track(info: OpenTrack, rates: tuple[int, int] | None) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": info.name, "kind": info.kind, "codec": info.codec}
+    if info.kind == "video":
+        entry |= {"width": info.width, "height": info.height, "frame_rate": info.frame_rate}
+    else:
+        entry |= {
+            "sample_rate": info.sample_rate,
+            "channels": info.channels,
+            "language": info.language,
+        }
+    return entry | {"bitrate_bps": rates[1] if rates else 0}

@@ -1,0 +1,143 @@
+"""The HTTP server: granian in this process's event loop, and the routes by path prefix."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import structlog
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
+from granian.server.embed import Server
+
+from kinolog.core.errors import ConfigError, KinologError
+from kinolog.core.rsgi import Handler, HttpProtocol, Scope
+
+BACKLOG = 8_192
+BACKPRESSURE = 16_384
+"""Requests under way at once: a waiting LL-HLS viewer holds four (measured: granian's default
+of 1,024 refuses from 250 viewers on)."""
+
+_READY_S = 10.0
+_log = structlog.get_logger("kinolog.http")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """Where to listen. With `cert` and `key` (PEM files): TLS, HTTP/1.1 and HTTP/2 by ALPN."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    cert: Path | None = None
+    key: Path | None = None
+
+    @property
+    def url(self) -> str:
+        """The address for people."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
+        return f"{'https' if self.cert else 'http'}://{host}:{self.port}"
+
+
+class Router:
+    """Handlers by path prefix; the longest prefix comes first."""
+
+    def __init__(self, routes: Sequence[tuple[str, Handler]]) -> None:
+        self._routes = sorted(routes, key=lambda route: -len(route[0]))
+
+    async def __rsgi__(self, scope: Scope, protocol: HttpProtocol) -> None:
+        """Answer a request."""
+        path = scope.path
+        for prefix, handler in self._routes:
+            if path.startswith(prefix):
+                try:
+                    await handler(scope, protocol)
+                except KinologError as error:
+                    _answer_error(protocol, error)
+                except Exception:
+                    _log.exception("request failed", path=path)
+                    raise
+                return
+        protocol.response_str(404, [("content-type", "text/plain")], f"nothing at {path[:200]}\n")
+
+
+def _answer_error(protocol: HttpProtocol, error: KinologError) -> None:
+    status = 503 if error.retriable else 400
+    text = f"{error}{': ' + error.hint if error.hint else ''}\n"
+    headers = [("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store")]
+    headers.append(("access-control-allow-origin", "*"))
+    protocol.response_str(status, headers, text)
+
+
+class HttpServer:
+    """`async with HttpServer(settings, router)`: listens until the block ends."""
+
+    def __init__(self, settings: HttpSettings, router: Router) -> None:
+        logging.getLogger("_granian").setLevel(logging.ERROR)
+        self._settings = settings
+        self._server = Server(
+            router,
+            address=settings.host,
+            port=settings.port,
+            interface=Interfaces.RSGI,
+            http=HTTPModes.auto,
+            backlog=BACKLOG,
+            backpressure=BACKPRESSURE,
+            log_enabled=False,
+            ssl_cert=settings.cert,
+            ssl_key=settings.key,
+            ssl_protocol_min=SSLProtocols.tls12,
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> HttpServer:
+        check_port(self._settings.host, self._settings.port, "--http-port")
+        self._task = asyncio.create_task(self._server.serve())
+        await self._answers()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._task is not None
+        self._server.stop()
+        done, _ = await asyncio.wait([self._task], timeout=5)
+        if not done:
+            self._task.cancel()
+
+    async def _answers(self) -> None:
+        """Wait until the socket takes connections."""
+        async with asyncio.timeout(_READY_S):
+            while True:
+                assert self._task is not None
+                if self._task.done():
+                    raise ConfigError(f"the HTTP server ended at once: {self._task.exception()}")
+                try:
+                    _, writer = await asyncio.open_connection(
+                        self._settings.host, self._settings.port
+                    )
+                except OSError:
+                    await asyncio.sleep(0.02)
+                    continue
+                writer.close()
+                return
+
+
+def check_port(host: str, port: int, flag: str) -> None:
+    """ConfigError where the port is taken or may not be used."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on {host}:{port}: {error.strerror}",
+                hint=f"choose another port with {flag}, or stop what uses this one",
+            ) from error

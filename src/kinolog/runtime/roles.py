@@ -1,0 +1,173 @@
+"""Roles: what runs in one process, put together from settings, ended cleanly by a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+import uvloop
+
+from kinolog import __version__
+from kinolog.core.clock import SystemClock
+from kinolog.core.rsgi import Handler
+from kinolog.delivery.edge import Edge, health
+from kinolog.delivery.hub import Hub
+from kinolog.delivery.listing import Listing
+from kinolog.delivery.page.static import Page
+from kinolog.delivery.stills import Stills
+from kinolog.ingest.ack_log import AckLog
+from kinolog.ingest.desk import LocalDesk
+try:
+    from kinolog.ingest.http import HttpIngest
+except ImportError:
+    pass
+from kinolog.ingest.rtmp import RtmpServer
+from kinolog.ingest.services import Services
+from kinolog.log.catalog import Catalog
+from kinolog.log.client import KafkaSettings
+from kinolog.log.random_reader import RandomReader
+from kinolog.log.writer import LogWriter
+from kinolog.runtime.http import HttpServer, HttpSettings, Router, check_port
+from kinolog.runtime.settings import Settings
+
+T = TypeVar("T")
+_log = structlog.get_logger("kinolog")
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What every role needs: the catalog of one cluster, and a pool of readers."""
+
+    kafka: KafkaSettings
+    catalog: Catalog
+    reader: RandomReader
+
+
+@asynccontextmanager
+async def backend(kafka: KafkaSettings) -> AsyncIterator[Backend]:
+    """Connect to Kafka; KafkaUnavailable or KafkaRefused where that does not work."""
+    catalog = await Catalog.open(kafka, SystemClock())
+    reader = RandomReader(kafka)
+    try:
+        yield Backend(kafka, catalog, reader)
+    finally:
+        await reader.close()
+        await catalog.close()
+
+
+@asynccontextmanager
+async def ingest_desk(base: Backend, settings: Settings) -> AsyncIterator[LocalDesk]:
+    """A desk that writes to the log; at the end what is queued is flushed."""
+    writer = LogWriter(base.kafka)
+    ack_log = AckLog(settings.ack_log) if settings.ack_log else None
+    services = Services(
+        catalog=base.catalog,
+        writer=writer,
+        reader=base.reader,
+        clock=SystemClock(),
+        ack_log=ack_log,
+        profile=settings.profile,
+        auto_create=settings.auto_create,
+        software=f"kinolog {__version__}",
+        end_grace_ms=round(settings.end_grace_s * 1000),
+    )
+    desk = LocalDesk(services)
+    try:
+        yield desk
+    finally:
+        await desk.close()
+        lost = await writer.close()
+        if lost:
+            _log.error("records given up at the end", records=lost)
+        if ack_log is not None:
+            ack_log.close()
+
+
+@asynccontextmanager
+async def edge(base: Backend, ingest: dict[str, int]) -> AsyncIterator[tuple[Hub, Edge]]:
+    """A hub and the handlers over it."""
+    clock = SystemClock()
+    hub = Hub(base.kafka, base.catalog, base.reader, clock)
+    stills = Stills()
+    listing = Listing(base.catalog.registry, hub, clock, ingest)
+    try:
+        yield hub, Edge(hub, listing, stills, Page.load())
+    finally:
+        stills.close()
+        await hub.close()
+
+
+@asynccontextmanager
+async def serve(
+    kafka: KafkaSettings, settings: Settings, *, with_ingest: bool, with_edge: bool
+) -> AsyncIterator[LocalDesk | None]:
+    """Listen on the ports of the roles until the block ends."""
+    check_port(settings.host, settings.http_port, "--http-port")
+    if with_ingest:
+        check_port(settings.host, settings.rtmp_port, "--rtmp-port")
+    http = HttpSettings(settings.host, settings.http_port, settings.tls_cert, settings.tls_key)
+    async with AsyncExitStack() as stack:
+        base = await stack.enter_async_context(backend(kafka))
+        routes: list[tuple[str, Handler]] = []
+        desk: LocalDesk | None = None
+        ports: dict[str, int] = {}
+        if with_ingest:
+            ports = {"rtmp_port": settings.rtmp_port, "http_port": settings.http_port}
+            desk = await stack.enter_async_context(ingest_desk(base, settings))
+            rtmp = RtmpServer(desk, settings.host, settings.rtmp_port)
+            await stack.enter_async_context(rtmp)
+            http_ingest = HttpIngest(desk)
+            stack.push_async_callback(http_ingest.close)
+            routes.append(("/ingest/", http_ingest.answer))
+        state = _readiness(base, desk)
+        routes += [("/health", health(state)), ("/ready", health(state))]
+        if with_edge:
+            _, handlers = await stack.enter_async_context(edge(base, ports))
+            routes += [
+                ("/media/", handlers.media),
+                ("/api/streams", handlers.streams),
+                ("/", handlers.page),
+            ]
+        await stack.enter_async_context(HttpServer(http, Router(routes)))
+        _log.info("listening", http=http.url, rtmp=settings.rtmp_port if with_ingest else None)
+        yield desk
+
+
+def _readiness(base: Backend, desk: LocalDesk | None) -> Callable[[], dict[str, Any]]:
+    def ready() -> dict[str, Any]:
+        return {
+            "ok": True,
+            "kafka": base.kafka.bootstrap_servers,
+            "streams": len(base.catalog.registry.streams),
+            "publishers": len(desk.sessions) if desk is not None else 0,
+        }
+
+    return ready
+
+
+async def until_signalled() -> None:
+    """Returns at SIGINT or SIGTERM; a second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+
+    def stop() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(NotImplementedError, ValueError):
+                loop.remove_signal_handler(number)
+        stopped.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, stop)
+    await stopped.wait()
+
+
+def run(main: Any) -> Any:
+    """Run a coroutine to its end on uvloop."""
+    return uvloop.run(main)
