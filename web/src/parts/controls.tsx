@@ -1,0 +1,152 @@
+import { clock, seconds } from "../format";
+import type { Choice, Player, Snapshot } from "../player";
+import { KEY_HELP } from "../shortcuts";
+import { Icon, type IconName } from "./icons";
+
+interface Props {
+  player: Player;
+  snapshot: Snapshot;
+  showStats: boolean;
+  onStats: () => void;
+  onFullscreen: () => void;
+  onPip: () => void;
+}
+
+/** A window shorter than this is not worth a bar to seek in. */
+const SEEKABLE_S = 10;
+
+export function Controls({ player, snapshot, showStats, onStats, onFullscreen, onPip }: Props) {
+  const { paused, muted, volume } = snapshot;
+  const pipWorks = "pictureInPictureEnabled" in document && document.pictureInPictureEnabled;
+  return (
+    <div class="controls" title={KEY_HELP}>
+      <SeekBar player={player} snapshot={snapshot} />
+      <div class="control-row">
+        <Button
+          icon={paused ? "play" : "pause"}
+          label={paused ? "Play (k)" : "Pause (k)"}
+          onClick={() => player.toggle()}
+        />
+        <Button
+          icon={muted ? "muted" : "volume"}
+          label={muted ? "Unmute (m)" : "Mute (m)"}
+          onClick={() => player.setMuted(!muted)}
+        />
+        <input
+          class="volume"
+          type="range"
+          min="0"
+          max="1"
+          step="0.05"
+          value={muted ? 0 : volume}
+          aria-label="Volume"
+          onInput={(event) => player.setVolume(Number(event.currentTarget.value))}
+        />
+        <LiveButton player={player} snapshot={snapshot} />
+        <span class="spacer" />
+        <Select
+          label="Audio track"
+          choices={snapshot.audioTracks}
+          value={snapshot.audioTrack}
+          onChange={(id) => player.setAudioTrack(id)}
+        />
+        <Select
+          label="Quality"
+          choices={snapshot.qualities}
+          auto
+          value={snapshot.quality}
+          onChange={(id) => player.setQuality(id)}
+        />
+        <Button icon="stats" label="Stats (i)" pressed={showStats} onClick={onStats} />
+        {pipWorks && <Button icon="pip" label="Picture in picture (p)" onClick={onPip} />}
+        <Button
+          icon={document.fullscreenElement ? "shrink" : "expand"}
+          label="Full screen (f)"
+          onClick={onFullscreen}
+        />
+      </div>
+    </div>
+  );
+}
+
+function SeekBar({ player, snapshot }: { player: Player; snapshot: Snapshot }) {
+  const { window, stats } = snapshot;
+  if (!window || window.end - window.start < SEEKABLE_S) return null;
+  const span = window.end - window.start;
+  const at = Math.max(0, Math.min(span, stats.currentTime - window.start));
+  const behind = span - at;
+  return (
+    <input
+      class="seek"
+      type="range"
+      min="0"
+      max={span}
+      step="0.1"
+      value={at}
+      aria-label="Position"
+      aria-valuetext={behind < 2 ? "at the live edge" : `${clock(behind)} behind live`}
+      ref={(input) => input?.style.setProperty("--done", `${(at / span) * 100}%`)}
+      onInput={(event) => player.seek(window.start + Number(event.currentTarget.value))}
+    />
+  );
+}
+
+function LiveButton({ player, snapshot }: { player: Player; snapshot: Snapshot }) {
+  const { stats, following, paused } = snapshot;
+  if (stats.behind_live_s === null) return null;
+  const near = following && !paused && stats.phase === "playing";
+  const behind =
+    stats.behind_live_s < 60 ? seconds(stats.behind_live_s, 1) : clock(stats.behind_live_s);
+  return (
+    <button
+      type="button"
+      class={`live-button ${near ? "live-near" : ""}`}
+      onClick={() => player.toLive()}
+      aria-label={near ? `Live, ${behind} behind the edge` : `Go to live, ${behind} behind (l)`}
+    >
+      <span class="dot" aria-hidden="true" />
+      Live
+      <span class="behind">−{behind}</span>
+    </button>
+  );
+}
+
+function Select(words: {
+  label: string;
+  choices: Choice[];
+  value: number;
+  auto?: boolean;
+  onChange: (id: number) => void;
+}) {
+  if (words.choices.length < 2) return null;
+  return (
+    <select
+      class="choice"
+      aria-label={words.label}
+      value={words.value}
+      onChange={(event) => words.onChange(Number(event.currentTarget.value))}
+    >
+      {words.auto && <option value={-1}>Auto</option>}
+      {words.choices.map((choice) => (
+        <option key={choice.id} value={choice.id}>
+          {choice.label}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+function Button(words: { icon: IconName; label: string; pressed?: boolean; onClick: () => void }) {
+  return (
+    <button
+      type="button"
+      class="control"
+      aria-label={words.label}
+      title={words.label}
+      {...(words.pressed === undefined ? {} : { "aria-pressed": words.pressed })}
+      onClick={words.onClick}
+    >
+      <Icon name={words.icon} />
+    </button>
+  );
+}

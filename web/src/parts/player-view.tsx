@@ -1,0 +1,170 @@
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import type { Feed, Stream } from "../api";
+import { videoOf } from "../format";
+import { Player, type Snapshot, type Stats } from "../player";
+import { mediaPath } from "../router";
+import { keyAction } from "../shortcuts";
+import { Controls } from "./controls";
+import { Icon } from "./icons";
+import { Overlay } from "./overlay";
+import { StatsPanel } from "./stats-panel";
+
+declare global {
+  interface Window {
+    /** For tests and for the curious: the player on this page. */
+    kinolog?: { readonly hls: unknown; readonly video: HTMLVideoElement; stats(): Stats };
+    ManagedMediaSource?: typeof MediaSource;
+  }
+}
+
+const IDLE_MS = 2500;
+
+interface Props {
+  collection: string;
+  name: string;
+  feed: Feed;
+  stream: Stream | null;
+  onStats: (stats: Stats) => void;
+}
+
+export function PlayerView({ collection, name, feed, stream, onStats }: Props) {
+  const frame = useRef<HTMLDivElement>(null);
+  const video = useRef<HTMLVideoElement>(null);
+  const [player, setPlayer] = useState<Player | null>(null);
+  const [snapshot, setSnapshot] = useState<Snapshot | null>(null);
+  const [showStats, setShowStats] = useState(false);
+  const [idle, stir] = useIdle();
+
+  useEffect(() => {
+    if (!video.current) return;
+    const url = `${mediaPath({ collection, name })}/index.m3u8`;
+    const made = new Player(video.current, url, (next) => {
+      setSnapshot(next);
+      onStats(next.stats);
+    });
+    setPlayer(made);
+    window.kinolog = {
+      get hls() {
+        return made.hls;
+      },
+      video: made.video,
+      stats: () => made.stats(),
+    };
+    return () => {
+      delete window.kinolog;
+      made.destroy();
+    };
+  }, [collection, name]);
+
+  useEffect(() => {
+    player?.observe(stream, feed.loaded, feed.failures);
+  }, [player, stream, feed]);
+
+  const fullscreen = useCallback(() => toggleFullscreen(frame.current, video.current), []);
+  const pip = useCallback(() => void togglePip(video.current), []);
+
+  useEffect(() => {
+    if (!player) return;
+    const press = (event: KeyboardEvent) => {
+      const action = keyAction(event);
+      if (!action) return;
+      event.preventDefault();
+      stir();
+      const { currentTime, volume, muted } = player.video;
+      if (action === "toggle") player.toggle();
+      else if (action === "mute") player.setMuted(!muted);
+      else if (action === "live") player.toLive();
+      else if (action === "stats") setShowStats((shown) => !shown);
+      else if (action === "fullscreen") fullscreen();
+      else if (action === "pip") pip();
+      else if (action === "back") player.seek(currentTime - 5);
+      else if (action === "forward") player.seek(currentTime + 5);
+      else if (action === "louder") player.setVolume(volume + 0.1);
+      else if (action === "quieter") player.setVolume(volume - 0.1);
+    };
+    document.addEventListener("keydown", press);
+    return () => document.removeEventListener("keydown", press);
+  }, [player]);
+
+  const playing = snapshot?.stats.phase === "playing";
+  const audioOnly = stream !== null && stream.tracks.length > 0 && !videoOf(stream);
+  return (
+    <div
+      class={`player ${idle && playing ? "player-idle" : ""} ${audioOnly ? "player-audio" : ""}`}
+      ref={frame}
+      onPointerMove={stir}
+      onPointerDown={stir}
+      onFocusIn={stir}
+      role="region"
+      aria-label={`Player of ${collection}/${name}`}
+    >
+      <video
+        ref={video}
+        muted
+        playsInline
+        autoPlay
+        onClick={() => player?.toggle()}
+        onDblClick={fullscreen}
+        aria-label={`${collection}/${name}`}
+      />
+      {audioOnly && (
+        <div class="audio-only" aria-hidden="true">
+          <Icon name="wave" />
+        </div>
+      )}
+      <Overlay
+        phase={snapshot?.stats.phase ?? "loading"}
+        stream={stream}
+        collection={collection}
+        name={name}
+        unsupported={snapshot?.unsupported ?? null}
+        onPlay={() => player?.toggle()}
+      />
+      {showStats && snapshot && (
+        <StatsPanel stats={snapshot.stats} stream={stream} onClose={() => setShowStats(false)} />
+      )}
+      {player && snapshot && (
+        <Controls
+          player={player}
+          snapshot={snapshot}
+          showStats={showStats}
+          onStats={() => setShowStats((shown) => !shown)}
+          onFullscreen={fullscreen}
+          onPip={pip}
+        />
+      )}
+    </div>
+  );
+}
+
+/** True once nobody has moved for a while; `stir` starts anew. */
+function useIdle(): [boolean, () => void] {
+  const [idle, setIdle] = useState(false);
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const stir = useCallback(() => {
+    setIdle(false);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => setIdle(true), IDLE_MS);
+  }, []);
+  useEffect(() => {
+    stir();
+    return () => clearTimeout(timer.current);
+  }, []);
+  return [idle, stir];
+}
+
+function toggleFullscreen(frame: HTMLElement | null, video: HTMLVideoElement | null): void {
+  if (document.fullscreenElement) void document.exitFullscreen();
+  else if (frame?.requestFullscreen) void frame.requestFullscreen().catch(() => undefined);
+  // An iPhone shows only the video itself in full.
+  else (video as { webkitEnterFullscreen?: () => void } | null)?.webkitEnterFullscreen?.();
+}
+
+async function togglePip(video: HTMLVideoElement | null): Promise<void> {
+  try {
+    if (document.pictureInPictureElement) await document.exitPictureInPicture();
+    else await video?.requestPictureInPicture();
+  } catch {
+    // refused by the browser (no picture yet, or no gesture): nothing changes
+  }
+}

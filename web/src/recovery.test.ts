@@ -1,0 +1,88 @@
+import { describe, expect, it } from "vitest";
+import { type Facts, RateWindow, type Stuck, backoffMs, nudgeFor, phaseOf } from "./recovery";
+
+const facts = (over: Partial<Facts> = {}): Facts => ({
+  state: "live",
+  listed: true,
+  failures: 0,
+  playlist: "here",
+  unsupported: null,
+  advancing: false,
+  started: true,
+  paused: false,
+  finished: false,
+  ...over,
+});
+
+describe("what a viewer is told", () => {
+  it.each<[string, Partial<Facts>, string]>([
+    ["it plays, whatever the list says", { advancing: true, state: "away" }, "playing"],
+    ["it plays what is buffered though the server is gone", { advancing: true, failures: 9 }, "playing"],
+    ["a stall of a live stream", {}, "buffering"],
+    ["before the first picture", { started: false }, "loading"],
+    ["the publisher is gone", { state: "away" }, "away"],
+    ["gone before the first picture", { state: "away", started: false }, "away"],
+    ["404 and not listed", { state: null, playlist: "missing" }, "missing"],
+    ["404, but listed as live: it is only beginning", { playlist: "missing" }, "loading"],
+    ["404 of what has ended", { state: "ended", playlist: "missing" }, "ended"],
+    ["the viewer paused", { paused: true }, "paused"],
+    ["autoplay was refused", { paused: true, started: false }, "loading"],
+    ["one poll lost is nothing", { failures: 1 }, "buffering"],
+    ["the server is gone", { failures: 2 }, "unreachable"],
+    ["played to its end", { finished: true, state: "ended" }, "ended"],
+    ["a codec is refused, which matters most", { unsupported: "hvc1", advancing: true }, "unsupported"],
+  ])("%s", (_, over, phase) => expect(phaseOf(facts(over))).toBe(phase));
+});
+
+describe("back-off", () => {
+  it("doubles to two seconds and stays there", () => {
+    expect([0, 1, 2, 3, 4, 1000].map((attempt) => backoffMs(attempt, 0.5))).toEqual([
+      250, 500, 1000, 2000, 2000, 2000,
+    ]);
+  });
+
+  it("spreads viewers over 20 % either way", () => {
+    expect(backoffMs(1, 0)).toBe(400);
+    expect(backoffMs(1, 1)).toBe(600);
+  });
+});
+
+describe("a stuck player", () => {
+  const stuck = (over: Partial<Stuck>): Stuck => ({
+    still_s: 4,
+    ahead_s: 0,
+    next_start: null,
+    playlist_age_s: 1,
+    live: true,
+    ...over,
+  });
+
+  it.each<[string, Partial<Stuck>, string]>([
+    ["a short stall is hls.js's", { still_s: 2, next_start: 9 }, "none"],
+    ["a hole is jumped", { next_start: 9 }, "jump"],
+    ["media is there, so play", { ahead_s: 3 }, "play"],
+    ["media is there and playing did not help", { ahead_s: 3, still_s: 9 }, "rebuild"],
+    ["nothing comes since a moment", { playlist_age_s: 3 }, "none"],
+    ["playlists dried up", { playlist_age_s: 7 }, "reload-playlist"],
+    ["and stay dry", { playlist_age_s: 16, still_s: 20 }, "rebuild"],
+    ["but not while the publisher is away", { playlist_age_s: 600, live: false }, "none"],
+  ])("%s", (_, over, nudge) => expect(nudgeFor(stuck(over))).toBe(nudge));
+});
+
+describe("the bit rate", () => {
+  it("is that of the last seconds of media", () => {
+    const window = new RateWindow(2);
+    expect(window.bps).toBe(0);
+    for (let n = 0; n < 10; n += 1) window.add(25_000, 0.2);
+    expect(window.bps).toBeCloseTo(1e6);
+    for (let n = 0; n < 20; n += 1) window.add(50_000, 0.2);
+    expect(window.bps).toBeCloseTo(2e6);
+  });
+
+  it("leaves out what has no length", () => {
+    const window = new RateWindow();
+    window.add(800, 0);
+    window.add(0, 1);
+    expect(window.bps).toBe(0);
+  });
+});

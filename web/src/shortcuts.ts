@@ -1,0 +1,45 @@
+/** The player's keys, as on other players. */
+
+export type Action =
+  | "toggle"
+  | "mute"
+  | "live"
+  | "stats"
+  | "fullscreen"
+  | "pip"
+  | "back"
+  | "forward"
+  | "louder"
+  | "quieter";
+
+const KEYS: Record<string, Action> = {
+  " ": "toggle",
+  k: "toggle",
+  m: "mute",
+  l: "live",
+  i: "stats",
+  f: "fullscreen",
+  p: "pip",
+  ArrowLeft: "back",
+  ArrowRight: "forward",
+  ArrowUp: "louder",
+  ArrowDown: "quieter",
+};
+
+export const KEY_HELP = "k play · m mute · l live · ←/→ 5 s · f full screen · p picture in picture · i stats";
+
+/** What a key press asks of the player; null where it belongs to something else. */
+export function keyAction(event: KeyboardEvent): Action | null {
+  if (event.ctrlKey || event.metaKey || event.altKey) return null;
+  const target = event.target as Element | null;
+  if (target?.closest?.("input:not([type=range]), textarea, select, [role=tab], dialog")) return null;
+  const action = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key] ?? null;
+  const inPlayer = target?.closest?.(".player") != null;
+  // Space presses the focused button, and arrows scroll the page or move a slider.
+  if (event.key === " " && target?.closest?.("button, a, summary")) return null;
+  if (event.key.startsWith("Arrow")) {
+    if (target?.closest?.("input")) return null;
+    if (!inPlayer && (event.key === "ArrowUp" || event.key === "ArrowDown")) return null;
+  }
+  return action;
+}
