@@ -7,7 +7,7 @@ second of media time a lamp lights and a 1 kHz tone sounds, both for 100 ms.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from math import ceil
@@ -34,8 +34,14 @@ _MAX_LEAP = 1.0  # seconds of media that a late camera catches up on; more is no
 class SyntheticCamera:
     """One camera. Used once: by `events`, or by `run`."""
 
-    def __init__(self, options: CameraOptions | str = "test:") -> None:
+    def __init__(
+        self,
+        options: CameraOptions | str = "test:",
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         """`options`: parsed, or a `test:` URL (ConfigError where it is wrong)."""
+        self._sleep = sleep
         self.options = parse_camera(options) if isinstance(options, str) else options
         rate = self.options.frame_rate
         self._timescale = _timescale(rate)
@@ -71,7 +77,7 @@ class SyntheticCamera:
         generator (`contextlib.aclosing`) to be rid of the thread at once.
         """
         loop = asyncio.get_running_loop()
-        pacer = Pacer(clock, max_burst_seconds=_MAX_LEAP)
+        pacer = Pacer(clock, max_burst_seconds=_MAX_LEAP, sleep=self._sleep)
         start_ms = clock.unix_ms()
         with ThreadPoolExecutor(1, thread_name_prefix="kinolog-camera") as thread:
             yield self._head()

@@ -146,9 +146,9 @@ class TestCard:
 
     def _prepare_hand(self) -> None:
         """A film leader's disc: rings and cross over a sweep that goes round once a second."""
-        box = self._box(64, 130, 376, 376)
-        self._hand = box
-        size = box.right - box.left
+        left, top, right, _ = self._box(64, 130, 376, 376)
+        size = right - left
+        box = self._hand = Box(left, top, right, top + size)
         middle = (size - 1) / 2
         y, x = (np.mgrid[:size, :size] - middle).astype(np.float32)
         radius = np.hypot(x, y)

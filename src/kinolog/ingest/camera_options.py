@@ -27,7 +27,7 @@ class CameraOptions:
     width: int = 1280
     height: int = 720
     frame_rate: Fraction = Fraction(30)
-    target: VideoTarget = field(default_factory=lambda: VideoTarget("h264"))
+    target: VideoTarget = field(default_factory=lambda: VideoTarget("h264", light=True))
     audio: bool = True
     seconds: Fraction | None = None
     start_number: int = 0
@@ -57,6 +57,7 @@ def parse_camera(url: str) -> CameraOptions:
         parsed.get("bitrate"),
         parsed.get("gop", Fraction(1)),
         parsed.get("bframes", 0),
+        light=True,
     )
     return CameraOptions(
         width,

@@ -7,6 +7,7 @@ print(compare(range(900), seen))
 from kinolog.testing.av_sync import measure_av_sync
 from kinolog.testing.frames import FrameSeen, read_block_codes
 from kinolog.testing.ledger import FrameLedger, Report, compare
+from kinolog.testing.recording import record
 
 __all__ = [
     "FrameLedger",
@@ -15,4 +16,5 @@ __all__ = [
     "compare",
     "measure_av_sync",
     "read_block_codes",
+    "record",
 ]
