@@ -133,6 +133,9 @@ class HoldingCutter:
         if held is not None:
             self._held = None
             end = held.dts + (held.duration or self._expected)
+            part_end = self._part_start + self._part
+            if held.dts < part_end < end <= part_end + self._slack:
+                end = part_end  # only guessed, and off by rounded milliseconds
             self._place(held, end, out)
             self._write(end, "segment", out)
             self.segment_start = None

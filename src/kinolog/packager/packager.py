@@ -75,7 +75,7 @@ class Packager:
         """Tell the audio tracks where the leading video began a segment."""
         timescale = self._timescales[self._lead]
         for index in self._followers:
-            # Rounded up: ticks are at or after the boundary exactly where they are at or after this.
+            # Rounded up: what is at or after this is exactly what is at or after the boundary.
             boundary = -(-start * self._timescales[index] // timescale)
             chunks += self._cutters[index].boundary(boundary)
 
