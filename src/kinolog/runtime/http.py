@@ -106,7 +106,7 @@ class HttpServer:
         trace: TracebackType | None,
     ) -> None:
         assert self._task is not None
-        self._server.stop()
+        self._server.stop()  # type: ignore[no-untyped-call]
         done, _ = await asyncio.wait([self._task], timeout=5)
         if not done:
             self._task.cancel()

@@ -23,10 +23,7 @@ from kinolog.delivery.page.static import Page
 from kinolog.delivery.stills import Stills
 from kinolog.ingest.ack_log import AckLog
 from kinolog.ingest.desk import LocalDesk
-try:
-    from kinolog.ingest.http import HttpIngest
-except ImportError:
-    pass
+from kinolog.ingest.http import HttpIngest
 from kinolog.ingest.rtmp import RtmpServer
 from kinolog.ingest.services import Services
 from kinolog.log.catalog import Catalog
@@ -122,7 +119,7 @@ async def serve(
             desk = await stack.enter_async_context(ingest_desk(base, settings))
             rtmp = RtmpServer(desk, settings.host, settings.rtmp_port)
             await stack.enter_async_context(rtmp)
-            http_ingest = HttpIngest(desk)
+            http_ingest = HttpIngest(desk, SystemClock())
             stack.push_async_callback(http_ingest.close)
             routes.append(("/ingest/", http_ingest.answer))
         state = _readiness(base, desk)

@@ -1,0 +1,78 @@
+"""What the verbs share: flags of every role, the cluster that is meant, tables and JSON."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+from kinolog.cluster.cluster import Cluster
+from kinolog.log.client import KafkaSettings
+from kinolog.runtime import logs
+from kinolog.runtime.settings import Settings, load
+
+KAFKA_FOLDER = "kafka"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaFlags:
+    """Which Kafka."""
+
+    bootstrap_servers: Annotated[str | None, Parameter(group="Kafka")] = None
+    """Kafka's address, host:port[,host:port…]. Default: the cluster running in --data-dir."""
+    kafka_config: Annotated[Path | None, Parameter(group="Kafka")] = None
+    """File of client properties (librdkafka's keys): security.protocol, sasl.*, ssl.*."""
+    topic_prefix: Annotated[str | None, Parameter(group="Kafka")] = None
+    """What every topic's name begins with. [default: kinolog]"""
+    data_dir: Annotated[Path | None, Parameter(group="Kafka")] = None
+    """State of the embedded cluster. [default: .kinolog]"""
+    config: Annotated[Path | None, Parameter(group="Kafka")] = None
+    """Settings file. [default: kinolog.toml, where there is one]"""
+    log_level: Annotated[str | None, Parameter(group="Kafka")] = None
+    """debug, info, warning or error. [default: info for servers, warning for the rest]"""
+
+
+def settings_of(kafka: KafkaFlags | None, *, log_level: str = "warning", **flags: Any) -> Settings:
+    """Settings from flags, environment and file; logs are set up by them."""
+    given = {f.name: getattr(kafka, f.name) for f in fields(kafka)} if kafka is not None else {}
+    config = given.pop("config", None)
+    settings = load(config, **given, **flags)
+    chosen = settings.log_level if "log_level" in settings.model_fields_set else log_level
+    logs.set_up(chosen)
+    return settings
+
+
+def kafka_of(settings: Settings) -> KafkaSettings:
+    """The Kafka that is meant: the named one, else the cluster that runs in the data dir."""
+    embedded = None
+    if not settings.bootstrap_servers and settings.kafka_config is None:
+        cluster = Cluster.find(settings.data_dir / KAFKA_FOLDER)
+        if cluster is not None and cluster.running:
+            embedded = cluster.bootstrap_servers
+    return settings.kafka(embedded)
+
+
+def show(rows: list[dict[str, Any]], columns: dict[str, str], *, as_json: bool) -> None:
+    """A table for people (column titles by key), or the rows as JSON for programs."""
+    if as_json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode() + "\n")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in columns.values():
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*(str(row.get(key, "")) for key in columns))
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    console.print(table)
+
+
+def note(text: str) -> None:
+    """A line for the person at the terminal, on standard error."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,121 @@
+"""`kinolog demo`: a cluster, ingest, an edge with the page, and a synthetic camera."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from kinolog.cli.common import KAFKA_FOLDER, note, settings_of
+from kinolog.cluster.cluster import Cluster
+from kinolog.core.clock import SystemClock
+from kinolog.core.names import StreamName
+from kinolog.ingest.publisher import Source, publish
+from kinolog.log.catalog import HOUR_MS, Catalog
+from kinolog.log.client import KafkaSettings
+from kinolog.record.registry import CollectionEntry
+from kinolog.runtime import roles
+from kinolog.runtime.http import check_port
+from kinolog.runtime.settings import Settings
+
+CAMERA = StreamName("demo", "camera")
+_PARTITIONS = 4
+_KEPT_BYTES = 2_000_000_000
+
+
+def demo(
+    *,
+    http_port: int = 8080,
+    rtmp_port: int = 1935,
+    brokers: Annotated[int, Parameter(validator=Number(gte=1, lte=9))] = 1,
+    data_dir: Path = Path(".kinolog"),
+    source: str = "test:1280x720@30",
+) -> None:
+    """See it work: Kafka on this machine, a camera, the page.
+
+    Keeps an hour, 2 GB at most, in --data-dir. Ctrl-C stops all of it; the video stays.
+
+    Parameters
+    ----------
+    http_port
+        Page and playlists.
+    rtmp_port
+        RTMP, for OBS or ffmpeg.
+    brokers
+        Kafka brokers; 3 show replication.
+    data_dir
+        Where Kafka keeps the video.
+    source
+        What the camera shows.
+
+    Examples:
+
+        kinolog demo
+
+        kinolog demo --brokers 3 --http-port 9000
+    """
+    settings = settings_of(None, http_port=http_port, rtmp_port=rtmp_port, data_dir=data_dir)
+    check_port(settings.host, http_port, "--http-port")
+    check_port(settings.host, rtmp_port, "--rtmp-port")
+    cluster = Cluster.start(data_dir / KAFKA_FOLDER, brokers, progress=note, owned=True)
+    try:
+        roles.run(_demo(cluster.bootstrap_servers, settings, source))
+    finally:
+        note("stopping Kafka")
+        cluster.stop()
+
+
+async def _demo(servers: str, settings: Settings, source: str) -> None:
+    kafka = KafkaSettings(servers, prefix=settings.topic_prefix)
+    clock = SystemClock()
+    catalog = await Catalog.open(kafka, clock)
+    try:
+        await _small_collection(catalog)
+    finally:
+        await catalog.close()
+    async with roles.serve(kafka, settings, with_ingest=True, with_edge=True) as desk:
+        assert desk is not None
+        camera = asyncio.create_task(publish(desk, CAMERA, Source(source), clock))
+        stop = asyncio.create_task(roles.until_signalled())
+        _tell(settings)
+        done, _ = await asyncio.wait([camera, stop], return_when=asyncio.FIRST_COMPLETED)
+        if camera in done:
+            camera.result()
+            note("the camera has ended; Ctrl-C stops the rest")
+            await stop
+        note("stopping")
+        camera.cancel()
+        await asyncio.wait([camera])
+
+
+async def _small_collection(catalog: Catalog) -> None:
+    wanted = CollectionEntry(
+        partitions=_PARTITIONS,
+        replication_factor=min(3, await catalog.brokers()),
+        retention_ms=HOUR_MS,
+        retention_bytes=_KEPT_BYTES // _PARTITIONS,
+        max_partitions=_PARTITIONS,
+        created_ms=SystemClock().unix_ms(),
+    )
+    await catalog.ensure_collection(CAMERA.collection, wanted)
+
+
+def _tell(settings: Settings) -> None:
+    base = f"http://{settings.host}:{settings.http_port}"
+    rtmp = f"rtmp://{settings.host}:{settings.rtmp_port}"
+    note(
+        f"""
+  watch    {base}/watch/{CAMERA}
+  streams  {base}/
+  LL-HLS   {base}/media/{CAMERA}/index.m3u8
+
+  publish  ffmpeg -re -i film.mp4 -c copy -f flv {rtmp}/demo/film
+           OBS: server {rtmp}/demo   stream key film
+           curl -T film.ts {base}/ingest/demo/film
+           kinolog publish film.mp4 demo/film --data-dir {settings.data_dir}
+
+  Ctrl-C stops it."""
+    )

@@ -1,0 +1,185 @@
+"""`kinolog publish`: a file, camera, URL or the synthetic camera into the log."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from kinolog.cli.common import KafkaFlags, kafka_of, note, settings_of
+from kinolog.core.clock import SystemClock
+from kinolog.core.errors import ConfigError
+from kinolog.core.names import StreamName
+from kinolog.core.units import show_duration, unix_ms
+from kinolog.ingest import publisher
+from kinolog.ingest.encode_video import VideoTarget
+from kinolog.ingest.probe import duration_ms_of
+from kinolog.ingest.session import Session
+from kinolog.record.control import Profile
+from kinolog.runtime import roles
+from kinolog.runtime.settings import Settings
+
+_KAFKA = KafkaFlags()
+
+
+def publish(
+    source: str,
+    stream: str,
+    *,
+    fast: Annotated[bool, Parameter(negative="")] = False,
+    loop: Annotated[bool, Parameter(negative="")] = False,
+    at: str | None = None,
+    encode: str | None = None,
+    format: str | None = None,
+    option: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    owner: str = "",
+    profile: Profile | None = None,
+    ack_log: Path | None = None,
+    auto_create: Annotated[bool | None, Parameter(negative="--no-auto-create")] = None,
+    kafka: KafkaFlags = _KAFKA,
+) -> None:
+    """Publish SOURCE as STREAM (collection/name).
+
+    SOURCE is anything that FFmpeg opens: a file, an RTSP camera, an HLS address, a device; or
+    test: for the synthetic camera. A file goes at its own pace.
+
+    Parameters
+    ----------
+    source
+        File, URL, device, or test:[WxH@FPS][?seconds=10&codec=vp9…].
+    stream
+        collection/name.
+    fast
+        As fast as Kafka takes it; ends at now unless --at says when it began.
+    loop
+        Again from the beginning, for ever.
+    at
+        When it was captured: -2h, 2026-01-31T12:00:00Z, or Unix seconds.
+    encode
+        Encode the video: h264, hevc, vp9 or av1, with a bit rate: vp9:2M.
+    format
+        FFmpeg's name of the input format, for devices: v4l2.
+    option
+        An option of FFmpeg's for the input, key=value; may be repeated.
+    owner
+        User or tenant, for collections that place streams by owner.
+    profile
+        Latency: frame, low or standard.
+    ack_log
+        Append a JSON line for each acknowledged chunk.
+    auto_create
+        Make the collection where it is unknown.
+
+    Examples:
+
+        kinolog publish film.mp4 demo/film --loop
+
+        kinolog publish rtsp://admin@10.0.0.5/stream1 cams/gate
+
+        kinolog publish /dev/video0 demo/webcam --format v4l2 --encode h264
+
+        kinolog publish lecture.mkv talks/monday --fast --at 2026-01-31T09:00:00Z
+
+        kinolog publish test:1280x720@30 demo/camera --encode vp9
+    """
+    settings = settings_of(kafka, profile=profile, ack_log=ack_log, auto_create=auto_create)
+    name = StreamName.parse(stream)
+    origin = publisher.Source(
+        source,
+        format,
+        dict(_option(text) for text in option),
+        paced=not fast,
+        loop=loop,
+        encode=VideoTarget.parse(encode) if encode else None,
+    )
+    if loop and (fast or origin.live or origin.synthetic):
+        raise ConfigError("--loop is for files at their own pace")
+    roles.run(_publish(settings, name, origin, at, owner))
+
+
+def _option(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"--option {text!r} is not key=value")
+    return key, value
+
+
+async def _publish(
+    settings: Settings, name: StreamName, source: publisher.Source, at: str | None, owner: str
+) -> None:
+    clock = SystemClock()
+    at_ms = unix_ms(at, clock.unix_ms()) if at else None
+    total_ms = None if source.synthetic or source.live else await duration_ms_of(source.url)
+    if at_ms is None and not source.paced and total_ms is not None:
+        at_ms = clock.unix_ms() - total_ms
+    async with (
+        roles.backend(kafka_of(settings)) as base,
+        roles.ingest_desk(base, settings) as desk,
+    ):
+        with _Report(name, None if source.loop else total_ms) as report:
+            task = asyncio.create_task(
+                publisher.publish(
+                    desk, name, source, clock, at_ms=at_ms, owner=owner, watch=report.see
+                )
+            )
+            stop = asyncio.create_task(roles.until_signalled())
+            await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                note("finishing: what was read is written")
+                task.cancel()
+                await asyncio.wait([task])
+            stop.cancel()
+            if not task.cancelled():
+                report.done(task.result())
+
+
+class _Report:
+    """Progress on standard error: a bar at a terminal, else a line every ten seconds."""
+
+    def __init__(self, name: StreamName, total_ms: int | None) -> None:
+        self._name = name
+        self._total_ms = total_ms
+        self._begun_ms: int | None = None
+        self._told = self._started = time.monotonic()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeElapsedColumn(),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self._task = self._bar.add_task(str(name), total=total_ms, state="connecting")
+
+    def __enter__(self) -> _Report:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def see(self, session: Session) -> None:
+        """Called after each batch."""
+        now = time.monotonic()
+        if now - self._told < (0.2 if self._bar.disable is False else 10):
+            return
+        self._told = now
+        if self._begun_ms is None:
+            self._begun_ms = session.media_ms
+        sent_ms = session.media_ms - self._begun_ms
+        state = f"{session.packets} packets, {session.unacked_bytes / 1e6:.1f} MB under way"
+        self._bar.update(self._task, completed=sent_ms, state=state)
+        if self._bar.disable:
+            note(f"{self._name}: {show_duration(sent_ms // 1000 * 1000)} published, {state}")
+
+    def done(self, session: Session) -> None:
+        """The end, and what was left out."""
+        for codec in sorted(set(session.skipped.values())):
+            note(f"{self._name}: a track was left out, {codec} cannot be carried")
+        seconds = time.monotonic() - self._started
+        note(f"{self._name}: {session.packets} packets published in {seconds:.1f} s")

@@ -1,0 +1,121 @@
+"""`kinolog serve`, `ingest`, `edge`: the servers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from kinolog.cli.common import KafkaFlags, kafka_of, note, settings_of
+from kinolog.record.control import Profile
+from kinolog.runtime import roles
+from kinolog.runtime.settings import Settings
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenFlags:
+    """Where to listen."""
+
+    host: str | None = None
+    """Address to listen on. [default: 127.0.0.1]"""
+    http_port: int | None = None
+    """Page, playlists, media, HTTP ingest. [default: 8080]"""
+    tls_cert: Path | None = None
+    """PEM certificate chain: HTTPS, and HTTP/2, which Apple's players want for LL-HLS."""
+    tls_key: Path | None = None
+    """PEM private key."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestFlags:
+    """How to take streams in."""
+
+    rtmp_port: int | None = None
+    """RTMP. [default: 1935]"""
+    profile: Profile | None = None
+    """Latency: frame (one frame a record), low (100 ms), standard (a part). [default: low]"""
+    ack_log: Path | None = None
+    """Append a JSON line for each acknowledged chunk."""
+    auto_create: Annotated[bool | None, Parameter(negative="--no-auto-create")] = None
+    """Make unknown collections when they are published to. [default: yes]"""
+    end_grace_s: float | None = None
+    """Seconds from a publisher's leaving to the stream's end. [default: 60]"""
+
+
+_LISTEN = ListenFlags()
+_INGEST = IngestFlags()
+_KAFKA = KafkaFlags()
+
+
+def serve(
+    *, listen: ListenFlags = _LISTEN, ingest: IngestFlags = _INGEST, kafka: KafkaFlags = _KAFKA
+) -> None:
+    """Run ingest and edge in one process.
+
+    Examples:
+
+        kinolog serve
+
+        kinolog serve --bootstrap-servers broker1:9092 --kafka-config client.properties
+
+        kinolog serve --host 0.0.0.0 --http-port 80 --rtmp-port 1935
+    """
+    _run(listen, ingest, kafka, with_ingest=True, with_edge=True)
+
+
+def ingest(
+    *, listen: ListenFlags = _LISTEN, ingest: IngestFlags = _INGEST, kafka: KafkaFlags = _KAFKA
+) -> None:
+    """Take streams in: RTMP on one port, HTTP PUT on another.
+
+    Example:  kinolog ingest --http-port 8081 --ack-log acks.jsonl
+    """
+    _run(listen, ingest, kafka, with_ingest=True, with_edge=False)
+
+
+def edge(*, listen: ListenFlags = _LISTEN, kafka: KafkaFlags = _KAFKA) -> None:
+    """Serve players and the page. Run as many as you like: they hold no state.
+
+    Example:  kinolog edge --http-port 8082
+    """
+    _run(listen, _INGEST, kafka, with_ingest=False, with_edge=True)
+
+
+def _run(
+    listen: ListenFlags,
+    ingest: IngestFlags,
+    kafka: KafkaFlags,
+    *,
+    with_ingest: bool,
+    with_edge: bool,
+) -> None:
+    settings = settings_of(
+        kafka,
+        log_level="info",
+        host=listen.host,
+        http_port=listen.http_port,
+        tls_cert=listen.tls_cert,
+        tls_key=listen.tls_key,
+        rtmp_port=ingest.rtmp_port,
+        profile=ingest.profile,
+        ack_log=ingest.ack_log,
+        auto_create=ingest.auto_create,
+        end_grace_s=ingest.end_grace_s,
+    )
+    roles.run(_serve(settings, with_ingest=with_ingest, with_edge=with_edge))
+
+
+async def _serve(settings: Settings, *, with_ingest: bool, with_edge: bool) -> None:
+    kafka = kafka_of(settings)
+    async with roles.serve(kafka, settings, with_ingest=with_ingest, with_edge=with_edge):
+        host = f"{settings.host}:{settings.http_port}"
+        if with_edge:
+            note(f"page and playlists: http://{host}/")
+        if with_ingest:
+            note(f"publish to:         rtmp://{settings.host}:{settings.rtmp_port}/demo/camera")
+        await roles.until_signalled()
+        note("stopping")

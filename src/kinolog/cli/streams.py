@@ -1,0 +1,104 @@
+"""`kinolog streams`: what there is to watch; delete and move streams."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from kinolog.cli.common import KafkaFlags, kafka_of, note, settings_of, show
+from kinolog.core.clock import SystemClock
+from kinolog.core.names import StreamName
+from kinolog.core.units import show_time
+from kinolog.log.registry import Registry
+from kinolog.record.topics import topic
+from kinolog.runtime import roles
+
+app = App(
+    name="streams",
+    help="""Streams: list, delete, move.
+
+    Examples:
+
+        kinolog streams
+
+        kinolog streams --json
+
+        kinolog streams delete demo/camera
+
+        kinolog streams move demo/camera 3
+    """,
+)
+_KAFKA = KafkaFlags()
+_Json = Annotated[bool, Parameter(name="--json", negative="")]
+
+
+@app.default
+def streams(*, json: _Json = False, kafka: KafkaFlags = _KAFKA) -> None:
+    """List the streams."""
+    settings = settings_of(kafka)
+
+    async def ask() -> list[dict[str, Any]]:
+        async with roles.backend(kafka_of(settings)) as base:
+            registry = base.catalog.registry
+            return [_row(registry, name) for name in sorted(registry.streams)]
+
+    rows = roles.run(ask())
+    if not rows and not json:
+        note("no streams yet: `kinolog publish test: demo/camera` makes one")
+        return
+    columns = {
+        "stream": "STREAM",
+        "state": "STATE",
+        "since": "SINCE",
+        "video": "VIDEO",
+        "audio": "AUDIO",
+        "partition": "PARTITION",
+    }
+    show(rows, columns, as_json=json)
+
+
+@app.command
+def delete(stream: str, *, kafka: KafkaFlags = _KAFKA) -> None:
+    """Forget a stream. Its records go with its own topics, else with retention."""
+    settings = settings_of(kafka)
+    name = StreamName.parse(stream)
+
+    async def work() -> list[str]:
+        async with roles.backend(kafka_of(settings)) as base:
+            return await base.catalog.delete_stream(name)
+
+    left = roles.run(work())
+    note(f"{name} is forgotten")
+    for one in left:
+        note(f"its records stay in {one} until retention takes them: Kafka deletes no single key")
+
+
+@app.command
+def move(stream: str, partition: int, *, kafka: KafkaFlags = _KAFKA) -> None:
+    """Place a stream in another partition, from its next session on."""
+    settings = settings_of(kafka)
+    name = StreamName.parse(stream)
+
+    async def work() -> None:
+        async with roles.backend(kafka_of(settings)) as base:
+            await base.catalog.move(name, partition, SystemClock().unix_ms())
+
+    roles.run(work())
+    note(f"{name}: partition {partition} from the next session on")
+
+
+def _row(registry: Registry, name: StreamName) -> dict[str, Any]:
+    entry = registry.streams[name]
+    epoch = registry.newest_epoch(name)
+    tracks = epoch.open.tracks if epoch is not None else []
+    placement = entry.placements[-1]
+    return {
+        "stream": str(name),
+        "state": epoch.state if epoch is not None else "new",
+        "since": show_time(epoch.wall) if epoch is not None else "",
+        "video": ", ".join(f"{t.codec} {t.width}x{t.height}" for t in tracks if t.kind == "video"),
+        "audio": ", ".join(f"{t.codec} {t.language}" for t in tracks if t.kind == "audio"),
+        "partition": f"{topic(placement.base, 'media')}/{placement.partition}",
+        "epoch": epoch.epoch if epoch is not None else 0,
+    }

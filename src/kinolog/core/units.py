@@ -1,0 +1,80 @@
+"""Durations and sizes as people write them: 90s, 10m, 1h, 7d; 500MB, 2GiB."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from kinolog.core.errors import InputError
+
+_DURATIONS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_SIZES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_BINARY = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+
+
+def duration_ms(text: str) -> int:
+    """Milliseconds of `90s`, `10m`, `1.5h`, `7d`; -1 for `forever`."""
+    if text == "forever":
+        return -1
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)", text.strip())
+    if found is None:
+        raise InputError(f"{text[:40]!r} is not a duration", hint="for example 90s, 10m, 1h, 7d")
+    return round(float(found[1]) * _DURATIONS_MS[found[2]])
+
+
+def size_bytes(text: str) -> int:
+    """Bytes of `500MB`, `2GiB`, `1000000`; -1 for `unlimited`."""
+    if text == "unlimited":
+        return -1
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", text.strip().lower())
+    if found is None or (found[3] and not found[2]):
+        raise InputError(f"{text[:40]!r} is not a size", hint="for example 500MB, 2GiB")
+    factor = _BINARY[found[2]] if found[3] else _SIZES[found[2]]
+    return round(float(found[1]) * factor)
+
+
+def unix_ms(text: str, now_ms: int) -> int:
+    """Unix ms of `-10m` (before now), RFC 3339 with a zone, or Unix seconds."""
+    if text.startswith("-"):
+        return now_ms - duration_ms(text[1:])
+    if text == "now":
+        return now_ms
+    try:
+        return round(float(text) * 1000)
+    except (ValueError, OverflowError):
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(
+            f"{text[:60]!r} is not a time",
+            hint="for example -10m, 2026-01-31T12:00:00Z, or Unix seconds",
+        ) from error
+    if moment.tzinfo is None:
+        raise InputError(f"{text[:60]!r} has no time zone", hint="end it with Z, or +01:00")
+    return round(moment.timestamp() * 1000)
+
+
+def show_duration(ms: int) -> str:
+    """`1h`, `7d`, `90s`; `forever` for -1."""
+    if ms == -1:
+        return "forever"
+    for unit, factor in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
+        if ms >= factor and ms % factor == 0:
+            return f"{ms // factor}{unit}"
+    return f"{ms / 1000:g}s"
+
+
+def show_size(size: int) -> str:
+    """`2.0 GB`; `unlimited` for -1."""
+    if size == -1:
+        return "unlimited"
+    for unit, factor in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size} B"
+
+
+def show_time(ms: int) -> str:
+    """RFC 3339 in UTC, to the second."""
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}" if ms else ""

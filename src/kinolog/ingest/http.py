@@ -1,0 +1,130 @@
+"""HTTP ingest: `PUT` or `POST /ingest/{collection}/{stream}` with MPEG-TS, fragmented MP4,
+Matroska/WebM or FLV, for as long as the publisher sends."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import Final
+from urllib.parse import parse_qs
+
+import structlog
+
+from kinolog.core.clock import Clock
+from kinolog.core.errors import InputError, KinologError, NameError_, Refused
+from kinolog.core.names import StreamName
+from kinolog.core.rsgi import HttpProtocol, Scope
+from kinolog.core.units import unix_ms
+from kinolog.ingest.demux import PushedBytes, demux
+from kinolog.ingest.desk import LocalDesk
+
+MOST_PUBLISHERS: Final = 512
+_TEXT: Final = ("content-type", "text/plain; charset=utf-8")
+_JSON: Final = ("content-type", "application/json")
+_CLOSE: Final = ("connection", "close")
+_log = structlog.get_logger("kinolog.ingest")
+
+
+class HttpIngest:
+    """Each request is a publisher: its body goes through FFmpeg's demuxers into a session."""
+
+    def __init__(self, desk: LocalDesk, clock: Clock) -> None:
+        self._desk = desk
+        self._clock = clock
+        self._bodies: set[PushedBytes] = set()
+
+    async def close(self) -> None:
+        """Cut off who is still sending; what was sent is written."""
+        for body in self._bodies:
+            body.finish()
+
+    async def answer(self, scope: Scope, protocol: HttpProtocol) -> None:
+        """201 with what was taken, once the body has ended and Kafka has acknowledged it all."""
+        if scope.method not in ("PUT", "POST"):
+            protocol.response_str(405, [_TEXT, ("allow", "PUT, POST")], "publish by PUT or POST\n")
+            return
+        try:
+            name = StreamName.parse(scope.path.removeprefix("/ingest/").strip("/"))
+            at_ms, owner = _query(scope.query_string, self._clock.unix_ms())
+            if len(self._bodies) >= MOST_PUBLISHERS:
+                raise Refused("too many publishers", hint="try again later")
+            report = await self._publish(scope, protocol, name, at_ms, owner)
+        except KinologError as error:
+            _log.info("refused", path=scope.path, error=str(error))
+            text = f"{error}{': ' + error.hint if error.hint else ''}\n"
+            protocol.response_str(_status(error), [_TEXT, _CLOSE], text)
+            return
+        protocol.response_str(201, [_JSON], report)
+
+    async def _publish(
+        self,
+        scope: Scope,
+        protocol: HttpProtocol,
+        name: StreamName,
+        at_ms: int | None,
+        owner: str,
+    ) -> str:
+        agent = (scope.headers.get("user-agent") or "").split(" ")[0][:40]
+        ticket = await self._desk.publish(
+            name, publisher=f"http {agent} {scope.client}", at_ms=at_ms, live=False, owner=owner
+        )
+        body = PushedBytes()
+        self._bodies.add(body)
+        reason = "the publisher is gone"
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                receiving = tasks.create_task(_receive(protocol, body))
+                async with aclosing(demux(body)) as batches:
+                    async for events in batches:
+                        await ticket.feed(events)
+                receiving.cancel()
+            reason = "the publisher has finished"
+        except BaseExceptionGroup as group:
+            first = _first_of(group)
+            reason = str(first)
+            raise first from None
+        finally:
+            body.close()
+            self._bodies.discard(body)
+            await asyncio.shield(ticket.close(reason))
+        session = ticket.session
+        skipped = ", ".join(sorted(set(session.skipped.values())))
+        return f'{{"stream":"{name}","packets":{session.packets},"skipped":"{skipped}"}}\n'
+
+
+async def _receive(protocol: HttpProtocol, body: PushedBytes) -> None:
+    try:
+        async for data in protocol:
+            await body.feed(data)
+    except KinologError:
+        return  # the reader is gone, and says why itself
+    finally:
+        # A connection that breaks ends the body too: what arrived is worth keeping.
+        body.finish()
+
+
+def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            return _first_of(error)
+        if isinstance(error, KinologError):
+            return error
+    return group.exceptions[0]
+
+
+def _query(query: str, now_ms: int) -> tuple[int | None, str]:
+    """`at` (`-10m`, RFC 3339, or Unix seconds) and `owner`."""
+    found = parse_qs(query, max_num_fields=20)
+    at = found.get("at", [""])[0]
+    owner = found.get("owner", [""])[0][:100]
+    return (unix_ms(at, now_ms) if at else None), owner
+
+
+def _status(error: KinologError) -> int:
+    if isinstance(error, NameError_):
+        return 404
+    if isinstance(error, Refused):
+        return 409
+    if error.retriable:
+        return 503
+    return 415 if isinstance(error, InputError) else 500
