@@ -1,0 +1,223 @@
+"""One publisher's TCP connection: its reads fed to a publication, its answers written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from kinolog.core.errors import KinologError, NameError_, Refused
+from kinolog.core.names import StreamName
+from kinolog.ingest.rtmp.address import parse_address
+from kinolog.ingest.rtmp.chunk_reader import ChunkLimits
+from kinolog.ingest.rtmp.connection import PublishRequested, RtmpConnection, Unpublished
+from kinolog.ingest.rtmp.errors import BAD_NAME, PUBLISH_FAILED, RtmpError
+from kinolog.ingest.rtmp.tracks import Tracks
+from kinolog.ingest.source import Desk, Publication, SourceEvent
+
+log = structlog.get_logger(__name__)
+
+# Says whether a publisher may have a name: raises Refused. The mapping is the URL's query.
+Authorize = Callable[[StreamName, Mapping[str, str]], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class RtmpSettings:
+    """The bounds on publishers' connections; times in seconds."""
+
+    publish_deadline: float = 10.0
+    idle_timeout: float = 30.0
+    write_timeout: float = 10.0
+    close_timeout: float = 10.0
+    linger_timeout: float = 2.0
+    max_connections: int = 1000
+    read_bytes: int = 256 << 10
+    limits: ChunkLimits = field(default_factory=ChunkLimits)
+
+
+class RtmpSession:
+    """Runs one connection until either side ends it; always closes its publication."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        desk: Desk,
+        settings: RtmpSettings,
+        authorize: Authorize | None,
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._desk = desk
+        self._settings = settings
+        self._authorize = authorize
+        self._protocol = RtmpConnection(settings.limits)
+        self._publication: Publication | None = None
+        self._tracks = Tracks()
+        self._stream = ""
+        self._stopping = False
+        peer = writer.get_extra_info("peername") or ("unknown", 0)
+        self._peer = f"{peer[0]}:{peer[1]}"
+
+    async def run(self) -> None:
+        """Serve the connection. Raises nothing but CancelledError: what goes wrong is told to
+        the publisher and logged."""
+        reason = "the server stopped"
+        try:
+            reason = await self._converse()
+        except KinologError as error:
+            reason = _one_line(error)
+            log.warning("rtmp_publisher_cut_off", **self._who(), reason=reason)
+            await self._tell(error, reason)
+        except OSError as error:
+            reason = f"connection lost: {error.strerror or error}"
+        except Exception:
+            reason = "internal error"
+            log.exception("rtmp_session_failed", **self._who())
+            await self._tell(KinologError(reason), reason)
+        finally:
+            await self._end(reason)
+
+    def stop(self) -> None:
+        """End the connection from our side: what was received is still fed, then the end seen."""
+        self._stopping = True
+        self._writer.close()
+
+    async def _converse(self) -> str:
+        """Read until the end; the reason for it."""
+        loop = asyncio.get_running_loop()
+        publish_by = loop.time() + self._settings.publish_deadline
+        while True:
+            deadline = publish_by
+            if self._publication is not None:
+                deadline = loop.time() + self._settings.idle_timeout
+            try:
+                async with asyncio.timeout_at(deadline):
+                    data = await self._reader.read(self._settings.read_bytes)
+            except TimeoutError:
+                raise Refused(self._silence()) from None
+            if not data:
+                return "the publisher disconnected"
+            await self._receive(data)
+            if self._publication is not None:
+                publish_by = loop.time() + self._settings.publish_deadline
+
+    def _silence(self) -> str:
+        if self._publication is not None:
+            return f"no data for {self._settings.idle_timeout:g} s"
+        return f"nothing was published within {self._settings.publish_deadline:g} s"
+
+    async def _receive(self, data: bytes) -> None:
+        failure: RtmpError | None = None
+        try:
+            self._protocol.receive_data(data)
+        except RtmpError as error:
+            failure = error
+        await self._feed_events()
+        await self._flush()
+        if failure is not None:
+            raise failure
+
+    async def _feed_events(self) -> None:
+        """Take what the protocol understood; media of one read is fed in one call."""
+        fed: list[SourceEvent] = []
+        try:
+            for event in self._protocol.events():
+                if isinstance(event, PublishRequested):
+                    await self._publish(event)
+                elif isinstance(event, Unpublished):
+                    ended, fed = fed, []
+                    await self._feed(ended)
+                    await self._close_publication(f"the publisher ended it ({event.command})")
+                elif self._publication is not None:
+                    self._tracks.take(event, fed)
+        finally:
+            # What came before a malformed message is good.
+            await self._feed(fed)
+
+    async def _feed(self, events: list[SourceEvent]) -> None:
+        if events and self._publication is not None:
+            await self._publication.feed(events)
+
+    async def _publish(self, request: PublishRequested) -> None:
+        address = parse_address(request.app, request.key)
+        self._stream = str(address.stream)
+        if self._authorize is not None:
+            await self._authorize(address.stream, address.parameters)
+        publisher = f"rtmp {self._peer} {request.client}".rstrip()
+        self._publication = await self._desk.publish(address.stream, publisher=publisher)
+        self._tracks = Tracks()
+        self._protocol.accept()
+        await self._flush()
+        log.info("rtmp_publishing", **self._who(), client=request.client)
+
+    async def _flush(self) -> None:
+        out = self._protocol.data_to_send()
+        if out:
+            self._writer.write(out)
+            try:
+                async with asyncio.timeout(self._settings.write_timeout):
+                    await self._writer.drain()
+            except TimeoutError:
+                self._writer.transport.abort()
+                raise ConnectionError("the publisher does not read its answers") from None
+
+    async def _tell(self, error: KinologError, text: str) -> None:
+        """Send the error to the publisher, unless the protocol already has, and let it arrive."""
+        if not self._protocol.failed:
+            self._protocol.refuse(_status_code(error), text)
+        try:
+            await self._flush()
+            await self._linger()
+        except OSError:
+            return  # it is gone: nobody to tell
+
+    async def _linger(self) -> None:
+        """Drop what is still coming for a moment: closing on unread bytes would reset the
+        connection, and some systems then lose the answer that was sent."""
+        if not self._writer.can_write_eof() or self._writer.is_closing():
+            return
+        self._writer.write_eof()
+        try:
+            async with asyncio.timeout(self._settings.linger_timeout):
+                while await self._reader.read(self._settings.read_bytes):
+                    pass
+        except TimeoutError:
+            return
+
+    async def _end(self, reason: str) -> None:
+        """Close publication and socket, also when cancelled."""
+        if self._stopping:
+            reason = "the server stopped"
+        try:
+            async with asyncio.timeout(self._settings.close_timeout):
+                await self._close_publication(reason)
+        except KinologError as error:
+            log.warning("rtmp_close_failed", **self._who(), reason=_one_line(error))
+        except TimeoutError:
+            log.warning("rtmp_close_failed", **self._who(), reason="no answer in time")
+        finally:
+            self._writer.close()
+
+    async def _close_publication(self, reason: str) -> None:
+        publication, self._publication = self._publication, None
+        if publication is not None:
+            log.info("rtmp_ended", **self._who(), reason=reason)
+            await publication.close(reason)
+
+    def _who(self) -> dict[str, str]:
+        return {"peer": self._peer, "stream": self._stream}
+
+
+def _status_code(error: KinologError) -> str:
+    """The onStatus code: BadName is what a publisher knows for a name that is not to be had."""
+    if isinstance(error, RtmpError):
+        return error.code
+    return BAD_NAME if isinstance(error, (NameError_, Refused)) else PUBLISH_FAILED
+
+
+def _one_line(error: KinologError) -> str:
+    """The error and what to do about it."""
+    return f"{error} ({error.hint})" if error.hint else str(error)

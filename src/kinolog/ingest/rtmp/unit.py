@@ -1,0 +1,26 @@
+"""What one FLV tag body holds, whichever of its three syntaxes it uses."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+
+class Step(Enum):
+    """What the body of a unit is."""
+
+    CONFIG = "sequence header"
+    FRAME = "coded frame"
+    OTHER = "end of sequence, metadata"
+
+
+class Unit(NamedTuple):
+    """One part of a tag. `codec` is kinolog's name, or for those it does not carry, FLV's."""
+
+    track: int
+    codec: str
+    step: Step
+    body: memoryview
+    composition_ms: int = 0
+    keyframe: bool = True
+    nanoseconds: int = 0
