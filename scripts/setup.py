@@ -285,7 +285,7 @@ def find_pip() -> list[str | Path] | None:
 
 
 def install_dependencies() -> None:
-    say("installing the locked dependencies (with a Java runtime and Node, about 250 MB)")
+    say("installing the locked dependencies (with a Java runtime and Node; about 850 MB on disk)")
     command: list[str | Path] = [uv(), "pip", "install", "--quiet", "--python", PYTHON]
     run([*command, "--require-hashes", "-r", REQUIREMENTS], env=uv_env())
 

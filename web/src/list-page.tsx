@@ -7,6 +7,8 @@ import { StreamCard } from "./parts/stream-card";
 import { useNow } from "./use-now";
 
 const SEARCH_FROM = 9;
+/** So few streams get larger pictures. */
+const FEW = 3;
 
 /** Streams by collection, in the order of names. */
 function byCollection(streams: Stream[]): [string, Stream[]][] {
@@ -92,7 +94,7 @@ export function ListPage() {
                 {collection}
                 <span>{members.length}</span>
               </h2>
-              <ul class="grid">
+              <ul class={streams.length <= FEW ? "grid grid-few" : "grid"}>
                 {members.map((stream) => (
                   <StreamCard key={streamKey(stream)} stream={stream} now={now} />
                 ))}

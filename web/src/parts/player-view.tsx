@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import type { Feed, Stream } from "../api";
-import { videoOf } from "../format";
+import { audioOf, videoOf } from "../format";
 import { Player, type Snapshot, type Stats } from "../player";
 import { mediaPath } from "../router";
 import { keyAction } from "../shortcuts";
@@ -33,6 +33,7 @@ export function PlayerView({ collection, name, feed, stream, onStats }: Props) {
   const [player, setPlayer] = useState<Player | null>(null);
   const [snapshot, setSnapshot] = useState<Snapshot | null>(null);
   const [showStats, setShowStats] = useState(false);
+  const [soundAsked, setSoundAsked] = useState(false);
   const [idle, stir] = useIdle();
 
   useEffect(() => {
@@ -86,7 +87,14 @@ export function PlayerView({ collection, name, feed, stream, onStats }: Props) {
     return () => document.removeEventListener("keydown", press);
   }, [player]);
 
-  const playing = snapshot?.stats.phase === "playing";
+  useEffect(() => {
+    if (snapshot?.muted === false) setSoundAsked(true);
+  }, [snapshot?.muted]);
+
+  const phase = snapshot?.stats.phase ?? "loading";
+  const hopeless = phase === "missing" || phase === "unsupported";
+  const silent = stream !== null && !audioOf(stream);
+  const playing = phase === "playing";
   const audioOnly = stream !== null && stream.tracks.length > 0 && !videoOf(stream);
   return (
     <div
@@ -113,17 +121,23 @@ export function PlayerView({ collection, name, feed, stream, onStats }: Props) {
         </div>
       )}
       <Overlay
-        phase={snapshot?.stats.phase ?? "loading"}
+        phase={phase}
         stream={stream}
         collection={collection}
         name={name}
         unsupported={snapshot?.unsupported ?? null}
         onPlay={() => player?.toggle()}
       />
+      {playing && snapshot?.muted && !soundAsked && !silent && (
+        <button type="button" class="unmute" onClick={() => player?.setMuted(false)}>
+          <Icon name="muted" />
+          Turn the sound on
+        </button>
+      )}
       {showStats && snapshot && (
         <StatsPanel stats={snapshot.stats} stream={stream} onClose={() => setShowStats(false)} />
       )}
-      {player && snapshot && (
+      {player && snapshot && !hopeless && (
         <Controls
           player={player}
           snapshot={snapshot}
