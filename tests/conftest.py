@@ -1,0 +1,74 @@
+"""Options, markers and the real Kafka clusters that tests share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kinolog.cluster import Cluster
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("kinolog")
+    group.addoption("--slow", action="store_true", help="run the tests of minutes, too")
+    group.addoption(
+        "--all", action="store_true", help="fail where a system program is missing, not skip"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        skip = pytest.mark.skip(reason="takes minutes: run with --slow")
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(skip)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs"):
+        missing = [program for program in marker.args if shutil.which(program) is None]
+        if missing and item.config.getoption("--all"):
+            pytest.fail(f"missing system program: {', '.join(missing)}", pytrace=False)
+        if missing:
+            pytest.skip(f"missing system program: {', '.join(missing)}")
+
+
+@pytest.fixture(scope="session")
+def cluster_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the clusters of this run keep their data: $KINOLOG_TEST_DATA, else a new directory."""
+    if kept := os.environ.get("KINOLOG_TEST_DATA"):
+        root = Path(kept).absolute() / "kafka"
+        root.mkdir(parents=True, exist_ok=True)
+        return root
+    return tmp_path_factory.mktemp("kafka")
+
+
+@pytest.fixture(scope="session")
+def one_broker(cluster_root: Path) -> Iterator[str]:
+    """`bootstrap.servers` of a broker of this run's own, for tests that break nothing."""
+    with Cluster.start(cluster_root / "one", 1, owned=True) as cluster:
+        yield cluster.bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def cluster3(cluster_root: Path) -> Iterator[Cluster]:
+    """Three brokers, replication 3. Tests that break them take `healthy_cluster3` instead."""
+    with Cluster.start(cluster_root / "three", 3, owned=True) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def healthy_cluster3(cluster3: Cluster) -> Iterator[Cluster]:
+    """Three brokers that a test may pause and kill; whole and in sync before it and after it."""
+    _heal(cluster3)
+    yield cluster3
+    _heal(cluster3)
+
+
+def _heal(cluster: Cluster) -> None:
+    Cluster.start(cluster.data_dir)
+    cluster.wait_in_sync()
