@@ -92,13 +92,23 @@ def _fitting_part(
     step = 1 / frame_rate if frame_rate else Fraction(10, 1000)
     wanted = max(1, round(Fraction(part_ms, 1000) / step))
     near = sorted(range(max(1, wanted // 2), wanted * 2), key=lambda frames: abs(frames - wanted))
-    candidates = [ceil(1000 * frames * step) for frames in near]
+    candidates = [_whole_ms(frames * step) for frames in near]
     if frame_rate is None:
         candidates.insert(0, part_ms)
     for candidate in candidates:
         if all(_fills(frame, candidate) for frame in audio_frames):
             return candidate
     return candidates[0]
+
+
+def _whole_ms(duration_s: Fraction) -> int:
+    """Milliseconds that hold the duration, also where timestamps round it up by a tick.
+
+    What is no whole number of ms gets 0.1 ms of room: a tick of any scale but 1 ms itself, whose
+    roundings the next whole ms holds anyway.
+    """
+    exact = 1000 * duration_s
+    return exact.numerator if exact.denominator == 1 else ceil(exact + Fraction(1, 10))
 
 
 def _fills(frame_s: Fraction, part_ms: int) -> bool:

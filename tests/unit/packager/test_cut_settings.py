@@ -25,6 +25,7 @@ F = Fraction
         (F(60000, 1001), 201),
         (F(12), 167),
         (F(5), 200),
+        (F(13937, 524), 189),  # 187.99 ms: a tick of 1/12800 s more would be over 188
     ],
     ids=str,
 )
