@@ -16,6 +16,9 @@ MAX_WINDOW_SEGMENTS = 600
 MAX_WINDOW_BYTES = 512 << 20
 MAX_FILL = 64
 """A larger step in MSN starts the window anew."""
+SEGMENTS_WITH_PARTS = 2
+"""Whole segments whose parts are listed: with the one in progress three, the most that strict
+validators take for three target durations."""
 RETIRED_SEGMENTS = 3
 """Segments kept after they left the window, for requests under way."""
 
@@ -281,14 +284,20 @@ class Track:
         return 0
 
     def _parts_from(self, session: Open) -> int:
-        """Parts are listed for segments that end within three target durations of the end."""
+        """Parts are listed of the segment in progress and the newest whole ones, none of which
+        may end further than three target durations from the end."""
         zone_us = 3 * target_seconds(session) * MICROSECONDS
         segments = self.segments
         index = len(segments)
         after_us = 0
+        whole = 0
         while index and after_us < zone_us:
+            segment = segments[index - 1]
+            whole += segment.ended
+            if whole > SEGMENTS_WITH_PARTS:
+                break
             index -= 1
-            after_us += segments[index].duration_us
+            after_us += segment.duration_us
         if index:
             segments[index - 1].settle()
         return index

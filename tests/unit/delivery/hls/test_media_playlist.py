@@ -105,10 +105,8 @@ def test_a_reconnect_is_a_discontinuity_and_old_parts_are_not_listed() -> None:
         "#EXT-X-INDEPENDENT-SEGMENTS\n"
         '#EXT-X-MAP:URI="v0/5/init.mp4"\n'
         f"#EXT-X-PROGRAM-DATE-TIME:{dates[0]}\n#EXTINF:2.000000,\nv0/5/0.m4s\n"
-        + parts_text("v0", 5, 1, range(10), dates[1])
-        + "#EXTINF:2.000000,\nv0/5/1.m4s\n"
-        + parts_text("v0", 5, 2, range(10), dates[2])
-        + "#EXTINF:2.000000,\nv0/5/2.m4s\n"
+        f"#EXT-X-PROGRAM-DATE-TIME:{dates[1]}\n#EXTINF:2.000000,\nv0/5/1.m4s\n"
+        f"#EXT-X-PROGRAM-DATE-TIME:{dates[2]}\n#EXTINF:2.000000,\nv0/5/2.m4s\n"
         + parts_text("v0", 5, 3, range(10), dates[3])
         + "#EXTINF:2.000000,\nv0/5/3.m4s\n"
         + parts_text("v0", 5, 4, range(2), dates[4])
