@@ -17,7 +17,7 @@ from kinolog.core.errors import ConfigError
 from kinolog.core.names import StreamName
 from kinolog.core.units import show_duration, unix_ms
 from kinolog.ingest import publisher
-from kinolog.ingest.encode_video import VideoTarget
+from kinolog.ingest.encode_video import parse_target
 from kinolog.ingest.probe import duration_ms_of
 from kinolog.ingest.session import Session
 from kinolog.record.control import Profile
@@ -95,7 +95,7 @@ def publish(
         dict(_option(text) for text in option),
         paced=not fast,
         loop=loop,
-        encode=VideoTarget.parse(encode) if encode else None,
+        encode=parse_target(encode) if encode else None,
     )
     if loop and (fast or origin.live or origin.synthetic):
         raise ConfigError("--loop is for files at their own pace")
