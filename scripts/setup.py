@@ -35,6 +35,9 @@ WEB = ROOT / "web"
 PAGE = ROOT / "src" / "kinolog" / "delivery" / "page" / "dist"
 LOCK_PATIENCE_S = 900
 COMMAND_PATIENCE_S = 1200
+ADVICE = """\
+What is done stays done: call it again to go on. Where packages could not be fetched, look at the network;
+a mirror is set by PIP_INDEX_URL for Python and npm_config_registry for the page."""
 
 
 class SetupError(Exception):
@@ -132,7 +135,7 @@ def run(command: list[str | Path], *, env: dict[str, str], cwd: Path = ROOT) -> 
             output.seek(0)
             tail = "\n".join(output.read().strip().splitlines()[-25:])
             line = " ".join(words)
-            raise SetupError(f"this failed with exit code {code}:\n  {line}\n{tail}")
+            raise SetupError(f"this failed with exit code {code}:\n  {line}\n{tail}\n{ADVICE}")
 
 
 def wait_for(process: subprocess.Popen[bytes]) -> int:
