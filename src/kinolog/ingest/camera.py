@@ -72,7 +72,8 @@ class SyntheticCamera:
     ) -> AsyncGenerator[list[SourceEvent], None]:
         """Batches of events, each frame made when it is due; with `fast`, as fast as taken.
 
-        Frame n is captured `run`'s start plus n / rate by `clock`. Works in a thread of its own,
+        Frame n is captured `run`'s start plus n / rate by `clock`; a camera without `seconds=`
+        leaves out frames that it is too late for. Works in a thread of its own,
         one batch ahead of nothing: whoever does not take holds the camera up. Close the
         generator (`contextlib.aclosing`) to be rid of the thread at once.
         """
@@ -87,11 +88,19 @@ class SyntheticCamera:
                 while batch := await loop.run_in_executor(thread, _take, frames, _FAST_BATCH):
                     yield batch
                 return
+            begun = clock.monotonic()
             for index in self._indexes():
+                if self._frames is None and self._late(index, clock.monotonic() - begun):
+                    continue
                 await pacer.due(self._pts(index), self._timescale)
                 shown_ms = start_ms + pacer.moved_ms
                 yield await loop.run_in_executor(thread, self._frame, index, shown_ms)
             yield await loop.run_in_executor(thread, self._tail)
+
+    def _late(self, index: int, elapsed_s: float) -> bool:
+        """Whether an endless camera leaves this frame out, as a real one that is held up does:
+        its clock goes on. One of a set length takes its time and keeps every frame."""
+        return elapsed_s - self._pts(index) / self._timescale > _MAX_LEAP / 2
 
     def _indexes(self) -> Iterator[int]:
         index = 0
