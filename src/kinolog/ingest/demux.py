@@ -13,7 +13,6 @@ negative (audio priming). Neither paces nor loops.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import AsyncGenerator, Mapping
 
@@ -81,8 +80,7 @@ async def demux(
 async def _join(thread: threading.Thread) -> None:
     """Give the thread a moment: it owns the container and closes it, late if a read is stuck."""
     if thread.is_alive():
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(asyncio.to_thread(thread.join, _JOIN_S))
+        await asyncio.shield(asyncio.to_thread(thread.join, _JOIN_S))
 
 
 class _Reader:

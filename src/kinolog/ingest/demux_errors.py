@@ -13,7 +13,7 @@ _USERINFO = re.compile(r"(?<=://)[^/@\s]*@")
 _AWAY = frozenset(
     {
         errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.ETIMEDOUT, errno.EPIPE,
-        errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EAGAIN, errno.EBUSY, errno.EIO,
+        errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EAGAIN, errno.EBUSY,
     }
 )  # fmt: skip
 _SENTENCES: tuple[tuple[type[BaseException], str, str], ...] = (
@@ -58,7 +58,10 @@ def translated(error: Exception, source: str) -> KinologError:
     for kind, sentence, hint in _SENTENCES:
         if isinstance(error, kind):
             return MediaError(f"{name}: {sentence}", hint=hint)
-    if isinstance(error, OSError) and error.errno in _AWAY:
+    if isinstance(error, OSError) and error.errno == errno.EIO and "://" not in name:
+        # What FFmpeg says of a Matroska file that is cut short
+        return MediaError(f"{name}: ends in the middle, or is damaged")
+    if isinstance(error, OSError) and error.errno in _AWAY | {errno.EIO}:
         return Unavailable(f"{name}: {error.strerror}", hint="is the source running?")
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return MediaError(f"{name}: {redacted(reason)}")

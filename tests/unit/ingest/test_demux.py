@@ -1,0 +1,370 @@
+"""Every container gives the same samples and times; init and chunks play them back."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import random
+import sys
+import threading
+from contextlib import aclosing
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import pytest
+
+from kinolog.core.errors import MediaError, Overloaded, Unavailable, UnsupportedCodec
+from kinolog.ingest.demux import PushedBytes, demux
+from kinolog.ingest.demux_time import AudioGrid, Unwrap, derive_dts, video_timescale
+from kinolog.ingest.source import Expect, Format, Skipped, SourceEvent
+from kinolog.media.cmaf import Sample, chunk
+from kinolog.media.init import init_segment
+from kinolog.media.types import Packet, TrackFormat
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "media"))
+
+from media_clips import FRAGMENTED, clip, decoded, remux
+
+
+class Read(NamedTuple):
+    """What a source gave, by track."""
+
+    events: list[SourceEvent]
+    formats: dict[int, list[TrackFormat]]
+    packets: dict[int, list[Packet]]
+
+    def track(self, kind: str) -> tuple[TrackFormat, list[Packet]]:
+        number = next(n for n, found in self.formats.items() if found[0].kind == kind)
+        return self.formats[number][0], self.packets[number]
+
+
+async def _collect(source: str | PushedBytes, **options) -> Read:
+    read = Read([], {}, {})
+    async with aclosing(demux(source, **options)) as batches:
+        async for events in batches:
+            assert events
+            read.events.extend(events)
+    for event in read.events:
+        if isinstance(event, Format):
+            read.formats.setdefault(event.track, []).append(event.format)
+        elif isinstance(event, Packet):
+            read.packets.setdefault(event.track, []).append(event)
+    return read
+
+
+async def _push(data: bytes, seed: int = 0, **options) -> Read:
+    pushed = PushedBytes(capacity_bytes=20_000)
+    pieces = random.Random(seed)
+
+    async def send() -> None:
+        at = 0
+        while at < len(data):
+            size = pieces.randint(1, 9_000)
+            await pushed.feed(data[at : at + size])
+            at += size
+        pushed.finish()
+
+    sender = asyncio.create_task(send())
+    try:
+        async with asyncio.timeout(30):
+            return await _collect(pushed, **options)
+    finally:
+        sender.cancel()
+        await asyncio.gather(sender, return_exceptions=True)
+
+
+def push(data: bytes, seed: int = 0) -> Read:
+    return asyncio.run(_push(data, seed))
+
+
+def open_file(path: Path) -> Read:
+    return asyncio.run(_collect(str(path)))
+
+
+def seconds(found: TrackFormat, packets: list[Packet]) -> list[Fraction]:
+    return [Fraction(packet.pts - packets[0].pts, found.timescale) for packet in packets]
+
+
+def as_cmaf(found: TrackFormat, packets: list[Packet], a_chunk: int = 3) -> bytes:
+    """Init segment and chunks, from time zero."""
+    ends = [packet.dts for packet in packets[1:]]
+    ends.append(2 * packets[-1].dts - packets[-2].dts)
+    samples = [
+        Sample(packet.data, end - packet.dts, packet.pts - packet.dts, packet.keyframe)
+        for packet, end in zip(packets, ends, strict=True)
+    ]
+    parts = [init_segment(found).data]
+    for number, at in enumerate(range(0, len(samples), a_chunk)):
+        base = packets[at].dts - packets[0].dts
+        parts.append(chunk(number + 1, base, samples[at : at + a_chunk]))
+    return b"".join(parts)
+
+
+CODECS = [("h264", "aac"), ("hevc", "aac"), ("av1", "opus"), ("vp9", "opus")]
+
+
+@pytest.mark.parametrize(("video", "audio"), CODECS)
+def test_init_and_chunks_decode_to_the_source(video: str, audio: str, tmp_path: Path) -> None:
+    data = clip(video, audio)
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(data)
+    read = open_file(path)
+    assert read.events[0] == Expect(2)
+    for kind, codec in (("video", video), ("audio", audio)):
+        found, packets = read.track(kind)
+        assert found.codec == codec
+        expected = decoded(data, kind)
+        assert len(expected) >= 40
+        assert decoded(as_cmaf(found, packets), kind) == expected
+
+
+@pytest.mark.parametrize(("video", "audio"), CODECS)
+def test_the_configuration_agrees_with_ffmpegs_muxer(video: str, audio: str) -> None:
+    """vpcC, av1C, dOps and the AAC config, byte for byte; the same sizes and time scale."""
+    theirs = remux(clip(video, audio), "mp4", FRAGMENTED)
+    read = push(theirs)
+    for kind in ("video", "audio"):
+        found, packets = read.track(kind)
+        ours = init_segment(found)
+        for box in (b"vpcC", b"av1C", b"dOps"):
+            at = ours.data.find(box)
+            if at >= 0:
+                size = int.from_bytes(ours.data[at - 4 : at], "big")
+                assert ours.data[at - 4 : at - 4 + size] in theirs
+        if found.codec == "aac":
+            assert found.extradata in theirs
+        assert ours == init_segment(found)  # deterministic
+        with av.open(io.BytesIO(as_cmaf(found, packets))) as container:
+            stream = container.streams[0]
+            assert stream.id == 1
+            assert stream.time_base == Fraction(1, found.timescale)
+            assert [packet.dts for packet in container.demux(stream) if packet.size] == [
+                packet.dts - packets[0].dts for packet in packets
+            ]
+
+
+CONTAINERS = [
+    ("h264", "aac", "mpegts", {}, 90_000),
+    ("h264", "aac", "matroska", {}, 1000),
+    ("h264", "aac", "flv", {}, 1000),
+    ("h264", "aac", "mp4", FRAGMENTED, 15_360),
+    ("hevc", "aac", "mpegts", {}, 90_000),
+    ("hevc", "aac", "matroska", {}, 1000),
+    ("hevc", "aac", "mp4", FRAGMENTED, 15_360),
+    ("h264", "opus", "mpegts", {}, 90_000),
+    ("av1", "opus", "matroska", {}, 1000),
+    ("av1", "opus", "mp4", FRAGMENTED, 15_360),
+    ("vp9", "opus", "webm", {}, 1000),
+    ("vp9", "opus", "mp4", FRAGMENTED, 15_360),
+]
+
+
+@pytest.mark.parametrize(("video", "audio", "container", "options", "tick"), CONTAINERS)
+def test_containers_give_the_same_samples(
+    video: str, audio: str, container: str, options: dict[str, str], tick: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(clip(video, audio))
+    reference = open_file(path)
+    data = remux(clip(video, audio), container, options)
+    path.write_bytes(data)
+    read, pushed = open_file(path), push(data, seed=7)
+    assert pushed.formats.keys() == read.formats.keys()
+    for number, packets in read.packets.items():  # durations depend on what FFmpeg has read ahead
+        assert [p._replace(duration=None) for p in pushed.packets[number]] == [
+            p._replace(duration=None) for p in packets
+        ]
+    for kind in ("video", "audio"):
+        want_format, want = reference.track(kind)
+        got_format, got = read.track(kind)
+        assert [p.data for p in got] == [p.data for p in want]
+        assert [p.keyframe for p in got] == [p.keyframe for p in want]
+        wanted = zip(seconds(want_format, want), seconds(got_format, got), strict=True)
+        assert max(abs(a - b) for a, b in wanted) <= Fraction(1, tick)
+        assert all(a.dts < b.dts for a, b in pairwise(got))
+        assert all(p.dts <= p.pts for p in got)
+        if kind == "video":
+            if video in ("h264", "hevc"):
+                assert any(b.pts < a.pts for a, b in pairwise(got)), "the clip has B-frames"
+            assert got_format.extradata == want_format.extradata
+            assert (got_format.width, got_format.height) == (128, 96)
+
+
+def test_audio_of_a_transport_stream_lies_on_the_sample_grid() -> None:
+    _, packets = push(remux(clip("h264", "aac", rate=44_100), "mpegts")).track("audio")
+    assert {b.pts - a.pts for a, b in pairwise(packets)} == {1024}
+    assert {packet.duration for packet in packets} == {1024}
+
+
+def test_changed_parameter_sets_make_a_new_format() -> None:
+    """The same PIDs, another picture size, time going on: as an encoder that was reconfigured."""
+    first = remux(clip("h264", None), "mpegts")
+    second = remux(clip("h264", None, size=(64, 64)), "mpegts", {"output_ts_offset": "2"})
+    read = push(first + second)
+    sizes = [(f.width, f.height) for f in read.formats[0]]
+    assert sizes == [(128, 96), (64, 64)]
+    at = [type(event) is Format for event in read.events].index(True)
+    changed = next(i for i, event in enumerate(read.events) if isinstance(event, Format) and i > at)
+    following = read.events[changed + 1]
+    assert isinstance(following, Packet)
+    assert following.keyframe
+    assert len(read.packets[0]) == 80
+
+
+def test_unsupported_tracks_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mkv"
+    with av.open(str(path), "w") as out:
+        video = out.add_stream("libx264", rate=30)
+        video.width, video.height = 64, 64
+        sound = out.add_stream("pcm_s16le", rate=48_000)
+        frame = av.VideoFrame(64, 64, "yuv420p")
+        frame.pts = 0
+        out.mux([*video.encode(frame), *video.encode(None)])
+        audio = av.AudioFrame(format="s16", layout="stereo", samples=1024)
+        audio.sample_rate, audio.pts = 48_000, 0
+        out.mux([*sound.encode(audio), *sound.encode(None)])
+    read = open_file(path)
+    assert read.events[:2] == [Expect(1), Skipped(1, "pcm_s16le")]
+
+
+def test_nothing_that_can_be_carried(tmp_path: Path) -> None:
+    path = tmp_path / "clip.wav"
+    with av.open(str(path), "w") as out:
+        sound = out.add_stream("pcm_s16le", rate=8_000)
+        audio = av.AudioFrame(format="s16", layout="stereo", samples=1024)
+        audio.sample_rate, audio.pts = 8_000, 0
+        out.mux([*sound.encode(audio), *sound.encode(None)])
+    with pytest.raises(UnsupportedCodec, match="pcm_s16le"):
+        open_file(path)
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "text"),
+    [
+        ("/no/such/clip.mp4", MediaError, "no such file"),
+        ("rtmp://127.0.0.1:1/live/x", Unavailable, "refused"),
+        ("rtsp://user:secret@127.0.0.1:1/x", Unavailable, r"^rtsp://127\.0\.0\.1:1/x: "),
+        ("nothing://here", MediaError, "protocol"),
+        (__file__, MediaError, "not a media format"),
+    ],
+)
+def test_errors_speak_to_a_person(source: str, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        asyncio.run(_collect(source))
+
+
+@pytest.mark.parametrize("cut", range(20, 300, 40))
+def test_a_body_that_ends_in_its_headers_is_the_senders_fault(cut: int) -> None:
+    with pytest.raises(MediaError) as caught:
+        push(remux(clip("av1", "opus"), "matroska")[:cut])
+    assert not caught.value.retriable
+
+
+def test_pushed_playlists_open_nothing(tmp_path: Path) -> None:
+    """A body that names files of the server must not be followed."""
+    secret = tmp_path / "secret.ts"
+    secret.write_bytes(remux(clip("h264", None), "mpegts"))
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{secret}\n#EXT-X-ENDLIST\n"
+    for body in (playlist, f"ffconcat version 1.0\nfile {secret}\n"):
+        with pytest.raises(MediaError):
+            push(body.encode())
+
+
+def test_an_aborted_sender_is_heard_at_once() -> None:
+    async def run() -> None:
+        pushed = PushedBytes()
+        data = remux(clip("h264", "aac"), "mpegts")
+        await pushed.feed(data[: len(data) // 2])
+        async with aclosing(demux(pushed)) as batches:
+            assert await anext(batches)
+            pushed.abort(Unavailable("the connection was lost"))
+            with pytest.raises(Unavailable, match="was lost"):
+                async for _ in batches:
+                    pass
+        with pytest.raises(Unavailable, match="was lost"):
+            await pushed.feed(b"more")
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
+def test_a_cancelled_reader_lets_its_thread_go() -> None:
+    async def run() -> None:
+        pushed = PushedBytes()
+        await pushed.feed(remux(clip("h264", "aac"), "mpegts"))
+        batches = demux(pushed)
+        assert await anext(batches)
+        waiting = asyncio.create_task(_drain(batches))
+        await asyncio.wait({waiting}, timeout=0.2)  # the reader now waits for more bytes
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await batches.aclose()
+        assert "kinolog-demux" not in {thread.name for thread in threading.enumerate()}
+        with pytest.raises(MediaError):
+            await pushed.feed(b"more")
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
+async def _drain(batches) -> None:
+    async for _ in batches:
+        pass
+
+
+def test_a_writer_waits_for_its_reader_and_a_reader_for_its_writer() -> None:
+    async def run() -> None:
+        pushed = PushedBytes(capacity_bytes=10, feed_timeout_s=5)
+        await pushed.feed(b"0123456789")
+        blocked = asyncio.create_task(pushed.feed(b"ab"))
+        done, _ = await asyncio.wait({blocked}, timeout=0.05)
+        assert not done
+        assert await asyncio.to_thread(pushed.read, 4) == b"0123"
+        await blocked
+        assert [pushed.read(), pushed.read()] == [b"456789", b"ab"]
+        pushed.finish()
+        assert pushed.read() == b""
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
+def test_both_ends_have_a_deadline() -> None:
+    async def run() -> None:
+        pushed = PushedBytes(capacity_bytes=1, feed_timeout_s=0.01, read_timeout_s=0.01)
+        with pytest.raises(Unavailable):
+            pushed.read()
+        await pushed.feed(b"x")
+        with pytest.raises(Overloaded):
+            await pushed.feed(b"y")
+
+    asyncio.run(run())
+
+
+def test_time_scales() -> None:
+    assert video_timescale(Fraction(1, 1000)) == 90_000
+    assert video_timescale(Fraction(1, 90_000)) == 90_000
+    assert video_timescale(Fraction(1, 15_360)) == 15_360
+    assert video_timescale(Fraction(1, 10_000_000)) == 90_000
+    assert video_timescale(Fraction(1001, 30_000)) == 90_000
+
+
+def test_counters_that_end_go_on() -> None:
+    unwrap = Unwrap("mpegts")
+    assert unwrap(2**33 - 3000, 2**33 - 1) == (2**33 - 3000, 2**33 - 1)
+    assert unwrap(0, 3000) == (2**33, 2**33 + 3000)
+    assert unwrap(None, None) == (None, None)
+    assert Unwrap("mov,mp4")(5, None) == (5, None)
+
+
+def test_the_audio_grid_follows_a_jump() -> None:
+    grid = AudioGrid(Fraction(1, 1000), 48_000)
+    assert [grid.place(pts, 1024) for pts in (0, 21, 43, 64, 1064, None)] == [
+        0, 1024, 2048, 3072, 51_072, 52_096,
+    ]  # fmt: skip
+
+
+def test_decode_times_that_nobody_told() -> None:
+    assert derive_dts([0, 120], 0, 40) == [-80, -40]
+    assert derive_dts([0, 120, 40, 80], None, 40) == [-40, 0, 40, 80]
