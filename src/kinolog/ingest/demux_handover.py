@@ -17,7 +17,7 @@ MAX_EVENTS = 512
 MAX_BYTES = 4 << 20
 
 
-class Stopped(Exception):  # noqa: N818 - a signal to the producer, not a failure
+class Stopped(Exception):
     """The consumer is gone; the producer should end."""
 
 
