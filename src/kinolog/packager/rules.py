@@ -23,18 +23,30 @@ class SegmentRule(Protocol):
 
 
 class VideoRule:
-    """Video is cut at its own keyframes, or by force."""
+    """Video is cut at its own keyframes, or by force.
 
-    __slots__ = ("_force", "_key")
+    A segment that a forced cut began ends at the next keyframe, however short it is: so each GOP,
+    of whatever length, begins a segment, and players can start and seek there (docs/adr/0003).
+    """
+
+    __slots__ = ("_force", "_forced", "_key")
 
     def __init__(self, limits: Limits) -> None:
         self._key = limits.key
         self._force = limits.force
+        self._forced = False
 
     def cut_before(self, dts: int, keyframe: bool, start: int, expected: int) -> bool:
-        """At a keyframe from the target on, else before the segment would get too long."""
+        """At a keyframe from the target on, or the first after a forced cut; else by force,
+        before the segment would get too long."""
         elapsed = dts - start
-        return (keyframe and elapsed >= self._key) or elapsed + expected >= self._force
+        if keyframe and (self._forced or elapsed >= self._key):
+            self._forced = False
+            return True
+        if elapsed + expected >= self._force:
+            self._forced = not keyframe
+            return True
+        return False
 
 
 class TargetRule:

@@ -155,9 +155,10 @@ def test_long_gop_is_cut_by_force() -> None:
     form = video_format()
     packets = interleave([form, AAC_48K], [video(form, S(30), S(20), 300), audio(AAC_48K, S(20))])
     seen, heard = check_all([form, AAC_48K], CutSettings(), packets)
-    # 74 frames are 2.467 s; one more would reach 2.5 s. The keyframe at 300 is the 4th of its
-    # segment, too early for a cut.
-    assert [frames(segment) for segment in segments(seen)] == [74] * 8 + [8]
+    # 74 frames are 2.467 s; one more would reach 2.5 s. The keyframe at 300 ends what a forced
+    # cut began, so that the second GOP begins a segment.
+    assert [frames(segment) for segment in segments(seen)] == [74, 74, 74, 74, 4] * 2
+    assert [segment[0].header.ind for segment in segments(seen)] == [True, *[False] * 4] * 2
     assert len(segments(heard)) == len(segments(seen))
 
 
@@ -240,8 +241,8 @@ def test_a_second_video_track_is_cut_by_its_own_keyframes() -> None:
     )
     first, second = check_all([big, small], CutSettings(), packets)
     assert [frames(segment) for segment in segments(first)] == [60] * 4
-    # A GOP of 3 s: by force after 62 frames (2.48 s).
-    assert [frames(segment) for segment in segments(second)][:2] == [62, 62]
+    # A GOP of 3 s: by force after 62 frames (2.48 s), then at the keyframe.
+    assert [frames(segment) for segment in segments(second)][:4] == [62, 13, 62, 13]
 
 
 def test_a_frame_far_longer_than_expected_stands_alone() -> None:
