@@ -20,12 +20,11 @@ _NOTHING: tuple[SegmentEntry, ...] = ()
 class _Growing:
     """A segment's columns so far."""
 
-    __slots__ = ("end", "entry", "last_offset")
+    __slots__ = ("entry", "last_offset")
 
     def __init__(self, event: ChunkEvent) -> None:
         header = event.header
         self.last_offset = 0
-        self.end = header.dts
         self.entry = SegmentEntry(
             track=header.track,
             epoch=header.epoch,
@@ -53,8 +52,7 @@ class _Growing:
             self.last_offset = offset
         entry.sizes.extend(event.sizes)
         entry.parts = event.header.part + 1
-        self.end = event.header.dts + event.header.dur
-        entry.dur = self.end - entry.dts
+        entry.dur = max(0, event.header.dts + event.header.dur - entry.dts)
         try:
             chunk = parse_chunk(event.payload)
         except MediaError:

@@ -24,6 +24,9 @@ from kinolog.timeline.events import ChunkEvent, Closed, Ended, Event, GapEvent, 
 MAX_PIECES = 128
 """Pieces of one chunk (about 110 MB): what a reader holds of a half chunk is bounded."""
 
+MAX_WALL_MS = 253_402_300_799_999
+"""The end of the year 9999."""
+
 _NOTHING: tuple[Event, ...] = ()
 
 
@@ -153,7 +156,7 @@ class StreamReader:
             self.ignored.after_close += 1
             return _NOTHING
         track = self._tracks.get(header.track)
-        if track is None or not 0 <= header.piece < header.pieces <= MAX_PIECES:
+        if track is None or not _sensible(header):
             self.ignored.malformed += 1
             return _NOTHING
         if not track.synced:
@@ -232,3 +235,12 @@ class StreamReader:
         if not track.holed:
             track.holed = True
             events.append(Hole(name, self.epoch, track.msn))
+
+
+def _sensible(header: Header) -> bool:
+    """No number of a chunk's header is negative, or beyond what it counts."""
+    return (
+        0 <= header.piece < header.pieces <= MAX_PIECES
+        and 0 <= header.wall <= MAX_WALL_MS
+        and min(header.msn, header.part, header.chunk, header.disc, header.dts, header.dur) >= 0
+    )

@@ -32,7 +32,7 @@ class Part:
 
     def add(self, header: Header, payload: bytes) -> None:
         """One more chunk."""
-        self.duration_ticks = header.dts + header.dur - self.dts
+        self.duration_ticks = max(0, header.dts + header.dur - self.dts)
         self.independent |= header.ind
         self.size += len(payload)
         self._chunks.append(payload)
@@ -128,7 +128,7 @@ class Segment:
         if self.first_offset < 0:
             self.first_offset = event.offsets[0]
         self.last_offset = event.offsets[-1]
-        self.duration_ticks = header.dts + header.dur - self.dts
+        self.duration_ticks = max(0, header.dts + header.dur - self.dts)
         self.size += len(event.payload)
         if self.size > MAX_SEGMENT_BYTES:
             self._give_up()
