@@ -172,19 +172,6 @@ def test_a_heap_that_java_refuses(tmp_path: Path) -> None:
     assert found is None or not found.running
 
 
-def test_data_of_another_cluster(tmp_path: Path) -> None:
-    with Cluster.start(tmp_path, owned=True) as cluster:
-        cluster.stop()
-        meta = tmp_path / "broker-1" / "meta.properties"
-        known = state.load(tmp_path)
-        assert known is not None
-        meta.write_text(meta.read_text().replace(known.cluster_id, "AAAAAAAAAAAAAAAAAAAAAA"))
-        known.cluster_id = "AAAAAAAAAAAAAAAAAAAAAA"
-        with pytest.raises(ClusterError, match="belongs to another cluster"):
-            Cluster.start(tmp_path)
-        assert not cluster.running
-
-
 def test_an_owned_cluster_ends_with_its_owner(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from kinolog.cluster import Cluster\n"

@@ -77,7 +77,7 @@ class Cluster:
             known = state.load(cluster.data_dir)
             launch.start(
                 cluster._layout,
-                known or launch.new_state(brokers or 1, heap_mb),
+                known or launch.new_state(1 if brokers is None else brokers, heap_mb),
                 wanted_brokers=brokers,
                 heap_mb=heap_mb,
                 deadline=time.monotonic() + timeout_s,

@@ -115,8 +115,8 @@ def _unicode_escape(char: str) -> str:
 
 LOG4J_TEXT = """\
 <?xml version="1.0" encoding="UTF-8"?>
-<!-- One file a broker, at most five of 10 MB. -->
-<Configuration status="WARN">
+<!-- One file a broker, at most five of 10 MB. Kafka ends the log itself, with its last words. -->
+<Configuration status="WARN" shutdownHook="disable">
   <Appenders>
     <RollingFile name="file" fileName="${sys:kinolog.log}" filePattern="${sys:kinolog.log}.%i">
       <PatternLayout pattern="%d{ISO8601} %-5p %c{1}: %m%n%throwable"/>

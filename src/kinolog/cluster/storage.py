@@ -36,8 +36,11 @@ def format_nodes(
     """Format the data directories (by node id) that are not formatted yet.
 
     Kafka's tool runs once, since a JVM takes two seconds: the features it enables are the same for
-    every node, and only the ids in meta.properties differ.
+    every node, and only the ids in meta.properties differ. Raises ClusterError if a directory is
+    another cluster's or another node's.
     """
+    for node_id, path in data_dirs.items():
+        _check_owner(path, cluster_id, node_id)
     bare = {node: path for node, path in data_dirs.items() if not (path / _META).exists()}
     if not bare:
         return
@@ -57,6 +60,19 @@ def format_nodes(
 def meta_text(cluster_id: str, node_id: int) -> str:
     """meta.properties, version 1 (KIP-858), for a directory with a new id."""
     return f"version=1\ncluster.id={cluster_id}\nnode.id={node_id}\ndirectory.id={new_uuid()}\n"
+
+
+def _check_owner(path: Path, cluster_id: str, node_id: int) -> None:
+    try:
+        lines = (path / _META).read_text("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return
+    found = dict(line.split("=", 1) for line in lines if "=" in line)
+    if (found.get("cluster.id"), found.get("node.id")) != (cluster_id, str(node_id)):
+        raise ClusterError(
+            f"{path} belongs to another cluster",
+            hint="use another --data-dir, or remove that one (its data is lost)",
+        )
 
 
 def _run_storage_tool(
