@@ -36,8 +36,8 @@ PAGE = ROOT / "src" / "kinolog" / "delivery" / "page" / "dist"
 LOCK_PATIENCE_S = 900
 COMMAND_PATIENCE_S = 1200
 ADVICE = """\
-What is done stays done: call it again to go on. Where packages could not be fetched, look at the network;
-a mirror is set by PIP_INDEX_URL for Python and npm_config_registry for the page."""
+What is done stays done: call it again to go on. Where packages could not be fetched, look at the
+network; a mirror is set by PIP_INDEX_URL for Python and npm_config_registry for the page."""
 
 
 class SetupError(Exception):
