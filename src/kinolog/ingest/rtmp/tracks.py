@@ -6,12 +6,6 @@ from typing import cast
 
 from kinolog.core.timebase import Unwrapper
 from kinolog.ingest.rtmp import message as msg
-from kinolog.ingest.rtmp.audio_config import (
-    AudioConfig,
-    opus_packet_samples,
-    parse_aac,
-    parse_opus_head,
-)
 from kinolog.ingest.rtmp.audio_tag import parse_audio
 from kinolog.ingest.rtmp.message import Message
 from kinolog.ingest.rtmp.metadata import Metadata, parse_metadata
@@ -20,6 +14,7 @@ from kinolog.ingest.rtmp.track_clock import VIDEO_TIMESCALE, SampleGrid, video_t
 from kinolog.ingest.rtmp.unit import Step, Unit
 from kinolog.ingest.rtmp.video_tag import parse_video
 from kinolog.ingest.source import Expect, Format, Skipped, SourceEvent
+from kinolog.media import aac, opus
 from kinolog.media.types import AUDIO_CODECS, VIDEO_CODECS, Codec, Packet, TrackFormat
 
 _TEMPORAL_DELIMITER = b"\x12\x00"
@@ -40,7 +35,7 @@ class Tracks:
     def take(self, message: Message, events: list[SourceEvent]) -> None:
         """Append what an audio, video or data message says to `events`.
 
-        Raises RtmpError for a malformed one.
+        Raises MediaError (RtmpError among them) for a malformed one.
         """
         if message.type_id == msg.DATA_AMF0:
             self._take_data(message, events)
@@ -152,23 +147,24 @@ class _AudioTrack:
         self._number = number
         self._codec = ""
         self._header = b""
-        self._config = AudioConfig(0, 0, 0)
+        self._sample_rate = 0
+        self._frame_samples = 0  # 0: each packet tells its own
         self._grid = SampleGrid(1)
 
     def configure(self, codec: str, header: bytes, events: list[SourceEvent]) -> None:
         """Take a sequence header; a Format event if it is not the one already known."""
         if (codec == self._codec and header == self._header) or not header:
             return
-        config = parse_aac(header) if codec == "aac" else parse_opus_head(header)
-        if config.sample_rate != self._config.sample_rate:
-            self._grid = SampleGrid(config.sample_rate)
-        self._codec, self._header, self._config = codec, header, config
+        sample_rate, channels, self._frame_samples = _audio_config(codec, header)
+        if sample_rate != self._sample_rate:
+            self._grid = SampleGrid(sample_rate)
+        self._codec, self._header, self._sample_rate = codec, header, sample_rate
         audio_format = TrackFormat(
             codec=cast(Codec, codec),
-            timescale=config.sample_rate,
+            timescale=sample_rate,
             extradata=header,
-            sample_rate=config.sample_rate,
-            channels=config.channels,
+            sample_rate=sample_rate,
+            channels=channels,
         )
         events.append(Format(self._number, audio_format))
 
@@ -177,9 +173,17 @@ class _AudioTrack:
         if unit.codec != self._codec or not unit.body:
             return
         data = bytes(unit.body)
-        duration = self._config.frame_samples or opus_packet_samples(data)
+        duration = self._frame_samples or opus.packet_samples(data)
         start = self._grid.place(time_ms, unit.nanoseconds, duration)
-        events.append(Packet(self._number, start, start, duration or None, True, data))
+        events.append(Packet(self._number, start, start, duration, True, data))
+
+
+def _audio_config(codec: str, header: bytes) -> tuple[int, int, int]:
+    """(sample rate in Hz, channels, samples of a frame) that a sequence header says."""
+    if codec == "aac":
+        config = aac.parse_config(header)
+        return config.sample_rate, config.channels, config.frame_samples
+    return opus.SAMPLE_RATE, opus.parse_head(header).channels, 0
 
 
 def _bare_vp_record(header: bytes) -> bytes:
