@@ -327,7 +327,7 @@ class Session:
             if epoch.outbox.failure is None and settled:
                 break
             await self._replay(ending=True)
-            epoch = self._epoch
+            epoch = self._epoch or epoch
         self._epoch = None
         await self._opener.close(epoch, reason)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import (
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
@@ -20,6 +20,7 @@ from confluent_kafka.admin import (
 from kinolog.log.client import KafkaSettings, checked, kafka_errors
 
 _REQUEST_S = 30.0
+T = TypeVar("T")
 
 
 class TopicSpec(NamedTuple):
@@ -121,7 +122,7 @@ class Admin:
         def ask() -> dict[str, str]:
             resource = ConfigResource(ResourceType.TOPIC, topic)
             (future,) = self._client.describe_configs([resource]).values()
-            found = future.result(_REQUEST_S)
+            found: dict[str, ConfigEntry] = future.result(_REQUEST_S)
             return {key: entry.value or "" for key, entry in found.items()}
 
         return await self._ask(ask)
@@ -131,7 +132,7 @@ class Admin:
         place = TopicPartition(topic, partition, before)
         await self._ask(lambda: _wait(self._client.delete_records([place])))
 
-    async def _ask(self, work: Any) -> Any:
+    async def _ask(self, work: Callable[[], T]) -> T:
         with kafka_errors(self._settings, self._seen):
             return await asyncio.to_thread(work)
 

@@ -139,7 +139,8 @@ def _messages(consumer: Consumer, topic: str, partition: int, start: int, end: i
                     )
                 continue
             quiet_s = 0.0
-            for one in (message, *consumer.consume(500, 0)):
+            batch: list[Any] = [message, *consumer.consume(500, 0)]
+            for one in batch:
                 error = one.error()
                 if error is not None:
                     if error.code() == KafkaError._PARTITION_EOF:

@@ -110,7 +110,7 @@ class TailReader(Generic[T]):
         finally:
             self._room.release()
 
-    def _sort(self, messages: list[Message]) -> list[Batch[T]]:
+    def _sort(self, messages: list[Any]) -> list[Batch[T]]:
         found: dict[Place, tuple[list[T], int, bool]] = {}
         for message in messages:
             error = message.error()

@@ -76,7 +76,9 @@ class LogWriter:
         done: Delivered,
     ) -> None:
         """Queue a record; `done` is called once, on the loop. Overloaded: the queue is full."""
-        headers = [(HEADER_NAME, encode_header(header))] if header is not None else None
+        headers: list[tuple[str, str | bytes | None]] | None = None
+        if header is not None:
+            headers = [(HEADER_NAME, encode_header(header))]
         try:
             self._producer.produce(
                 target.topic,

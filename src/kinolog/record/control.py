@@ -125,6 +125,7 @@ def decode_value(data: bytes, kind: type[T]) -> T:
 def decode_index(data: bytes) -> IndexEntry:
     """An index entry. WireError where it is not of a known shape."""
     try:
-        return _index_decoder.decode(data)
+        entry: IndexEntry = _index_decoder.decode(data)
     except msgspec.DecodeError as error:
         raise WireError(f"index entry is not readable: {error}") from error
+    return entry
