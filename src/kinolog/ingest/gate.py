@@ -19,7 +19,7 @@ _STRAY_MS = 5_000
 _MOST_STRAYS = 200
 
 
-class Jump(Exception):  # noqa: N818 - not an error: a new epoch begins
+class Jump(Exception):
     """The time stamps jumped. `packet` is the first after the jump, not yet taken."""
 
     def __init__(self, packet: Packet) -> None:

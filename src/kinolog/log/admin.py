@@ -55,7 +55,7 @@ class Admin:
         self._client, self._seen = checked(settings, AdminClient)
 
     async def describe(self, topic: str | None = None, *, timeout_s: float = 10.0) -> ClusterInfo:
-        """The cluster's brokers and topics (or one topic). Raises KafkaUnavailable, KafkaRefused."""
+        """Brokers and topics (or one topic). Raises KafkaUnavailable, KafkaRefused."""
 
         def ask() -> ClusterInfo:
             found = self._client.list_topics(topic, timeout=timeout_s)

@@ -11,10 +11,8 @@ from kinolog.record.log_record import LogRecord
 
 def to_record(message: Any) -> LogRecord | None:
     """The kinolog record in a Kafka message; None for one that is somebody else's."""
-    for name, data in message.headers() or ():
-        if name == HEADER_NAME:
-            break
-    else:
+    data = next((found for name, found in message.headers() or () if name == HEADER_NAME), None)
+    if data is None:
         return None
     key = message.key()
     try:
