@@ -1,0 +1,1 @@
+"""Measurements that users can repeat: latency by stage, the writer, viewers. Ratios and spread."""
