@@ -35,7 +35,7 @@ async def compare(
 ) -> list[dict[str, Any]]:
     """Each server in turn, `runs` times, at each number of viewers. `beside`: processes whose
     CPU is told too (brokers)."""
-    if not swarm.is_file():
+    if not await asyncio.to_thread(swarm.is_file):
         raise ConfigError(f"there is no swarm at {swarm}", hint="build it, or pass --swarm PATH")
     rows: list[dict[str, Any]] = []
     for count in viewers:

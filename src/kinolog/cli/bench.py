@@ -32,7 +32,7 @@ app = App(
 
         kinolog bench ingest --runs 5
 
-        kinolog bench viewers demo/camera --edge http://127.0.0.1:8080 --edge-pid 4711 --swarm ./swarm
+        kinolog bench viewers demo/camera --edge-pid 4711 --swarm ./swarm
     """,
 )
 _KAFKA = KafkaFlags()
