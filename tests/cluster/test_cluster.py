@@ -151,15 +151,19 @@ def test_new_clusters_elect_only_eligible_leaders(cluster3: Cluster) -> None:
     assert "FinalizedVersionLevel: 1" in line
 
 
-def test_death_from_outside_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [(signal.SIGKILL, "killed without a word"), (signal.SIGTERM, "from outside (SIGTERM)")],
+)
+def test_death_from_outside_is_told(tmp_path: Path, number: int, reason: str) -> None:
     with Cluster.start(tmp_path, owned=True) as cluster:
         pid = cluster.status()[0].pid
         assert pid is not None
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
         _wait(lambda: not cluster.running)
         (broker,) = cluster.status()
         assert broker.state == "died"
-        assert "killed without a word" in broker.reason
+        assert reason in broker.reason
         Cluster.start(tmp_path)
         assert cluster.running
 

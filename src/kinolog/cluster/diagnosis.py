@@ -70,6 +70,9 @@ _EXCEPTION_LINE = re.compile(r"^(?:Caused by: )?([\w.$]+(?:Exception|Error): .*)
 
 def explain(log: str, output: str) -> Reason:
     """The reason found in the tail of a broker's log and of its stdout and stderr."""
+    if signalled := re.search(r"Terminating process due to signal (\w+)", log):
+        # What it says afterwards, on its way down, is no reason.
+        return Reason(f"it was stopped from outside ({signalled[1]})", "start it again")
     for pattern, text, hint in _KNOWN:
         if re.search(pattern, output) or _in_errors(pattern, log):
             return Reason(text, hint, port_taken="port" in text)
@@ -78,8 +81,6 @@ def explain(log: str, output: str) -> Reason:
     for pattern_, text_ in ((_ERROR_LINE, log), (_EXCEPTION_LINE, log), (_EXCEPTION_LINE, output)):
         if lines := pattern_.findall(text_):
             return Reason(str(lines[-1])[:300], "its log has the rest")
-    if "shut down completed" in log[-2000:].lower():
-        return Reason("somebody stopped it with a signal", "start it again")
     return Reason(
         "it was killed without a word (kill -9, or the system's out-of-memory killer)",
         "start it again; if it happens again, see dmesg",

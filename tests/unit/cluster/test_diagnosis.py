@@ -42,9 +42,10 @@ _ERROR = "2026-01-01T00:00:00,000 ERROR KafkaRaftServer: "
         (_ERROR + "Something new went wrong\n", "", "KafkaRaftServer: Something new went wrong"),
         ("", "Exception in thread main\njava.lang.IllegalStateException: odd\n", "odd"),
         (
-            "2026-01-01T00:00:00,000 INFO  BrokerServer: [BrokerServer id=1] shut down completed\n",
+            "2026-01-01T00:00:00,000 INFO  LoggingSignalHandler: Terminating process due to signal "
+            "SIGTERM\n" + _ERROR + "Graceful shutdown of RaftClient failed\n",
             "",
-            "stopped it with a signal",
+            "stopped from outside (SIGTERM)",
         ),
         ("2026-01-01T00:00:00,000 INFO  x: working\n", "", "killed without a word"),
         ("", "", "killed without a word"),
