@@ -1,0 +1,159 @@
+"""`kinolog play`: a stream as fragmented MP4, for ffplay, ffprobe, GStreamer, or a file."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+from cyclopts import Parameter
+
+from kinolog.cli.common import KafkaFlags, kafka_of, note, settings_of
+from kinolog.core.clock import SystemClock
+from kinolog.core.errors import ConfigError, InputError
+from kinolog.core.units import show_size
+from kinolog.log.history import Archive
+from kinolog.runtime import roles
+from kinolog.runtime.settings import Settings
+from kinolog.sdk.chunks import wish_of
+from kinolog.sdk.flow import Item, Wish, flow
+from kinolog.sdk.movie import Movie
+
+_KAFKA = KafkaFlags()
+_QUIET_S = 2.0
+_TELL_S = 10.0
+
+
+def play(
+    stream: str,
+    *,
+    from_: Annotated[str, Parameter(name="--from")] = "live",
+    to: str | None = None,
+    follow: bool = True,
+    track: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    keep_times: Annotated[bool, Parameter(negative="")] = False,
+    across: Annotated[bool, Parameter(negative="")] = False,
+    kafka: KafkaFlags = _KAFKA,
+) -> None:
+    """Write a stream as fragmented MP4 to standard output.
+
+    All its tracks, chunks in the order of the log, from a keyframe at or before --from. Time
+    begins near zero. A new session of the publisher goes on in the same file when its tracks are
+    the same; otherwise the file ends there with a note, for players cannot change decoders
+    within one (--across writes the new tracks' headers and goes on).
+
+    Parameters
+    ----------
+    stream
+        collection/name.
+    from_
+        live, earliest, -10m, 2026-01-31T12:00:00Z, or Unix seconds.
+    to
+        Leave out what was captured then or later.
+    follow
+        Go on with what is published from now on.
+    track
+        Only this track; may be repeated: video, audio, audio-2 …
+    output
+        Write to a file instead.
+    keep_times
+        Time stamps are capture times (Unix), not from zero.
+    across
+        Go on, with new headers, where the tracks change.
+
+    Examples:
+
+        kinolog play demo/camera | ffplay -
+
+        kinolog play demo/camera --from -10m --no-follow | ffprobe -count_packets -show_streams -
+
+        kinolog play cams/gate --from 2026-01-31T09:00:00Z --to 2026-01-31T09:05:00Z -o gate.mp4
+
+        kinolog play demo/camera --track video | gst-launch-1.0 fdsrc ! qtdemux ! fakesink
+    """
+    settings = settings_of(kafka)
+    if output is None and sys.stdout.isatty():
+        raise ConfigError(
+            "video is not written to a terminal",
+            hint=f"pipe it: kinolog play {stream} | ffplay -    or name a file: -o FILE",
+        )
+    wish = wish_of(stream, from_, to, follow=follow, tracks=track or None)
+    movie = Movie(keep_times=keep_times, across=across)
+    if output is None:
+        roles.run(_play(settings, wish, movie, sys.stdout.buffer, None))
+        return
+    try:
+        with output.open("wb") as file:
+            roles.run(_play(settings, wish, movie, file, output))
+    except OSError as error:
+        raise InputError(f"cannot write {output}: {error.strerror}") from error
+
+
+async def _play(
+    settings: Settings, wish: Wish, movie: Movie, out: BinaryIO, path: Path | None
+) -> None:
+    async with roles.backend(kafka_of(settings)) as base:
+        archive = Archive(base.kafka, base.catalog.registry, base.reader, SystemClock())
+        progress = _Progress(path)
+        task = asyncio.create_task(_copy(flow(archive, wish), movie, out, progress))
+        stop = asyncio.create_task(roles.until_signalled())
+        await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    if movie.ended_by:
+        note(f"{wish.name}: {movie.ended_by}")
+    progress.done()
+
+
+async def _copy(
+    items: AsyncGenerator[list[Item], None], movie: Movie, out: BinaryIO, progress: _Progress
+) -> None:
+    async with aclosing(items) as batches:
+        async for batch in batches:
+            data = b"".join(movie.add(item) for item in batch)
+            if data:
+                await asyncio.to_thread(_write, out, data)
+                progress.wrote(len(data))
+            if movie.over:
+                return
+    if data := movie.finish():
+        await asyncio.to_thread(_write, out, data)
+        progress.wrote(len(data))
+
+
+def _write(out: BinaryIO, data: bytes) -> None:
+    out.write(data)
+    out.flush()
+
+
+class _Progress:
+    """A line on standard error for a file that takes longer than two seconds."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._begun = self._told = time.monotonic()
+        self._bytes = 0
+        self._every_s = 0.5 if sys.stderr.isatty() else _TELL_S
+
+    def wrote(self, size_bytes: int) -> None:
+        """So much more."""
+        self._bytes += size_bytes
+        now = time.monotonic()
+        if self._path is None or now - self._begun < _QUIET_S or now - self._told < self._every_s:
+            return
+        self._told = now
+        end = "\r" if sys.stderr.isatty() else "\n"
+        print(f"{self._path}: {show_size(self._bytes)}", end=end, file=sys.stderr, flush=True)
+
+    def done(self) -> None:
+        """The end."""
+        if self._path is not None and time.monotonic() - self._begun >= _QUIET_S:
+            note(f"{self._path}: {show_size(self._bytes)} written")
