@@ -115,6 +115,15 @@ class RtmpConnection:
         out, self._out = bytes(self._out), bytearray()
         return out
 
+    def acknowledge(self) -> None:
+        """Queue an Acknowledgement (5.4.3) where one is due. It can wait until nothing more is
+        there to be read; a peer that waits for it sends nothing meanwhile."""
+        unacknowledged = self._received_bytes - self._acknowledged_bytes
+        if unacknowledged >= self._ack_window_bytes and self._app is not None:
+            self._acknowledged_bytes = self._received_bytes
+            sequence = self._received_bytes & 0xFFFFFFFF
+            self._send(_CONTROL_CSID, msg.uint32(msg.ACKNOWLEDGEMENT, sequence))
+
     def accept(self) -> None:
         """Let the peer publish: it begins to send (7.2.2.6)."""
         stream_id = self._publishing or 0
@@ -141,11 +150,6 @@ class RtmpConnection:
         finally:
             for message in messages:
                 self._take(message)
-        unacknowledged = self._received_bytes - self._acknowledged_bytes
-        if unacknowledged >= self._ack_window_bytes and self._app is not None:
-            self._acknowledged_bytes = self._received_bytes
-            sequence = self._received_bytes & 0xFFFFFFFF
-            self._send(_CONTROL_CSID, msg.uint32(msg.ACKNOWLEDGEMENT, sequence))
 
     def _take(self, message: Message) -> None:
         type_id = message.type_id

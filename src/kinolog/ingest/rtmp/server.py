@@ -10,6 +10,7 @@ from typing import Self
 import structlog
 
 from kinolog.core.errors import ConfigError
+from kinolog.ingest.rtmp.incoming import IncomingReader
 from kinolog.ingest.rtmp.session import Authorize, RtmpSession, RtmpSettings
 from kinolog.ingest.source import Desk
 
@@ -52,12 +53,8 @@ class RtmpServer:
     async def __aenter__(self) -> Self:
         """Listen. Raises ConfigError when the port is taken or the host is not ours."""
         try:
-            self._server = await asyncio.start_server(
-                self._connected,
-                self.host,
-                self.port,
-                ssl=self._ssl,
-                limit=self._settings.read_bytes,
+            self._server = await asyncio.get_running_loop().create_server(
+                self._protocol, self.host, self.port, ssl=self._ssl
             )
         except OSError as error:
             raise ConfigError(
@@ -89,7 +86,13 @@ class RtmpServer:
             # Not the block's own error: a TaskGroup would wrap it in a group.
             await self._tasks.__aexit__(None, None, None)
 
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _protocol(self) -> asyncio.StreamReaderProtocol:
+        reader = IncomingReader(limit=self._settings.read_bytes)
+        return asyncio.StreamReaderProtocol(
+            reader, lambda _, writer: self._connected(reader, writer)
+        )
+
+    def _connected(self, reader: IncomingReader, writer: asyncio.StreamWriter) -> None:
         if self._stopping:
             writer.close()
             return

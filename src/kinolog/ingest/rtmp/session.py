@@ -14,6 +14,7 @@ from kinolog.ingest.rtmp.address import parse_address
 from kinolog.ingest.rtmp.chunk_reader import ChunkLimits
 from kinolog.ingest.rtmp.connection import PublishRequested, RtmpConnection, Unpublished
 from kinolog.ingest.rtmp.errors import BAD_NAME, PUBLISH_FAILED, RtmpError
+from kinolog.ingest.rtmp.incoming import IncomingReader, waiting_bytes
 from kinolog.ingest.rtmp.tracks import Tracks
 from kinolog.ingest.source import Desk, Publication, SourceEvent
 
@@ -42,7 +43,7 @@ class RtmpSession:
 
     def __init__(
         self,
-        reader: asyncio.StreamReader,
+        reader: IncomingReader,
         writer: asyncio.StreamWriter,
         desk: Desk,
         settings: RtmpSettings,
@@ -99,6 +100,8 @@ class RtmpSession:
             except TimeoutError:
                 raise Refused(self._silence()) from None
             if not data:
+                if self._reader.broken is not None:
+                    raise self._reader.broken
                 return "the publisher disconnected"
             await self._receive(data)
             if self._publication is not None:
@@ -116,6 +119,8 @@ class RtmpSession:
         except RtmpError as error:
             failure = error
         await self._feed_events()
+        if not waiting_bytes(self._writer):
+            self._protocol.acknowledge()
         await self._flush()
         if failure is not None:
             raise failure

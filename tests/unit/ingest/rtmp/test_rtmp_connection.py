@@ -130,6 +130,7 @@ def test_pings_are_answered_and_bytes_acknowledged() -> None:
     connection.receive_data(writer.write(2, uint32(5, 5000)))
     connection.receive_data(writer.write(2, user_control(6, 1234)))
     connection.receive_data(publisher.picture(0, bytes(9000)))
+    connection.acknowledge()
     replies: list[Message] = []
     from kinolog.ingest.rtmp.chunk_reader import ChunkReader
 
