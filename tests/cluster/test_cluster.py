@@ -67,6 +67,7 @@ def _wait(condition: Callable[[], bool]) -> None:
 
 
 def test_data_outlives_a_stop(tmp_path: Path) -> None:
+    tmp_path = tmp_path / "a dïrectory"  # in which a JVM of the C locale would be lost
     with Cluster.start(tmp_path, owned=True) as cluster:
         before = cluster.bootstrap_servers
         topic = _create_topic(before, 1)

@@ -31,6 +31,14 @@ def cluster(one_broker: str) -> Iterator[kinolog.Connection]:
         yield connection
 
 
+@pytest.fixture(scope="module")
+def recorded(one_broker: str) -> Iterator[kinolog.Connection]:
+    """lab/cam: six seconds, 150 pictures, one session."""
+    with kinolog.connect(one_broker, topic_prefix=new_prefix()) as connection:
+        published(connection.kafka, "lab/cam", (START_MS, camera()))
+        yield connection
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + DEADLINE_S
     while not condition():
@@ -46,10 +54,9 @@ def at(seconds: float) -> datetime:
     return datetime.fromtimestamp(START_MS / 1000, UTC) + timedelta(seconds=seconds)
 
 
-def test_chunks_hold_every_packet(cluster: kinolog.Connection) -> None:
+def test_chunks_hold_every_packet(recorded: kinolog.Connection) -> None:
     events = camera()
-    published(cluster.kafka, "lab/cam", (START_MS, events))
-    found = list(cluster.chunks("lab/cam", "earliest", follow=False))
+    found = list(recorded.chunks("lab/cam", "earliest", follow=False))
     for number, name in enumerate(["video", "audio"]):
         samples = []
         for chunk in found:
@@ -68,9 +75,8 @@ def test_chunks_hold_every_packet(cluster: kinolog.Connection) -> None:
     assert [frame.number for frame in seen] == list(range(150))
 
 
-def test_frames_are_all_there_in_order(cluster: kinolog.Connection) -> None:
-    published(cluster.kafka, "lab/cam", (START_MS, camera()))
-    frames = list(cluster.frames("lab/cam", "earliest", follow=False))
+def test_frames_are_all_there_in_order(recorded: kinolog.Connection) -> None:
+    frames = list(recorded.frames("lab/cam", "earliest", follow=False))
     assert [blockcode.read(f.image[:, :, 1]) for f in frames] == list(range(150))
     assert [f.number for f in frames] == list(range(150))
     steps = {round((b.time - a.time).total_seconds(), 3) for a, b in pairwise(frames)}
@@ -78,19 +84,17 @@ def test_frames_are_all_there_in_order(cluster: kinolog.Connection) -> None:
     assert frames[0].image.shape == (180, 320, 3)
 
 
-def test_frames_begin_and_end_exactly(cluster: kinolog.Connection) -> None:
-    published(cluster.kafka, "lab/cam", (START_MS, camera()))
-    every = list(cluster.frames("lab/cam", "earliest", follow=False))
+def test_frames_begin_and_end_exactly(recorded: kinolog.Connection) -> None:
+    every = list(recorded.frames("lab/cam", "earliest", follow=False))
     start, end = every[83].time, every[110].time
-    some = list(cluster.frames("lab/cam", start, end, follow=False))
+    some = list(recorded.frames("lab/cam", start, end, follow=False))
     assert [frame.time for frame in some] == [frame.time for frame in every[83:110]]
     assert all(np.array_equal(a.image, b.image) for a, b in zip(some, every[83:110], strict=True))
 
 
-def test_fewer_and_smaller_frames(cluster: kinolog.Connection) -> None:
-    published(cluster.kafka, "lab/cam", (START_MS, camera()))
+def test_fewer_and_smaller_frames(recorded: kinolog.Connection) -> None:
     few = list(
-        cluster.frames("lab/cam", "earliest", follow=False, fps=5, size=(160, 90), format="gray")
+        recorded.frames("lab/cam", "earliest", follow=False, fps=5, size=(160, 90), format="gray")
     )
     assert [blockcode.read(frame.image) for frame in few] == list(range(0, 150, 5))
     assert few[0].image.shape == (90, 160)
@@ -110,9 +114,8 @@ def test_over_sessions_and_a_pause(cluster: kinolog.Connection) -> None:
     assert list(cluster.frames("lab/cam", at(1), at(20)))[-1].epoch == frames[0].epoch
 
 
-def test_chunks_begin_with_the_keyframe_before(cluster: kinolog.Connection) -> None:
-    published(cluster.kafka, "lab/cam", (START_MS, camera()))
-    found = list(cluster.chunks("lab/cam", at(3.5), follow=False))
+def test_chunks_begin_with_the_keyframe_before(recorded: kinolog.Connection) -> None:
+    found = list(recorded.chunks("lab/cam", at(3.5), follow=False))
     video = [chunk for chunk in found if chunk.track == "video"]
     assert video[0].independent
     assert at(2.4) < video[0].time <= at(3.5)
@@ -120,16 +123,15 @@ def test_chunks_begin_with_the_keyframe_before(cluster: kinolog.Connection) -> N
     assert abs(audio[0].time - video[0].time) < timedelta(seconds=0.3)
 
 
-def test_what_is_not_there(cluster: kinolog.Connection) -> None:
-    published(cluster.kafka, "lab/cam", (START_MS, camera()))
+def test_what_is_not_there(recorded: kinolog.Connection) -> None:
     with pytest.raises(kinolog.NotFound, match="there is no stream lab/none"):
-        list(cluster.chunks("lab/none", follow=False))
+        list(recorded.chunks("lab/none", follow=False))
     with pytest.raises(kinolog.NotFound, match="nothing of lab/cam is kept at"):
-        list(cluster.chunks("lab/cam", at(100), follow=False))
+        list(recorded.chunks("lab/cam", at(100), follow=False))
     with pytest.raises(kinolog.NotFound, match="no track audio-7"):
-        list(cluster.chunks("lab/cam", "earliest", follow=False, tracks=["audio-7"]))
+        list(recorded.chunks("lab/cam", "earliest", follow=False, tracks=["audio-7"]))
     # Before it began, it begins with its beginning.
-    assert len(list(cluster.frames("lab/cam", at(-100), follow=False))) == 150
+    assert len(list(recorded.frames("lab/cam", at(-100), follow=False))) == 150
 
 
 def test_a_moved_stream_keeps_its_past(cluster: kinolog.Connection) -> None:
@@ -232,10 +234,9 @@ def test_async_publish_and_follow(cluster: kinolog.Connection) -> None:
     assert asyncio.run(work()) == [0, 0.1, 0.2]
 
 
-def test_live_begins_with_the_latest_picture(cluster: kinolog.Connection) -> None:
-    published(cluster.kafka, "lab/cam", (START_MS, camera()))
-    assert numbers(cluster.frames("lab/cam", follow=False)) == [149]
-    chunks = list(cluster.chunks("lab/cam", follow=False))
+def test_live_begins_with_the_latest_picture(recorded: kinolog.Connection) -> None:
+    assert numbers(recorded.frames("lab/cam", follow=False)) == [149]
+    chunks = list(recorded.chunks("lab/cam", follow=False))
     video = [chunk for chunk in chunks if chunk.track == "video"]
     assert video[0].independent
     assert sum(chunk.independent for chunk in video) == 1

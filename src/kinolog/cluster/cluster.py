@@ -142,8 +142,8 @@ class Cluster:
         with self._exclusive():
             known = self._load()
             launch.stop(known.brokers, time.monotonic() + timeout_s)
-            state.save(self.data_dir, known)
             self._end_guard()
+            state.save(self.data_dir, known)
 
     def kill(self, broker: int) -> None:
         """kill -9 of one broker, as a machine that loses power."""
@@ -223,9 +223,12 @@ class Cluster:
         try:
             with jars.exclusive(self._layout.lock, _LOCK_TIMEOUT_S):
                 yield
-        except PermissionError as error:
+        except OSError as error:
+            where = error.filename or self.data_dir
             raise ClusterError(
-                f"{error.filename} may not be written", hint="use the user that started the cluster"
+                f"cannot use {where}: {error.strerror or error}",
+                hint="give your user the right to write there and some free space, "
+                "or use another --data-dir",
             ) from error
 
     @staticmethod

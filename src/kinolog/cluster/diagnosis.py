@@ -15,8 +15,14 @@ class Reason(NamedTuple):
     text: str
     hint: str
     port_taken: bool = False
+    known: bool = True
+    """False when the files say nothing."""
 
 
+DISK_FULL = Reason(
+    "the disk is full",
+    "free some space, or put the data elsewhere with --data-dir, then start it again",
+)
 _KNOWN = [
     (
         r"Address already in use|failed to bind to",
@@ -25,8 +31,8 @@ _KNOWN = [
     ),
     (
         r"No space left on device|Disk quota exceeded",
-        "the disk is full",
-        "free some space, or put the data elsewhere with --data-dir, then start it again",
+        DISK_FULL.text,
+        DISK_FULL.hint,
     ),
     (
         r"Invalid cluster\.id|Inconsistent clusterId|INCONSISTENT_CLUSTER_ID|different cluster",
@@ -84,6 +90,7 @@ def explain(log: str, output: str) -> Reason:
     return Reason(
         "it was killed without a word (kill -9, or the system's out-of-memory killer)",
         "start it again; if it happens again, see dmesg",
+        known=False,
     )
 
 

@@ -159,7 +159,7 @@ def _fetch(context: Any, jar: Jar) -> Path:
             artifact.cached_path.unlink(missing_ok=True)
             if attempt == _ATTEMPTS:
                 raise ClusterError(
-                    f"cannot fetch {jar.file_name} from Maven Central: {_first_line(error)}",
+                    f"cannot fetch {jar.file_name} from Maven Central: {_in_short(error)}",
                     hint="the first start needs the network (a proxy: set HTTPS_PROXY); "
                     "later ones do not",
                 ) from error
@@ -179,8 +179,11 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+def _in_short(error: Exception) -> str:
+    if isinstance(error, OSError):  # of requests: its text is a page of nested causes
+        kind = type(error).__name__
+        return "no answer in time" if "Timeout" in kind else f"no connection ({kind})"
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def _resolve_lock() -> str:

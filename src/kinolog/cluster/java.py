@@ -12,7 +12,7 @@ ONE_BROKER_HEAP_MB = 256
 MANY_BROKERS_HEAP_MB = 384
 TOOL_HEAP_MB = 256
 
-_KEPT_ENVIRONMENT = ("PATH", "TZ", "LANG", "LC_ALL")
+_KEPT_ENVIRONMENT = ("PATH", "TZ")
 
 
 def java_path() -> Path:
@@ -29,7 +29,9 @@ def java_path() -> Path:
 
 def clean_environment() -> dict[str, str]:
     """What a JVM inherits: nothing that changes it (JAVA_TOOL_OPTIONS, KAFKA_OPTS, CLASSPATH)."""
-    return {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
+    kept = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
+    # In the plain C locale Java cannot open a path that is not ASCII.
+    return {**kept, "LC_ALL": "C.UTF-8"}
 
 
 def jvm_flags(heap_mb: int, scratch: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import time
@@ -18,6 +19,9 @@ _PORT_ATTEMPTS = 4
 _POLL_S = 0.05
 _PROBE_TIMEOUT_S = 2.0
 _TAIL_LINES = 5
+_FREE_BYTES_AT_LEAST = 32 << 20
+"""Less than what Kafka writes before it has a topic is as good as nothing."""
+_FULL_BYTES = 1 << 20
 
 Progress = Callable[[str], None]
 
@@ -77,6 +81,7 @@ def start(
     ]
     class_path = jars.class_path(progress)
     if absent:
+        _check_space(layout)
         many = f"{len(absent)} Kafka brokers" if len(absent) > 1 else "a Kafka broker"
         progress(f"starting {many}")
     for attempt in range(1, _PORT_ATTEMPTS + 1):
@@ -93,7 +98,8 @@ def start(
                 ) from None
         except BaseException:  # an interrupt as well: nothing is left behind
             stop(absent, time.monotonic())
-            state.save(layout.root, known)
+            with contextlib.suppress(OSError):  # a full disk, of which the first error tells
+                state.save(layout.root, known)
             raise
         else:
             return
@@ -117,10 +123,21 @@ def stop(brokers: Sequence[BrokerState], deadline: float) -> None:
 
 def why_it_died(layout: Layout, broker: BrokerState) -> diagnosis.Reason:
     """The reason in the log of a broker's last run."""
+    if shutil.disk_usage(layout.root).free < _FULL_BYTES:
+        return diagnosis.DISK_FULL  # the log had no room to say so
     return diagnosis.explain(
         diagnosis.tail(layout.log(broker.id), broker.log_start_byte),
         diagnosis.tail(layout.output(broker.id)),
     )
+
+
+def _check_space(layout: Layout) -> None:
+    free = shutil.disk_usage(layout.root).free
+    if free < _FREE_BYTES_AT_LEAST:
+        raise ClusterError(
+            f"the disk of {layout.root} is full ({free >> 20} MB free)",
+            hint=diagnosis.DISK_FULL.hint,
+        )
 
 
 def _ports(known: State) -> set[int]:

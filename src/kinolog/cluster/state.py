@@ -69,5 +69,8 @@ def save(data_dir: Path, state: State) -> None:
     """Replace the file in one step, so that a reader sees the old or the new."""
     path = data_dir / _FILE
     scratch = path.with_suffix(f".{os.getpid()}.tmp")
-    scratch.write_bytes(msgspec.json.format(msgspec.json.encode(state), indent=2) + b"\n")
-    scratch.replace(path)
+    try:
+        scratch.write_bytes(msgspec.json.format(msgspec.json.encode(state), indent=2) + b"\n")
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)

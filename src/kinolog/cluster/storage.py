@@ -94,7 +94,7 @@ def _run_storage_tool(
             env=java.clean_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             timeout=_FORMAT_DEADLINE_S,
             check=False,
@@ -105,5 +105,7 @@ def _run_storage_tool(
             hint="the machine is very busy, or the disk very slow: try again",
         ) from None
     if done.returncode != 0:
-        reason = diagnosis.explain("", done.stdout + done.stderr)
-        raise ClusterError(f"Kafka could not prepare its data: {reason.text}", hint=reason.hint)
+        said = done.stdout + done.stderr
+        reason = diagnosis.explain("", said)
+        text = reason.text if reason.known else diagnosis.last_lines(said, 1) or "no reason given"
+        raise ClusterError(f"Kafka could not prepare its data: {text}", hint=reason.hint)

@@ -65,7 +65,9 @@ def test_torn_and_wrong_files_are_fetched_again(tmp_path: Path) -> None:
 
 def test_no_network(tmp_path: Path) -> None:
     errors: list[bytes | Exception] = [OSError("no route\nto host")] * 3
-    with pytest.raises(ClusterError, match=r"cannot fetch thing-1\.0\.jar .*: no route$") as error:
+    with pytest.raises(
+        ClusterError, match=r"cannot fetch thing-1\.0\.jar .*: no connection"
+    ) as error:
         jars._fetch(_context(tmp_path / "x.jar", errors), JAR)
     assert "needs the network" in error.value.hint
     assert not (tmp_path / "x.jar").exists()
@@ -150,8 +152,8 @@ def test_a_jvm_inherits_nothing_that_changes_it(monkeypatch: pytest.MonkeyPatch)
     for name in ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH"):
         monkeypatch.setenv(name, "-Dx")
     monkeypatch.setenv("PATH", "/bin")
-    assert java.clean_environment()["PATH"] == "/bin"
-    assert "-Dx" not in java.clean_environment().values()
+    monkeypatch.delenv("TZ", raising=False)
+    assert java.clean_environment() == {"PATH": "/bin", "LC_ALL": "C.UTF-8"}
 
 
 def test_exclusive_gives_up(tmp_path: Path) -> None:

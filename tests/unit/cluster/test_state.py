@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -98,3 +101,23 @@ def test_another_number_of_brokers(tmp_path: Path) -> None:
 def test_impossible_numbers(tmp_path: Path, brokers: int) -> None:
     with pytest.raises(ClusterError, match="not possible"):
         Cluster.start(tmp_path, brokers)
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kinolog.cluster.launch.jars.class_path", lambda _: [])
+    usage = SimpleNamespace(total=10, used=10, free=3 << 20)
+    monkeypatch.setattr("kinolog.cluster.launch.shutil.disk_usage", lambda _: usage)
+    with pytest.raises(ClusterError, match=r"is full \(3 MB free\)") as error:
+        Cluster.start(tmp_path)
+    assert "free some space" in error.value.hint
+
+
+def test_errors_of_the_system_are_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "some/file")
+
+    monkeypatch.setattr("kinolog.cluster.cluster.launch.start", fail)
+    with pytest.raises(ClusterError, match="cannot use some/file: No space left on device"):
+        Cluster.start(tmp_path)
