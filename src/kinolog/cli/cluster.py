@@ -10,11 +10,12 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, Parameter
 
+from kinolog.cli.common import KAFKA_FOLDER
 from kinolog.cluster import BrokerStatus, Cluster
 from kinolog.cluster.diagnosis import last_lines, tail
 from kinolog.core.errors import ClusterError
+from kinolog.runtime.settings import DEFAULT_DATA_DIR
 
-DEFAULT_DATA_DIR = Path(".kinolog/kafka")
 _FOLLOW_POLL_S = 0.2
 
 app = App(
@@ -34,7 +35,10 @@ app = App(
     """,
 )
 
-DataDir = Annotated[Path, Parameter(help="Directory of the cluster's data, settings and logs.")]
+DataDir = Annotated[
+    Path,
+    Parameter(help="Where kinolog keeps its state; Kafka's data and logs are in kafka/ below it."),
+]
 
 
 @app.command
@@ -60,7 +64,7 @@ def start(
 
         kinolog cluster start --brokers 3 --data-dir /var/tmp/kafka
     """
-    cluster = Cluster.start(data_dir, brokers, progress=_say, heap_mb=heap_mb)
+    cluster = Cluster.start(data_dir / KAFKA_FOLDER, brokers, progress=_say, heap_mb=heap_mb)
     many = len(cluster.broker_ids)
     _say(f"{many} broker{'s run' if many > 1 else ' runs'}; data in {cluster.data_dir}")
     print(cluster.bootstrap_servers)
@@ -170,7 +174,7 @@ def logs(
 
 
 def _find(data_dir: Path) -> Cluster:
-    if cluster := Cluster.find(data_dir):
+    if cluster := Cluster.find(data_dir / KAFKA_FOLDER):
         return cluster
     raise ClusterError(
         f"there is no cluster in {data_dir}",
