@@ -56,7 +56,12 @@ def send(scope: Scope, protocol: HttpProtocol, headers: Headers, body: bytes) ->
     wanted = scope.headers.get("range")
     if wanted is not None:
         _send_range(scope, protocol, headers, body, wanted)
-    elif scope.method == "HEAD":
+    else:
+        _send_whole(scope, protocol, headers, body)
+
+
+def _send_whole(scope: Scope, protocol: HttpProtocol, headers: Headers, body: bytes) -> None:
+    if scope.method == "HEAD":
         protocol.response_empty(200, [*headers, ("content-length", str(len(body)))])
     else:
         protocol.response_bytes(200, headers, body)
@@ -68,7 +73,7 @@ def _send_range(
     found = _RANGE.fullmatch(wanted.strip())
     if found is None or not (found[1] or found[2]):
         # Several ranges, or another unit: a server may answer with the whole (14.2).
-        protocol.response_bytes(200, headers, body)
+        _send_whole(scope, protocol, headers, body)
         return
     size = len(body)
     if found[1]:
@@ -77,9 +82,8 @@ def _send_range(
     else:
         start, end = max(0, size - int(found[2])), size - 1
     if start >= size or end < start:
-        protocol.response_str(
-            416, [*headers, ("content-range", f"bytes */{size}")], "no such range\n"
-        )
+        error = [*CORS, _TEXT, NO_STORE, ("content-range", f"bytes */{size}")]
+        protocol.response_str(416, error, "no such range\n")
         return
     part = [*headers, ("content-range", f"bytes {start}-{end}/{size}")]
     if scope.method == "HEAD":

@@ -45,6 +45,8 @@ class Channel:
         self.live = LiveStream()
         self.asked_at = clock.monotonic()
         self.last_ms = 0
+        self.heard_at: float | None = None
+        """When the tail last brought something (monotonic); None before it did."""
         self._clock = clock
         self._reader = StreamReader()
         self._held: dict[Place, list[LogRecord]] = {}
@@ -80,6 +82,7 @@ class Channel:
 
     def take(self, place: Place, record: LogRecord) -> None:
         """A record of the tail."""
+        self.heard_at = self._clock.monotonic()
         held = self._held.get(place)
         if held is None:
             self._take(record)

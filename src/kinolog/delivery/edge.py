@@ -14,6 +14,7 @@ from kinolog.delivery.hls.server import HlsServer
 from kinolog.delivery.hub import Hub
 from kinolog.delivery.listing import Listing
 from kinolog.delivery.page.static import CONTENT_SECURITY_POLICY, Page
+from kinolog.delivery.past import Past
 from kinolog.delivery.stills import Stills
 
 _JSON: Final = ("content-type", "application/json")
@@ -22,12 +23,12 @@ _JSON: Final = ("content-type", "application/json")
 class Edge:
     """Request handlers over one hub."""
 
-    def __init__(self, hub: Hub, listing: Listing, stills: Stills, page: Page) -> None:
+    def __init__(self, hub: Hub, listing: Listing, stills: Stills, past: Past, page: Page) -> None:
         self._hub = hub
         self._listing = listing
         self._stills = stills
         self._page = page
-        self._hls = HlsServer()
+        self._hls = HlsServer(past)
         hub.on_leave(self._hls.forget)
 
     async def media(self, scope: Scope, protocol: HttpProtocol) -> None:
@@ -58,7 +59,7 @@ class Edge:
         """`/api/streams`: what the page lists."""
         if answers.preflight(scope, protocol):
             return
-        body, tag = self._listing.body()
+        body, tag = await self._listing.body()
         headers = [*answers.CORS, _JSON, answers.NO_CACHE, ("etag", tag)]
         if scope.headers.get("if-none-match") == tag:
             protocol.response_empty(304, headers)

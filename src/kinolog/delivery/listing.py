@@ -9,10 +9,14 @@ import msgspec
 
 from kinolog.core.clock import Clock
 from kinolog.core.names import StreamName
+from kinolog.delivery.channel import Channel
 from kinolog.delivery.hub import Hub
+from kinolog.delivery.pulse import Place, Pulse
 from kinolog.log.registry import Registry
 from kinolog.record.control import OpenTrack
 
+STALE_MS = 10_000
+"""A stream of which nothing came for so long is not called live, whatever was last said of it."""
 _FRESH_MS = 500
 
 
@@ -20,20 +24,27 @@ class Listing:
     """Streams of the registry; what this process follows is known to the moment."""
 
     def __init__(
-        self, registry: Registry, hub: Hub, clock: Clock, ingest: dict[str, int] | None = None
+        self,
+        registry: Registry,
+        hub: Hub,
+        pulse: Pulse,
+        clock: Clock,
+        ingest: dict[str, int] | None = None,
     ) -> None:
         self._registry = registry
         self._hub = hub
+        self._pulse = pulse
         self._clock = clock
         self._ingest = ingest or {}
         self._made_ms = 0
         self._made: tuple[bytes, str] = (b"", "")
 
-    def body(self) -> tuple[bytes, str]:
+    async def body(self) -> tuple[bytes, str]:
         """(JSON, entity tag), made anew at most twice a second, however many ask."""
         now_ms = self._clock.unix_ms()
         if now_ms - self._made_ms >= _FRESH_MS:
             self._made_ms = now_ms
+            await self._pulse.look(self._unfollowed())
             body = msgspec.json.encode({"streams": self.streams(), "ingest": self._ingest})
             self._made = (body, f'"{hashlib.blake2s(body, digest_size=12).hexdigest()}"')
         return self._made
@@ -44,6 +55,7 @@ class Listing:
 
     def _stream(self, name: StreamName) -> dict[str, Any]:
         channel = self._hub.channel(name)
+        now_ms = self._clock.unix_ms()
         epoch = self._registry.newest_epoch(name)
         entry: dict[str, Any] = {"collection": name.collection, "name": name.name}
         if channel is not None and channel.live.open is not None:
@@ -51,7 +63,7 @@ class Listing:
             rates = {track.name: track.bit_rates() for track in live.tracks.values()}
             assert live.open is not None
             return entry | {
-                "state": live.state,
+                "state": "away" if _silent(channel, self._clock) else live.state,
                 "since_ms": live.epoch,
                 "epoch": live.epoch,
                 "last_ms": channel.last_ms,
@@ -60,14 +72,39 @@ class Listing:
             }
         if epoch is None:
             return entry | {"state": "away", "since_ms": 0, "epoch": 0, "last_ms": 0, "tracks": []}
+        newest_ms = self._pulse.newest_ms((epoch.base, epoch.partition), name.name)
+        # An index entry comes when its media segment has ended.
+        late_ms = STALE_MS + 2 * epoch.open.target_ms
+        stale = newest_ms is not None and now_ms - max(newest_ms, epoch.wall) > late_ms
         return entry | {
-            "state": epoch.state,
+            "state": "away" if epoch.state == "live" and stale else epoch.state,
             "since_ms": epoch.wall,
             "epoch": epoch.epoch,
-            "last_ms": epoch.wall,
+            "last_ms": max(epoch.wall, newest_ms or 0),
             "publisher": epoch.open.publisher,
             "tracks": [_track(info, None) for info in epoch.open.tracks],
         }
+
+    def _unfollowed(self) -> list[Place]:
+        """Where the streams are that the registry calls live, and that are not followed here."""
+        found = []
+        for name in self._registry.streams:
+            if self._hub.channel(name) is None:
+                epoch = self._registry.newest_epoch(name)
+                if epoch is not None and epoch.state == "live":
+                    found.append((epoch.base, epoch.partition))
+        return found
+
+
+def _silent(channel: Channel, clock: Clock) -> bool:
+    """A live stream of which nothing comes: its ingest died, or its publisher hangs. By this
+    process's own clock once something came; by the last capture time before that."""
+    if channel.live.state != "live" or channel.live.open is None:
+        return False
+    late_ms = max(STALE_MS, 3 * channel.live.open.target_ms)
+    if channel.heard_at is not None:
+        return (clock.monotonic() - channel.heard_at) * 1000 > late_ms
+    return clock.unix_ms() - channel.last_ms > late_ms
 
 
 def _track(info: OpenTrack, rates: tuple[int, int] | None) -> dict[str, Any]:

@@ -36,7 +36,8 @@ class Stills:
     async def answer(self, scope: Scope, protocol: HttpProtocol, channel: Channel) -> None:
         """`still.jpg?w=480`: widths are rounded up to a few, the picture is never enlarged."""
         wanted = parse_qs(scope.query_string).get("w", ["480"])[0]
-        if not wanted.isascii() or not wanted.isdigit() or not 1 <= int(wanted[:6]) <= _WIDTHS[-1]:
+        known = wanted.isascii() and wanted.isdigit() and len(wanted) <= 4
+        if not known or not 1 <= int(wanted) <= _WIDTHS[-1]:
             answers.refuse(protocol, 400, f"w is a width in pixels, 1 to {_WIDTHS[-1]}")
             return
         width = next(one for one in _WIDTHS if one >= int(wanted))

@@ -1,4 +1,4 @@
-"""The newest index entries of a stream, found from the end backwards."""
+"""A stream's index entries: the newest, found from the end backwards, or those of one moment."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from kinolog.core.errors import WireError
 from kinolog.log.random_reader import RandomReader
-from kinolog.record.control import IndexEntry, decode_index
+from kinolog.record.control import IndexEntry, SegmentEntry, decode_index
 
 _FIRST_STEP = 256
 
@@ -43,3 +43,33 @@ def _decode(value: bytes | None) -> IndexEntry | None:
         return decode_index(value or b"")
     except WireError:
         return None
+
+
+async def entries_near(
+    reader: RandomReader, topic: str, partition: int, key: str, track: str, at: tuple[int, int]
+) -> list[SegmentEntry]:
+    """Entries of one track around the segment `at` (epoch, MSN), with its own where it is kept.
+
+    Bisects the partition: a track's entries are in the order of (epoch, MSN). The cost is a few
+    small reads whatever the length of the archive; neighbours' entries lie between, so a stretch
+    without any of this track is stepped over in doubling strides.
+    """
+    low, end = await reader.bounds(topic, partition)
+    wanted = key.encode()
+    while low < end:
+        start = stop = low if end - low <= _FIRST_STEP else (low + end - _FIRST_STEP) // 2
+        step = _FIRST_STEP
+        found: list[SegmentEntry] = []
+        while stop < end and not found:
+            block = min(end, stop + step)
+            records = await reader.read_raw(topic, partition, stop, block)
+            decoded = (_decode(m.value()) for m in records if m.key() == wanted)
+            found = [e for e in decoded if isinstance(e, SegmentEntry) and e.track == track]
+            stop, step = block, step * 2
+        if found and at > (found[-1].epoch, found[-1].msn):
+            low = stop
+        elif not found or at < (found[0].epoch, found[0].msn):
+            end = start
+        else:
+            return found
+    return []

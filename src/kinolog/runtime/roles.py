@@ -20,6 +20,8 @@ from kinolog.delivery.edge import Edge, health
 from kinolog.delivery.hub import Hub
 from kinolog.delivery.listing import Listing
 from kinolog.delivery.page.static import Page
+from kinolog.delivery.past import Past
+from kinolog.delivery.pulse import Pulse
 from kinolog.delivery.stills import Stills
 from kinolog.ingest.ack_log import AckLog
 from kinolog.ingest.desk import LocalDesk
@@ -28,12 +30,15 @@ from kinolog.ingest.rtmp import RtmpServer
 from kinolog.ingest.services import Services
 from kinolog.log.catalog import Catalog
 from kinolog.log.client import KafkaSettings
+from kinolog.log.contact import Contact
 from kinolog.log.random_reader import RandomReader
 from kinolog.log.writer import LogWriter
 from kinolog.runtime.http import HttpServer, HttpSettings, Router, check_port
 from kinolog.runtime.settings import Settings
 
 T = TypeVar("T")
+KAFKA_PATIENCE_S = 5.0
+"""A process to which Kafka has not answered for so long is not ready; a fail-over takes less."""
 _log = structlog.get_logger("kinolog")
 
 
@@ -92,11 +97,15 @@ async def edge(base: Backend, ingest: dict[str, int]) -> AsyncIterator[tuple[Hub
     clock = SystemClock()
     hub = Hub(base.kafka, base.catalog, base.reader, clock)
     stills = Stills()
-    listing = Listing(base.catalog.registry, hub, clock, ingest)
+    pulse = Pulse(base.reader, clock)
+    past = Past(base.reader, base.catalog.registry)
+    listing = Listing(base.catalog.registry, hub, pulse, clock, ingest)
     try:
-        yield hub, Edge(hub, listing, stills, Page.load())
+        yield hub, Edge(hub, listing, stills, past, Page.load())
     finally:
         stills.close()
+        await pulse.close()
+        await past.close()
         await hub.close()
 
 
@@ -122,7 +131,8 @@ async def serve(
             http_ingest = HttpIngest(desk, SystemClock())
             stack.push_async_callback(http_ingest.close)
             routes.append(("/ingest/", http_ingest.answer))
-        state = _readiness(base, desk)
+        contact = await stack.enter_async_context(Contact(kafka, SystemClock()))
+        state = _readiness(base, desk, contact)
         routes += [("/health", health(state)), ("/ready", health(state))]
         if with_edge:
             _, handlers = await stack.enter_async_context(edge(base, ports))
@@ -136,11 +146,14 @@ async def serve(
         yield desk
 
 
-def _readiness(base: Backend, desk: LocalDesk | None) -> Callable[[], dict[str, Any]]:
+def _readiness(
+    base: Backend, desk: LocalDesk | None, contact: Contact
+) -> Callable[[], dict[str, Any]]:
     def ready() -> dict[str, Any]:
         return {
-            "ok": True,
+            "ok": contact.age_s <= KAFKA_PATIENCE_S,
             "kafka": base.kafka.bootstrap_servers,
+            "kafka_answered_s_ago": round(contact.age_s, 1),
             "streams": len(base.catalog.registry.streams),
             "publishers": len(desk.sessions) if desk is not None else 0,
         }

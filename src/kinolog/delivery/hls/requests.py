@@ -11,6 +11,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from kinolog.timeline.live import LiveStream
+from kinolog.timeline.segment import Segment
 from kinolog.timeline.track import Track, Version
 
 AHEAD = 2
@@ -142,14 +143,16 @@ def part(live: LiveStream, name: str, epoch: int, msn: int, index: int) -> bytes
     segment = track.find(epoch, msn)
     if segment is None:
         return _absent(live, track, epoch, msn, index)
-    if index < len(segment.parts):
-        found = segment.parts[index]
-        if found.gap or not segment.with_parts:
-            return Missing.GONE if found.gap else Missing.UNKNOWN
-        return segment.part_body(index)
-    if segment.ended or not segment.with_parts:
-        return Missing.UNKNOWN
+    if index < len(segment.parts) or segment.ended or not segment.with_parts:
+        return part_of(segment, index)
     return Wait(msn, index)
+
+
+def part_of(segment: Segment, index: int) -> bytes | Missing:
+    """A finished part of a segment."""
+    if index >= len(segment.parts) or not segment.with_parts:
+        return Missing.UNKNOWN
+    return Missing.GONE if segment.parts[index].gap else segment.part_body(index)
 
 
 def segment(live: LiveStream, name: str, epoch: int, msn: int) -> bytes | Wait | Missing:
@@ -160,9 +163,12 @@ def segment(live: LiveStream, name: str, epoch: int, msn: int) -> bytes | Wait |
     found = track.find(epoch, msn)
     if found is None:
         return _absent(live, track, epoch, msn, None)
-    if not found.ended:
-        return Wait(msn, None)
-    return Missing.GONE if found.gap else found.body()
+    return whole_of(found) if found.ended else Wait(msn, None)
+
+
+def whole_of(segment: Segment) -> bytes | Missing:
+    """An ended segment."""
+    return Missing.GONE if segment.gap else segment.body()
 
 
 def _absent(

@@ -16,6 +16,7 @@ from kinolog.delivery.channel import WHOLE, Awaited, Channel
 from kinolog.delivery.hls import requests
 from kinolog.delivery.hls.multivariant import multivariant
 from kinolog.delivery.hls.playlist import MediaPlaylist
+from kinolog.delivery.past import Name, Past
 from kinolog.timeline.track import Version, target_seconds
 
 _PLAYLIST: Final = ("content-type", "application/vnd.apple.mpegurl")
@@ -33,6 +34,7 @@ _M4S: Final[Headers] = [
     answers.FOREVER,
 ]
 _FRESH: Final[Headers] = [*answers.CORS, _PLAYLIST, _VARY, answers.NO_CACHE]
+_UNCHANGED: Final[Headers] = [*answers.CORS, _PLAYLIST, _VARY, answers.NO_STORE]
 _GZIP: Final = ("content-encoding", "gzip")
 _MEDIA: Final = re.compile(
     r"([a-z0-9-]{1,48})/(\d{1,15})/(?:(init)\.mp4|(\d{1,15})(?:\.(\d{1,6}))?\.m4s)"
@@ -79,12 +81,15 @@ class _Rendered:
 class HlsServer:
     """Answers for the channels of this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, past: Past) -> None:
+        self._past = past
         self._rendered: dict[Channel, dict[str, _Rendered]] = {}
+        self._multivariants: dict[Channel, tuple[bytes, bytes]] = {}
 
     def forget(self, channel: Channel) -> None:
         """The channel is followed no more."""
         self._rendered.pop(channel, None)
+        self._multivariants.pop(channel, None)
 
     async def answer(
         self, scope: Scope, protocol: HttpProtocol, channel: Channel, rest: str
@@ -110,6 +115,8 @@ class HlsServer:
         if match[3]:
             init = channel.live.init_segment(track, epoch)
             if init is None:
+                init = self._past.init_segment(channel.name, track, epoch)
+            if init is None:
                 answers.refuse(protocol, 404, "no such track in this session", 1)
             else:
                 answers.send(scope, protocol, _MP4, init)
@@ -125,11 +132,19 @@ class HlsServer:
                 answers.send(scope, protocol, _M4S, found)
                 return
             if isinstance(found, requests.Missing):
-                answers.refuse(protocol, 404, f"media segment {msn} is not here", 1)
-                return
+                break
             if not await self._wait(channel, track, found):
                 answers.refuse(protocol, 503, f"media segment {msn} did not come in time")
                 return
+        if channel.live.find(track, epoch, msn) is None:
+            # Not in memory: of a session that is known, the log may have it still.
+            past = await self._past.segment(Name(channel.name, track, epoch, msn))
+            if past is not None:
+                found = requests.whole_of(past) if index is None else requests.part_of(past, index)
+        if isinstance(found, bytes):
+            answers.send(scope, protocol, _M4S, found)
+        else:
+            answers.refuse(protocol, 404, f"media segment {msn} is not here", 1)
 
     async def _playlist(
         self, scope: Scope, protocol: HttpProtocol, channel: Channel, name: str
@@ -153,9 +168,16 @@ class HlsServer:
                 self._send_playlist(scope, protocol, channel, name, version, directives)
                 return
             assert isinstance(found, requests.Wait)
-            if not await self._wait(channel, name, found):
-                answers.refuse(protocol, 503, "the playlist did not grow in time")
+            if await self._wait(channel, name, found):
+                continue
+            if version is not None and version.segments and channel.live.state == "away":
+                # The publisher has left and may be back at any moment: what there is, said anew,
+                # lets players wait for it. Three errors in a row would make most of them give up.
+                version = channel.live.tracks[name].version or version
+                self._send_playlist(scope, protocol, channel, name, version, directives, _UNCHANGED)
                 return
+            answers.refuse(protocol, 503, "the playlist did not grow in time")
+            return
 
     def _send_playlist(
         self,
@@ -165,6 +187,7 @@ class HlsServer:
         name: str,
         version: Version,
         directives: requests.Directives,
+        headers: Headers | None = None,
     ) -> None:
         of_channel = self._rendered.get(channel)
         if of_channel is None:
@@ -175,7 +198,8 @@ class HlsServer:
         zipped = answers.takes_gzip(scope)
         make = rendered.compressed if zipped else rendered.plain
         body = make(version, directives.skip)
-        headers = _FRESH if directives.msn is None else rendered.blocking_headers
+        if headers is None:
+            headers = _FRESH if directives.msn is None else rendered.blocking_headers
         if zipped:
             headers = [*headers, _GZIP]
         answers.send(scope, protocol, headers, body)
@@ -194,8 +218,11 @@ class HlsServer:
             answers.refuse(protocol, 404, "nothing has been published here yet", 1)
             return
         if answers.takes_gzip(scope):
-            body = gzip.compress(body, _GZIP_LEVEL, mtime=0)
-            answers.send(scope, protocol, [*_FRESH, _GZIP], body)
+            plain, zipped = self._multivariants.get(channel, (b"", b""))
+            if plain != body:
+                zipped = gzip.compress(body, _GZIP_LEVEL, mtime=0)
+                self._multivariants[channel] = (body, zipped)
+            answers.send(scope, protocol, [*_FRESH, _GZIP], zipped)
         else:
             answers.send(scope, protocol, _FRESH, body)
 
