@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import sys
 import time
 from collections.abc import AsyncGenerator
@@ -27,6 +28,7 @@ from kinolog.sdk.movie import Movie
 _KAFKA = KafkaFlags()
 _QUIET_S = 2.0
 _TELL_S = 10.0
+_LOOK_S = 0.5
 
 
 def play(
@@ -102,12 +104,17 @@ async def _play(
         archive = Archive(base.kafka, base.catalog.registry, base.reader, SystemClock())
         progress = _Progress(path)
         task = asyncio.create_task(_copy(flow(archive, wish), movie, out, progress))
-        stop = asyncio.create_task(roles.until_signalled())
-        await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        task.cancel()
+        ends = [
+            asyncio.create_task(roles.until_signalled()),
+            asyncio.create_task(_reader_left(out)),
+        ]
+        await asyncio.wait([task, *ends], return_when=asyncio.FIRST_COMPLETED)
+        for one in (task, *ends):
+            one.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+        if ends[1].done() and not ends[1].cancelled():
+            raise BrokenPipeError
     if movie.ended_by:
         note(f"{wish.name}: {movie.ended_by}")
     progress.done()
@@ -127,6 +134,14 @@ async def _copy(
     if data := movie.finish():
         await asyncio.to_thread(_write, out, data)
         progress.wrote(len(data))
+
+
+async def _reader_left(out: BinaryIO) -> None:
+    """Returns when nobody reads the pipe any more, also while there is nothing to write."""
+    poller = select.poll()
+    poller.register(out.fileno(), 0)  # errors and hang-ups are told unasked
+    while not poller.poll(0):
+        await asyncio.sleep(_LOOK_S)
 
 
 def _write(out: BinaryIO, data: bytes) -> None:

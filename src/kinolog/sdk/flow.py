@@ -80,6 +80,7 @@ class _Sieve:
         self._entrance = Entrance(wish.moment)
         self._tracks: dict[str, OpenTrack] = {}
         self._begun: Begun | None = None
+        self._left: Mark | None = None
         self._past_end: set[str] = set()
         self._found = True
         self._given = False
@@ -100,6 +101,8 @@ class _Sieve:
         if passage.present:
             if not isinstance(self._wish.moment, int):
                 self._let(self._entrance.arrived(), items)
+                if self._left is not None and self._given:
+                    items.append(self._left)
             items.append(Mark.PRESENT)
         return items
 
@@ -119,8 +122,10 @@ class _Sieve:
                 self._chunk(chunk_of(event.header, event.payload, track), items)
         elif isinstance(event, Opened):
             self._open(event)
-        elif isinstance(event, Closed | Ended) and self._given:
-            items.append(Mark.CLOSED if isinstance(event, Closed) else Mark.ENDED)
+        elif isinstance(event, Closed | Ended):
+            self._left = Mark.CLOSED if isinstance(event, Closed) else Mark.ENDED
+            if self._given:
+                items.append(self._left)
 
     def _open(self, event: Opened) -> None:
         wanted = self._wish.tracks
@@ -133,6 +138,7 @@ class _Sieve:
         self._tracks = {track.name: track for track in tracks}
         self._begun = Begun(event.epoch, tuple(tracks))
         self._past_end = set()
+        self._left = None
         self._entrance.opened(tracks)
 
     def _chunk(self, chunk: Chunk, items: list[Item]) -> None:

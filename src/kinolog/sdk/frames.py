@@ -83,7 +83,7 @@ class Unrolled:
     def __init__(
         self, wish: Wish, fps: float | None, size: tuple[int, int] | None, format: PixelFormat
     ) -> None:
-        self._low_delay = wish.follow
+        self._follow = wish.follow
         self._picker = Picker(wish.moment, wish.until_ms, fps)
         self._size = size
         self._format = format
@@ -102,6 +102,8 @@ class Unrolled:
             yield from self.flush()
             self._begin(item)
         elif item is Mark.PRESENT:
+            if not self._follow:
+                yield from self.flush()
             yield from self._arrive()
         else:
             yield from self.flush()
@@ -118,7 +120,7 @@ class Unrolled:
 
     def _begin(self, begun: Begun) -> None:
         video = [track for track in begun.tracks if track.kind == "video"]
-        self._decoder = Decoder(video[0].init, low_delay=self._low_delay) if video else None
+        self._decoder = Decoder(video[0].init, low_delay=self._follow) if video else None
         self._track = video[0].name if video else ""
 
     def _arrive(self) -> Iterator[Frame]:
