@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import av
 from av.container import InputContainer
@@ -24,7 +24,7 @@ from kinolog.core.errors import MediaError, UnsupportedCodec
 from kinolog.ingest.demux_errors import redacted, translated
 from kinolog.ingest.demux_handover import Handover, Stopped
 from kinolog.ingest.demux_pushed import PushedBytes
-from kinolog.ingest.demux_track import AudioTrack, VideoTrack, codec_name, is_picture, open_track
+from kinolog.ingest.demux_track import Track, codec_name, is_picture, open_track
 from kinolog.ingest.source import Expect, Format, Skipped, SourceEvent
 
 __all__ = ["PushedBytes", "demux"]
@@ -101,7 +101,7 @@ class _Reader:
         self._handover = handover
         self._pushed = isinstance(source, PushedBytes)
         self._name = "what was sent" if isinstance(source, PushedBytes) else redacted(source)
-        self._tracks: dict[int, VideoTrack | AudioTrack] = {}
+        self._tracks: dict[int, Track] = {}
         self._formats = 0
 
     def run(self) -> None:
@@ -177,7 +177,7 @@ class _Reader:
         for track in self._tracks.values():
             self._put(track.finish())
 
-    def _put(self, events: list[SourceEvent]) -> None:
+    def _put(self, events: Sequence[SourceEvent]) -> None:
         if events:
             self._formats += sum(isinstance(event, Format) for event in events)
             self._handover.put(events)

@@ -18,6 +18,8 @@ from kinolog.ingest.demux_time import (
     to_ticks,
     video_timescale,
 )
+from kinolog.ingest.demux_transcoded import TranscodedTrack
+from kinolog.ingest.encode_audio import TRANSCODED
 from kinolog.ingest.source import Format, SourceEvent
 from kinolog.media.normaliser import normaliser
 from kinolog.media.samples import Unit
@@ -53,7 +55,7 @@ def is_picture(stream: Stream) -> bool:
     return bool(stream.disposition & Disposition.attached_pic)
 
 
-def open_track(stream: Stream, container: str) -> VideoTrack | AudioTrack | None:
+def open_track(stream: Stream, container: str) -> Track | None:
     """The conversion for a stream; None for one that kinolog does not carry.
 
     `container` is FFmpeg's name of the demuxer. MediaError for a configuration that is broken.
@@ -63,6 +65,8 @@ def open_track(stream: Stream, container: str) -> VideoTrack | AudioTrack | None
         return VideoTrack(stream, cast(Codec, codec), container)
     if codec in AUDIO_CODECS and isinstance(stream, AudioStream):
         return AudioTrack(stream, cast(Codec, codec), container)
+    if codec in TRANSCODED and isinstance(stream, AudioStream):
+        return TranscodedTrack(stream, codec, container)
     return None
 
 
@@ -228,4 +232,6 @@ def _new_extradata(packet: AvPacket[Stream]) -> bytes | None:
     return bytes(packet.get_sidedata("new_extradata")) or None
 
 
-__all__ = ["AudioTrack", "VideoTrack", "codec_name", "is_picture", "open_track"]
+Track = VideoTrack | AudioTrack | TranscodedTrack
+
+__all__ = ["AudioTrack", "Track", "VideoTrack", "codec_name", "is_picture", "open_track"]

@@ -219,7 +219,7 @@ def test_unsupported_tracks_are_named(tmp_path: Path) -> None:
     with av.open(str(path), "w") as out:
         video = out.add_stream("libx264", rate=30)
         video.width, video.height = 64, 64
-        sound = out.add_stream("pcm_s16le", rate=48_000)
+        sound = out.add_stream("flac", rate=48_000)
         frame = av.VideoFrame(64, 64, "yuv420p")
         frame.pts = 0
         out.mux([*video.encode(frame), *video.encode(None)])
@@ -227,18 +227,48 @@ def test_unsupported_tracks_are_named(tmp_path: Path) -> None:
         audio.sample_rate, audio.pts = 48_000, 0
         out.mux([*sound.encode(audio), *sound.encode(None)])
     read = open_file(path)
-    assert read.events[:2] == [Expect(1), Skipped(1, "pcm_s16le")]
+    assert read.events[:2] == [Expect(1), Skipped(1, "flac")]
 
 
 def test_nothing_that_can_be_carried(tmp_path: Path) -> None:
     path = tmp_path / "clip.wav"
     with av.open(str(path), "w") as out:
-        sound = out.add_stream("pcm_s16le", rate=8_000)
-        audio = av.AudioFrame(format="s16", layout="stereo", samples=1024)
+        sound = out.add_stream("pcm_s24le", rate=8_000)
+        audio = av.AudioFrame(format="s32", layout="stereo", samples=1024)
         audio.sample_rate, audio.pts = 8_000, 0
         out.mux([*sound.encode(audio), *sound.encode(None)])
-    with pytest.raises(UnsupportedCodec, match="pcm_s16le"):
+    with pytest.raises(UnsupportedCodec, match="pcm_s24le"):
         open_file(path)
+
+
+@pytest.mark.parametrize(
+    ("codec", "container"),
+    [("libmp3lame", "matroska"), ("ac3", "mpegts"), ("pcm_mulaw", "flv"), ("mp2", "mpegts")],
+)
+def test_other_sound_becomes_aac(codec: str, container: str, tmp_path: Path) -> None:
+    path = tmp_path / "clip"
+    rate = 8_000 if codec == "pcm_mulaw" else 48_000
+    with av.open(str(path), "w", format=container) as out:
+        video = out.add_stream("libx264", rate=30)
+        video.width, video.height = 64, 64
+        sound = out.add_stream(codec, rate=rate)
+        for number in range(60):
+            frame = av.VideoFrame(64, 64, "yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, 30)
+            out.mux(video.encode(frame))
+        out.mux(video.encode(None))
+        audio = av.AudioFrame(format="s16", layout="stereo", samples=2 * rate)
+        audio.sample_rate, audio.pts = rate, 0
+        resampler = av.AudioResampler(sound.format, sound.layout, rate, sound.frame_size or 320)
+        for piece in [*resampler.resample(audio), *resampler.resample(None), None]:
+            out.mux(sound.encode(piece))
+    read = push(path.read_bytes())
+    assert [f.codec for f in read.formats[1]] == ["aac"]
+    packets = read.packets[1]
+    assert all(a.dts + (a.duration or 0) == b.dts for a, b in pairwise(packets))
+    first = read.packets[0][0].pts / 90_000
+    assert abs((packets[0].dts + 1024) / 48_000 - first) < 0.1
+    assert sum(p.duration or 0 for p in packets) == pytest.approx(96_000, abs=4096)
 
 
 @pytest.mark.parametrize(

@@ -37,4 +37,4 @@ def parse_audio(payload: memoryview) -> Iterator[Unit]:
             yield Unit(part.track_id, codec, step, part.body, nanoseconds=part.nanoseconds)
     else:
         name = _OTHER_FORMATS.get(sound_format, f"audio format {sound_format}")
-        yield Unit(0, name, Step.FRAME, payload[1:])
+        yield Unit(0, name, Step.FRAME, payload[1:], channels=1 + (payload[0] & 1))

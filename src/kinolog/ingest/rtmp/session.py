@@ -100,6 +100,7 @@ class RtmpSession:
             except TimeoutError:
                 raise Refused(self._silence()) from None
             if not data:
+                await self._feed(self._tracks.finish())
                 if self._reader.broken is not None:
                     raise self._reader.broken
                 return "the publisher disconnected"
@@ -133,7 +134,7 @@ class RtmpSession:
                 if isinstance(event, PublishRequested):
                     await self._publish(event)
                 elif isinstance(event, Unpublished):
-                    ended, fed = fed, []
+                    ended, fed = [*fed, *self._tracks.finish()], []
                     await self._feed(ended)
                     await self._close_publication(f"the publisher ended it ({event.command})")
                 elif self._publication is not None:

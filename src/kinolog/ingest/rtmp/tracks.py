@@ -7,6 +7,7 @@ from typing import cast
 from kinolog.core.timebase import Unwrapper
 from kinolog.ingest.rtmp import message as msg
 from kinolog.ingest.rtmp.audio_tag import parse_audio
+from kinolog.ingest.rtmp.foreign_sound import FOREIGN_CODECS, ForeignSound
 from kinolog.ingest.rtmp.message import Message
 from kinolog.ingest.rtmp.metadata import Metadata, parse_metadata
 from kinolog.ingest.rtmp.nal_lengths import normal_record, widen
@@ -30,6 +31,7 @@ class Tracks:
         self._expected = 0
         self._video: dict[int, _VideoTrack] = {}
         self._audio: dict[int, _AudioTrack] = {}
+        self._foreign: dict[int, ForeignSound] = {}
         self._skipped: set[tuple[int, str]] = set()
 
     def take(self, message: Message, events: list[SourceEvent]) -> None:
@@ -51,6 +53,8 @@ class Tracks:
             for unit in parse_audio(message.payload):
                 if unit.codec in AUDIO_CODECS:
                     self._take_audio(unit, time_ms, events)
+                elif unit.codec in FOREIGN_CODECS:
+                    self._take_foreign(unit, time_ms, events)
                 else:
                     self._skip(2 * unit.track + 1, unit.codec, events)
 
@@ -80,6 +84,24 @@ class Tracks:
             track.frame(unit, time_ms, events)
         elif unit.step is Step.CONFIG:
             track.configure(unit.codec, bytes(unit.body), events)
+
+    def _take_foreign(self, unit: Unit, time_ms: int, events: list[SourceEvent]) -> None:
+        if unit.step is not Step.FRAME or not unit.body:
+            return
+        sound = self._foreign.get(unit.track)
+        if sound is None or sound.codec != unit.codec:
+            if sound is not None:
+                events += sound.finish()
+            sound = self._foreign[unit.track] = ForeignSound(
+                2 * unit.track + 1, unit.codec, unit.channels
+            )
+            events.append(Format(2 * unit.track + 1, sound.format))
+        events += sound.take(unit, time_ms)
+
+    def finish(self) -> list[SourceEvent]:
+        """What encoders still held when the publication ended."""
+        ended, self._foreign = self._foreign, {}
+        return [event for sound in ended.values() for event in sound.finish()]
 
     def _skip(self, track: int, codec: str, events: list[SourceEvent]) -> None:
         if (track, codec) not in self._skipped and len(self._skipped) < 512:

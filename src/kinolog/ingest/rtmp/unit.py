@@ -15,7 +15,10 @@ class Step(Enum):
 
 
 class Unit(NamedTuple):
-    """One part of a tag. `codec` is kinolog's name, or for those it does not carry, FLV's."""
+    """One part of a tag. `codec` is kinolog's name, or for those it does not carry, FLV's.
+
+    `channels` is what a legacy audio tag says, 0 where the tag does not.
+    """
 
     track: int
     codec: str
@@ -24,3 +27,4 @@ class Unit(NamedTuple):
     composition_ms: int = 0
     keyframe: bool = True
     nanoseconds: int = 0
+    channels: int = 0

@@ -26,11 +26,11 @@ class Feeder:
     """Gives tags to a fresh Tracks and hands back the new events."""
 
     def __init__(self) -> None:
-        self._tracks = Tracks()
+        self.tracks = Tracks()
 
     def _take(self, type_id: int, time_ms: int, body: bytes) -> list[SourceEvent]:
         events: list[SourceEvent] = []
-        self._tracks.take(Message(type_id, 1, time_ms, memoryview(body)), events)
+        self.tracks.take(Message(type_id, 1, time_ms, memoryview(body)), events)
         return events
 
     def video(self, body: bytes, time_ms: int = 0) -> list[SourceEvent]:
@@ -180,13 +180,8 @@ def test_multitrack() -> None:
 @pytest.mark.parametrize(
     ("body", "name"),
     [
-        (b"\x2fmp3", "MP3"),
         (b"\xb2s", "Speex"),
-        (b"\x72s", "G.711 A-law"),
         (b"\x52s", "Nellymoser"),
-        (b"\x90ac-3", "AC-3"),
-        (b"\x91ec-3", "E-AC-3"),
-        (b"\x90.mp3", "MP3"),
         (b"\x91fLaCx", "FLAC"),
         (b"\x90\x00\x01\x02\x03", "0x00010203"),
     ],
@@ -195,6 +190,24 @@ def test_other_audio_is_named_once(body: bytes, name: str) -> None:
     feeder = Feeder()
     assert feeder.audio(body) == [Skipped(1, name)]
     assert feeder.audio(body) == []
+
+
+def test_telephone_sound_becomes_aac() -> None:
+    feeder = Feeder()
+    tag = b"\x72" + bytes([0x55, 0xD5] * 80)  # 20 ms of A-law
+    events = [event for number in range(50) for event in feeder.audio(tag, 20 * number)]
+    found = only_format([event for event in events if isinstance(event, Format)]).format
+    assert (found.codec, found.sample_rate, found.channels) == ("aac", 48_000, 1)
+    events += feeder.tracks.finish()
+    packets = [event for event in events if isinstance(event, Packet)]
+    assert {packet.track for packet in packets} == {1}
+    assert 47_000 <= sum(packet.duration or 0 for packet in packets) <= 51_000
+    assert feeder.tracks.finish() == []
+
+
+@pytest.mark.parametrize("body", [b"\x2fmp3", b"\x90ac-3", b"\x91ec-3xx", b"\x90.mp3"])
+def test_damaged_sound_in_other_codecs_is_passed_over(body: bytes) -> None:
+    assert not [e for e in Feeder().audio(body) if isinstance(e, (Packet, Skipped))]
 
 
 @pytest.mark.parametrize(
