@@ -13,7 +13,7 @@ from cyclopts import App, Parameter
 from kinolog.cli.common import KAFKA_FOLDER
 from kinolog.cluster import BrokerStatus, Cluster
 from kinolog.cluster.diagnosis import last_lines, tail
-from kinolog.core.errors import ClusterError
+from kinolog.core.errors import ClusterError, ConfigError
 from kinolog.runtime.settings import DEFAULT_DATA_DIR
 
 _FOLLOW_POLL_S = 0.2
@@ -53,6 +53,10 @@ def start(
         int | None,
         Parameter(help="Largest Java heap of each, in MB. [default: 256 for one, else 384]"),
     ] = None,
+    set: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", help="A setting of Kafka's own, key=value; may be repeated."),
+    ] = (),
 ) -> None:
     """Start the cluster, or what does not run of it; its data is kept.
 
@@ -63,8 +67,13 @@ def start(
         kinolog cluster start
 
         kinolog cluster start --brokers 3 --data-dir /var/tmp/kafka
+
+        kinolog cluster start --set log.retention.hours=1
     """
-    cluster = Cluster.start(data_dir / KAFKA_FOLDER, brokers, progress=_say, heap_mb=heap_mb)
+    settings = dict(_setting(text) for text in set) if set else None
+    cluster = Cluster.start(
+        data_dir / KAFKA_FOLDER, brokers, progress=_say, heap_mb=heap_mb, settings=settings
+    )
     many = len(cluster.broker_ids)
     _say(f"{many} broker{'s run' if many > 1 else ' runs'}; data in {cluster.data_dir}")
     print(cluster.bootstrap_servers)
@@ -171,6 +180,13 @@ def logs(
         if size != begin:
             print(tail(path, begin), end="", flush=True)
             begin = size
+
+
+def _setting(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"--set {text!r} is not key=value")
+    return key, value
 
 
 def _find(data_dir: Path) -> Cluster:

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -61,23 +61,29 @@ class Cluster:
         *,
         progress: Callable[[str], None] | None = None,
         heap_mb: int | None = None,
+        settings: Mapping[str, str] | None = None,
         owned: bool = False,
         timeout_s: float = START_TIMEOUT_S,
     ) -> Cluster:
         """Start what does not run of the cluster in `data_dir`, and wait until all answer.
 
         `brokers`: how many (1 to 9) for a new cluster; None is one, or as many as there are.
-        `heap_mb`: the largest Java heap of each. `owned`: stop the cluster when this process ends,
+        `heap_mb`: the largest Java heap of each. `settings`: Kafka's own, over ours, for brokers
+        that start now and later; None leaves them as they are. `owned`: stop the cluster when this process ends,
         even by kill -9. `progress` is told what takes long. Raises ClusterError; then nothing that
         this call started is left running.
         """
         cluster = cls(data_dir.absolute())
         cluster._layout.make()
         with cluster._exclusive():
-            known = state.load(cluster.data_dir)
+            known = state.load(cluster.data_dir) or launch.new_state(
+                1 if brokers is None else brokers, heap_mb
+            )
+            if settings is not None:
+                known.settings = dict(settings)
             launch.start(
                 cluster._layout,
-                known or launch.new_state(1 if brokers is None else brokers, heap_mb),
+                known,
                 wanted_brokers=brokers,
                 heap_mb=heap_mb,
                 deadline=time.monotonic() + timeout_s,

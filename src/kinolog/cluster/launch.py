@@ -176,7 +176,9 @@ def _spawn_all(
     layout.log4j.write_text(settings.LOG4J_TEXT, "utf-8")
     for broker in absent:
         file = layout.settings(broker.id)
-        values = settings.broker_settings(broker.node, nodes, layout.data(broker.id))
+        values = settings.broker_settings(
+            broker.node, nodes, layout.data(broker.id), known.settings
+        )
         file.write_text(settings.properties_text(values), "ascii")
         log = layout.log(broker.id)
         broker.log_start_byte = log.stat().st_size if log.exists() else 0

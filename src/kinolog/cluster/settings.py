@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 HOST = "127.0.0.1"
 _REPLICAS_AT_MOST = 3
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Node(NamedTuple):
@@ -18,15 +20,27 @@ class Node(NamedTuple):
     controller_port: int
 
 
-def broker_settings(node: Node, nodes: Sequence[Node], log_dir: Path) -> dict[str, str]:
-    """Kafka's settings for `node` of the cluster `nodes`."""
+def broker_settings(
+    node: Node, nodes: Sequence[Node], log_dir: Path, own: Mapping[str, str] = _NOTHING
+) -> dict[str, str]:
+    """Kafka's settings for `node` of the cluster `nodes`.
+
+    `own`: the user's, which win; `{id}`, `{port}` and `{controller_port}` in them are the node's.
+    """
     return {
         **_place(node, nodes, log_dir),
         **_replication(len(nodes)),
         **_FAIL_OVER,
         **_SMALL_MACHINE,
         **_BEHAVIOUR,
+        **{key: _filled(value, node) for key, value in own.items()},
     }
+
+
+def _filled(value: str, node: Node) -> str:
+    for name, number in node._asdict().items():
+        value = value.replace("{" + name + "}", str(number))
+    return value
 
 
 def _place(node: Node, nodes: Sequence[Node], log_dir: Path) -> dict[str, str]:

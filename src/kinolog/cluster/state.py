@@ -41,6 +41,8 @@ class State(msgspec.Struct):
     heap_mb: int
     brokers: list[BrokerState]
     format: int = FORMAT
+    settings: dict[str, str] = {}
+    """The user's own settings of the brokers."""
 
 
 def load(data_dir: Path) -> State | None:

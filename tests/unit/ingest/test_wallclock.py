@@ -1,0 +1,66 @@
+"""The wall clock that is slewed."""
+
+from __future__ import annotations
+
+from kinolog.ingest.wallclock import WallClock
+
+START_MS = 1_700_000_000_000
+
+
+def run(clock: WallClock, seconds: int, *, drift: float = 0.0, delay_ms: int = 0) -> int:
+    """Feed packets every 100 ms; the source's clock runs `drift` too fast. The last media ms."""
+    media = START_MS
+    for tick in range(seconds * 10):
+        now = START_MS + tick * 100
+        media = START_MS + round(tick * 100 * (1 + drift))
+        clock.arrived(media, now + delay_ms + (tick * 37) % 23)
+    return media
+
+
+def test_a_good_clock_is_left_alone() -> None:
+    clock = WallClock()
+    media = run(clock, 60)
+    assert abs(clock.wall_ms(media) - media) <= 23
+
+
+def test_drift_is_followed_slowly() -> None:
+    clock = WallClock()
+    media = run(clock, 3_600, drift=50e-6)  # four seconds a day
+    now = START_MS + 3_600_000
+    assert abs(clock.wall_ms(media) - now) < 150
+    assert not clock.broken
+
+
+def test_slewing_never_exceeds_a_millisecond_a_second() -> None:
+    clock = WallClock()
+    before = clock.offset_ms
+    for second in range(120):
+        for tick in range(10):
+            now = START_MS + second * 1000 + tick * 100
+            clock.arrived(now - 600, now)
+        assert abs(clock.offset_ms - before) <= 1.001
+        before = clock.offset_ms
+
+
+def test_more_than_a_second_off_for_long_means_a_new_epoch() -> None:
+    clock = WallClock()
+    run(clock, 25, delay_ms=2_500)
+    assert clock.broken
+
+
+def test_an_upload_faster_than_it_plays_is_no_clock() -> None:
+    clock = WallClock()
+    for tick in range(3_000):
+        clock.arrived(START_MS + tick * 100, START_MS + tick)
+    assert not clock.broken
+    assert clock.offset_ms == 0.0
+
+
+def test_a_stall_that_is_caught_up_changes_nothing() -> None:
+    clock = WallClock()
+    for tick in range(300):
+        media = START_MS + tick * 100
+        late = 4_000 if 100 <= tick < 130 else 0
+        clock.arrived(media, media + late)
+    assert not clock.broken
+    assert abs(clock.offset_ms) < 1
