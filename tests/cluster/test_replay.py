@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import confluent_kafka
 import pytest
 from confluent_kafka import KafkaError
 from failover_kit import (
@@ -25,7 +27,7 @@ from kinolog.core.errors import Replaced
 from kinolog.core.names import StreamName
 from kinolog.ingest.ack_log import AckLog
 from kinolog.ingest.camera import SyntheticCamera
-from kinolog.ingest.desk import LocalDesk
+from kinolog.ingest.desk import LocalDesk, Ticket
 from kinolog.ingest.services import Services
 from kinolog.ingest.source import SourceEvent
 from kinolog.log.client import KafkaSettings
@@ -74,9 +76,9 @@ async def until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
             await asyncio.sleep(0.01)
 
 
-async def feed(ticket: object, batches: Sequence[list[SourceEvent]]) -> None:
+async def feed(ticket: Ticket, batches: Sequence[list[SourceEvent]]) -> None:
     for batch in batches:
-        await ticket.feed(batch)  # type: ignore[attr-defined]
+        await ticket.feed(batch)
 
 
 def test_what_a_paused_cluster_did_not_take_is_replayed(
@@ -95,7 +97,6 @@ def test_what_a_paused_cluster_did_not_take_is_replayed(
             ticket = await here.desk.publish(name, publisher="test", live=False)
             await feed(ticket, batches[:100])
             await until(lambda: ticket.session.unacked_bytes == 0)
-            first_epoch = ticket.session.epoch
             pause_all(cluster)
             try:
                 await feed(ticket, batches[100:200])
@@ -107,10 +108,9 @@ def test_what_a_paused_cluster_did_not_take_is_replayed(
                 resume_all(cluster)
             await rest
             await ticket.close("done")
-            assert ticket.session.epoch > first_epoch, "no new epoch: nothing failed"
             found = await read_back(here.base, name)
             assert_nothing_lost(here.acks, found)
-            assert len(found.opens) > 1
+            assert len(found.opens) > 1, "no new epoch: nothing failed"
             assert numbers_of(found.codes()) == list(range(FRAMES))
             numbers = media_numbers(found)
             assert numbers == list(range(numbers[-1] + 1))
@@ -122,11 +122,100 @@ def test_what_a_paused_cluster_did_not_take_is_replayed(
 
 
 async def _feed_slowly(
-    ticket: object, batches: Sequence[list[SourceEvent]], here: Ingest, failed: int
+    ticket: Ticket, batches: Sequence[list[SourceEvent]], here: Ingest, failed: int
 ) -> None:
-    """Feed one batch again and again until the failure is noticed, as a live source would."""
+    """As a live source would: slowly until the failure is noticed, then the rest."""
     left = list(batches)
     while left:
-        await ticket.feed([left.pop(0)] if False else left.pop(0))  # type: ignore[attr-defined]
+        await ticket.feed(left.pop(0))
         if here.writer.generation == failed:
             await asyncio.sleep(0.1)
+
+
+def test_a_fatal_error_of_the_producer_costs_no_frame(
+    healthy_cluster3: Cluster, tmp_path: Path
+) -> None:
+    """Two sessions share the producer that breaks: both go on under new opens; so does a third
+    that comes after another fatal error, with nothing under way to notice it by."""
+    cluster = healthy_cluster3
+    collection = new_name("fatal")
+    names = [StreamName(collection, f"cam{number}") for number in range(3)]
+    batches = camera_batches()
+
+    async def work() -> None:
+        async with ingest(cluster.bootstrap_servers, tmp_path / "acks") as here:
+            tickets = [
+                await here.desk.publish(name, publisher="test", live=False) for name in names[:2]
+            ]
+            for number, batch in enumerate(batches):
+                for ticket in tickets:
+                    await ticket.feed(batch)
+                if number == 120:
+                    assert any(ticket.session.unacked_bytes for ticket in tickets)
+                    break_producer(here.writer)
+            for ticket in tickets:
+                await ticket.close("done")
+            assert here.writer.generation == 1
+            break_producer(here.writer)
+            await until(lambda: here.writer.broken)
+            late = await here.desk.publish(names[2], publisher="test", live=False)
+            await feed(late, batches)
+            await late.close("done")
+            assert here.writer.generation == 2
+
+            acks = {name: tmp_path / f"acks-{name.name}" for name in names}
+            for name, path in acks.items():
+                lines = here.acks.read_bytes().splitlines(keepends=True)
+                path.write_bytes(b"".join(li for li in lines if f'"{name}"'.encode() in li))
+                found = await read_back(here.base, name)
+                assert_nothing_lost(path, found)
+                assert numbers_of(found.codes()) == list(range(FRAMES))
+                assert len(found.opens) == (1 if name == names[2] else 2)
+
+    asyncio.run(work())
+
+
+def test_a_session_that_fails_after_a_newer_one_began_does_not_take_the_stream_back(
+    healthy_cluster3: Cluster, tmp_path: Path
+) -> None:
+    cluster = healthy_cluster3
+    name = StreamName(new_name("takeover"), "cam")
+    batches = camera_batches()
+
+    async def work() -> None:
+        servers = cluster.bootstrap_servers
+        async with ingest(servers, tmp_path / "a") as old, ingest(servers, tmp_path / "b") as new:
+            older = await old.desk.publish(name, publisher="old", live=False)
+            await feed(older, batches[:90])
+            await until(lambda: older.session.unacked_bytes == 0)
+            await old.desk.close()  # hears no more of the registry, as a process that was stopped
+            newer = await new.desk.publish(name, publisher="new", live=False)
+            await feed(newer, batches[:90])
+            break_producer(old.writer)
+            with pytest.raises(Replaced):
+                await feed(older, batches[90:])
+            with pytest.raises(Replaced):
+                await older.feed(batches[90])
+            await older.close("replaced")
+            await feed(newer, batches[90:])
+            epoch = newer.session.epoch
+            await newer.close("done")
+            found = await read_back(new.base, name)
+            assert [opened.open.publisher for opened in found.opens] == ["old", "new"]
+            of_newer = [c for c in found.chunks if c.header.epoch == epoch]
+            assert of_newer[-1] is found.chunks[-1]
+
+    asyncio.run(work())
+
+
+def break_producer(writer: LogWriter) -> None:
+    """librdkafka's own hook for tests: `rd_kafka_test_fatal_error` on the client's handle, which
+    is the first field of its Python object."""
+    (library,) = Path(confluent_kafka.__file__).parent.parent.glob(
+        "confluent_kafka.libs/librdkafka-*.so*"
+    )
+    producer = writer._producer
+    handle = ctypes.c_void_p.from_address(id(producer) + object.__basicsize__)
+    inject = ctypes.CDLL(str(library)).rd_kafka_test_fatal_error
+    inject.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p]
+    inject(handle, KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, b"injected by a test")

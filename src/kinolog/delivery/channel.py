@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from operator import itemgetter
 from typing import NamedTuple
 
 from kinolog.core.clock import Clock
@@ -73,11 +76,14 @@ class Channel:
         self.places.append(place)
         self._held[place] = []
 
-    def release(self, place: Place, past: Iterable[LogRecord]) -> None:
-        """Take a place's past, then what was held back, then the tail as it comes."""
-        for record in past:
-            self._take(record)
-        for record in self._held.pop(place):
+    def release(self, pasts: Mapping[Place, Iterable[LogRecord]]) -> None:
+        """Take these places' pasts with what was held back, then their tails as they come.
+
+        A stream is in one place at a time, so records of several are in order by epoch: a place
+        is read as far as the greatest epoch that it has come to.
+        """
+        runs = [_by_epoch(chain(past, self._held.pop(place))) for place, past in pasts.items()]
+        for _, record in heapq.merge(*runs, key=itemgetter(0)):
             self._take(record)
 
     def take(self, place: Place, record: LogRecord) -> None:
@@ -139,6 +145,16 @@ class Channel:
             for future, _ in self._waiting.pop(awaited):
                 if not future.done():
                     future.set_result(True)
+
+
+def _by_epoch(records: Iterable[LogRecord]) -> Iterator[tuple[int, LogRecord]]:
+    """Records of one place with the greatest epoch opened there so far; those before the first
+    open that is there belong to an older one."""
+    newest = -1
+    for record in records:
+        if record.header.kind == "open" or newest < 0:
+            newest = max(newest, record.header.epoch)
+        yield newest, record
 
 
 def _later(awaited: Awaited, version: Version) -> bool:

@@ -8,7 +8,7 @@ create no Kafka consumer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -101,18 +101,19 @@ class Hub:
 
     async def _join(self, name: StreamName, entry: StreamEntry) -> Channel:
         channel = Channel(name, self._clock)
-        starts: list[tuple[Placement, Start]] = []
+        starts: dict[Place, Start] = {}
         for placement in reversed(entry.placements):
-            start = await self._start(name, placement)
-            starts.insert(0, (placement, start))
+            place = _place_of(placement)
+            if place in starts:
+                continue
+            starts[place] = start = await self._start(name, placement)
             if start.covered:
                 break
-        session = starts[0][1].session
-        if session is not None:
-            channel.begin(session)
+        sessions = [start.session for start in starts.values() if start.session is not None]
+        if sessions:
+            channel.begin(min(sessions, key=lambda session: session.epoch))
         try:
-            for placement, start in starts:
-                await self._follow(channel, placement, start)
+            await self._follow(channel, starts)
         except BaseException:
             self._leave(channel)
             raise
@@ -124,10 +125,22 @@ class Hub:
         known = self._catalog.registry.epochs.get(name, {})
         return await find_start(self._reader, name, placement, known, self._clock.unix_ms())
 
-    async def _follow(self, channel: Channel, placement: Placement, start: Start) -> None:
-        """Add a placement's partition to the channel: its past up to the tail, then the tail."""
-        name = channel.name
-        place = (topic(placement.base, "media"), placement.partition)
+    async def _follow(self, channel: Channel, starts: Mapping[Place, Start]) -> None:
+        """Add places to the channel: their past up to the tail, then the tail."""
+        oldest = min((s.session.epoch for s in starts.values() if s.session), default=0)
+        pasts: dict[Place, list[LogRecord]] = {}
+        ends = {place: await self._hold(channel, place) for place in starts}
+        for place, start in starts.items():
+            # A session that is not the oldest is begun by its open record.
+            offset = start.offset
+            if start.session is not None and start.session.epoch > oldest:
+                offset = min(offset, start.session.open_offset)
+            past = await self._reader.read(*place, offset, ends[place], channel.name.name)
+            pasts[place] = past
+        channel.release(pasts)
+
+    async def _hold(self, channel: Channel, place: Place) -> int:
+        """Follow a place's tail for the channel, and hold back what it brings; from where on."""
         partition = self._partitions.get(place)
         if partition is None:
             _, end = await self._reader.bounds(*place)
@@ -135,15 +148,19 @@ class Hub:
             if partition is None:
                 partition = self._partitions[place] = _Partition(end)
                 self._tail.add(*place, end)
-        position = partition.position
-        partition.channels.setdefault(name.name, []).append(channel)
+        partition.channels.setdefault(channel.name.name, []).append(channel)
         channel.hold(place)
-        past = await self._reader.read(*place, start.offset, position, name.name)
-        channel.release(place, past)
+        return partition.position
 
     async def _move(self, channel: Channel, placement: Placement) -> None:
-        start = await self._start(channel.name, placement)
-        await self._follow(channel, placement, start)
+        try:
+            start = await self._start(channel.name, placement)
+            await self._follow(channel, {_place_of(placement): start})
+        except KinologError as error:
+            # Whoever asks next joins the stream anew, in all its places.
+            _log.warning("move not followed", stream=str(channel.name), error=str(error))
+            if self._channels.get(channel.name) is channel:
+                self._leave(channel)
 
     def _deliver(self, batches: Sequence[Batch[LogRecord]]) -> None:
         for batch in batches:
@@ -169,7 +186,7 @@ class Hub:
             self._leave(channel)
             return
         placement = entry.placements[-1]
-        place = (topic(placement.base, "media"), placement.partition)
+        place = _place_of(placement)
         if place not in channel.places:
             task = asyncio.create_task(self._move(channel, placement))
             self._moves.add(task)
@@ -199,6 +216,10 @@ class Hub:
                 channel.expire(now)
                 if not channel.busy and now - channel.asked_at > IDLE_S:
                     self._leave(channel)
+
+
+def _place_of(placement: Placement) -> Place:
+    return topic(placement.base, "media"), placement.partition
 
 
 def _report(problem: KinologError) -> None:

@@ -16,9 +16,9 @@ from fractions import Fraction
 import msgspec
 import structlog
 
-from kinolog.core.errors import KinologError, NotFound, Unavailable
+from kinolog.core.errors import KinologError, NotFound, Replaced, Unavailable
 from kinolog.ingest.outbox import Outbox
-from kinolog.ingest.past import Past, Place, read_past
+from kinolog.ingest.past import ChunkName, Past, Place, read_landed, read_past
 from kinolog.ingest.services import Request, Services
 from kinolog.log.writer import Target
 from kinolog.media.init import init_segment
@@ -61,7 +61,6 @@ class Epoch:
     packager: Packager
     producer: int
     msn_floor: int
-    landed: list[Header] = field(default_factory=list)
     indexer: Indexer = field(default_factory=Indexer)
     index_writes: set[asyncio.Future[int]] = field(default_factory=set)
 
@@ -92,6 +91,7 @@ class EpochOpener:
     ) -> Epoch:
         """A new epoch for these tracks. Raises what Kafka's absence or refusal raises."""
         services, request = self._services, self._request
+        await services.writer.repair()
         settings = await self._collection()
         cut = self._cut(settings, formats)
         entry, new = await services.catalog.place(
@@ -105,7 +105,7 @@ class EpochOpener:
         cut = CutSettings(
             entry.target_ms, entry.part_ms, cut.profile, has_parts(video_rate, entry.part_ms)
         )
-        place = Place(entry.placements[-1].base, entry.placements[-1].partition)
+        place = Place.of(entry.placements[-1])
         value = await self._value(formats, cut)
         number, offset, past = await self._append_open(place, value, entry, new)
         disc = past.disc + 1
@@ -131,7 +131,6 @@ class EpochOpener:
             packager,
             services.writer.generation,
             entry.msn_floor,
-            past.landed,
         )
         outbox.on_landed = lambda event: self._landed(epoch, event)
         if max(plan.first_msn for plan in plans) >= entry.msn_floor:
@@ -148,6 +147,17 @@ class EpochOpener:
             partition=f"{place.media}/{place.partition}",
         )
         return epoch
+
+    async def landed(self, failed: Epoch, epoch: Epoch) -> set[ChunkName]:
+        """The chunks of a failed epoch that reached the log, though nobody said so."""
+        end = epoch.open_offset
+        if failed.place != epoch.place:
+            _, end = await self._services.reader.bounds(failed.place.media, failed.place.partition)
+        start = max(failed.outbox.acked_offset, failed.open_offset) + 1
+        key = self._key.decode()
+        return await read_landed(
+            self._services.reader, key, failed.place, failed.number, start, end
+        )
 
     async def control(self, epoch: Epoch, header: Header, value: Gap | Close | None) -> int:
         """Append a control record and wait for its acknowledgement; its log offset."""
@@ -256,6 +266,11 @@ class EpochOpener:
         services = self._services
         known = services.catalog.registry.newest_epoch(self._request.name)
         newest = known.epoch if known else 0
+        if self.newest is not None:
+            _, end = await services.reader.bounds(place.media, place.partition)
+            past = await self._past(place, known, entry, end - 1)
+            self._check_ours(past)
+            newest = max(newest, past.newest_epoch)
         data = encode_value(value)
         for _ in range(_VOID_OPENS):
             number = max(newest + 1, services.clock.unix_ms())
@@ -266,8 +281,17 @@ class EpochOpener:
             past = await self._past(place, known, entry, offset)
             if past.newest_epoch == number and past.open_offset == offset:
                 return number, offset, past
+            if self.newest is not None:
+                self._check_ours(past)
             newest = max(newest, past.newest_epoch)
         raise Unavailable(f"{self._request.name}: others keep opening this stream")
+
+    def _check_ours(self, past: Past) -> None:
+        """The newest publisher wins: a session that opens again must not take the stream back
+        from one that came after it. Raises Replaced."""
+        assert self.newest is not None
+        if past.newest_epoch > self.newest[0] and past.newest_session != self.session_id:
+            raise Replaced(f"{self._request.name}: replaced by a newer publisher")
 
     async def _past(
         self, place: Place, known: EpochEntry | None, entry: StreamEntry, offset: int
@@ -276,19 +300,22 @@ class EpochOpener:
         reader, key = self._services.reader, self._key.decode()
         now_ms = self._services.clock.unix_ms()
         past = await read_past(reader, key, place, known, offset + 1, now_ms)
-        if len(entry.placements) > 1:
-            before = Place(entry.placements[-2].base, entry.placements[-2].partition)
-            if known is not None and (known.base, known.partition) == (
-                before.base,
-                before.partition,
-            ):
-                _, end = await reader.bounds(before.media, before.partition)
-                old = await read_past(reader, key, before, known, end, now_ms)
-                await self._write_index(before, old.unindexed)
-                for track, msn in old.next_msn.items():
-                    past.begun(track, msn - 1, old.disc)
-                past.disc = max(past.disc, old.disc)
+        for before in self._former_places(place, known, entry):
+            _, end = await reader.bounds(before.media, before.partition)
+            old = await read_past(reader, key, before, known, end, now_ms)
+            await self._write_index(before, old.unindexed)
+            past.follow(old)
         return past
+
+    @staticmethod
+    def _former_places(
+        place: Place, known: EpochEntry | None, entry: StreamEntry
+    ) -> Sequence[Place]:
+        """Where a stream that has moved was: in the registry's newest epoch, and before its
+        newest move, should that have had an epoch that the registry was never told of."""
+        former = [Place.of(known)] if known is not None else []
+        former += [Place.of(placement) for placement in entry.placements[-2:-1]]
+        return [found for found in dict.fromkeys(former) if found != place]
 
     def _first_msn(self, past: Past, entry: StreamEntry, new: bool) -> int:
         """Where numbering begins for a track that the log does not know: with the others, so

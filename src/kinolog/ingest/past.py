@@ -3,14 +3,14 @@ predecessor left out of the index (invariants 1, 5 and 6)."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from kinolog.log.index_reader import newest_entries
 from kinolog.log.random_reader import RandomReader
 from kinolog.record.control import IndexEntry, SegmentEntry, SessionEntry
-from kinolog.record.header import Header
 from kinolog.record.log_record import LogRecord
-from kinolog.record.registry import EpochEntry
+from kinolog.record.registry import EpochEntry, Placement
 from kinolog.record.topics import topic
 from kinolog.timeline.events import ChunkEvent, Event, Opened
 from kinolog.timeline.indexer import Indexer
@@ -18,24 +18,39 @@ from kinolog.timeline.reader import StreamReader
 
 _UNKNOWN_PAST_MS = 3_600_000
 
+ChunkName = tuple[str, int, int]
+"""(track, MSN, chunk): names a chunk within its epoch."""
+
 
 @dataclass(slots=True)
 class Past:
     """`open_offset` is that of the newest valid open; `next_msn` by track; `disc` of the newest
-    session (-1: none); `unindexed`: entries that are still to be written; `landed`: headers of
-    the valid chunks that were read."""
+    session (-1: none); `unindexed`: entries that are still to be written. `newest_session`: the id
+    of the session that opened the newest epoch."""
 
     newest_epoch: int = 0
+    newest_session: str = ""
     open_offset: int = -1
     disc: int = -1
     next_msn: dict[str, int] = field(default_factory=dict)
     unindexed: list[SegmentEntry] = field(default_factory=list)
-    landed: list[Header] = field(default_factory=list)
 
     def begun(self, track: str, msn: int, disc: int) -> None:
         """A media segment of this number was begun."""
         self.next_msn[track] = max(self.next_msn.get(track, 0), msn + 1)
         self.disc = max(self.disc, disc)
+
+    def opened(self, epoch: int, session: str) -> None:
+        """An epoch was opened."""
+        if epoch > self.newest_epoch or (epoch == self.newest_epoch and session):
+            self.newest_epoch, self.newest_session = epoch, session
+
+    def follow(self, before: Past) -> None:
+        """Add what a former place of the stream holds."""
+        self.opened(before.newest_epoch, before.newest_session)
+        self.disc = max(self.disc, before.disc)
+        for track, msn in before.next_msn.items():
+            self.next_msn[track] = max(self.next_msn.get(track, 0), msn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +59,11 @@ class Place:
 
     base: str
     partition: int
+
+    @classmethod
+    def of(cls, placed: Placement | EpochEntry) -> Place:
+        """Where a placement, or an epoch, is."""
+        return cls(placed.base, placed.partition)
 
     @property
     def media(self) -> str:
@@ -74,14 +94,33 @@ async def read_past(
         _take_entry(past, entry)
     if known is not None:
         past.disc = max(past.disc, known.disc)
-        past.newest_epoch = max(past.newest_epoch, known.epoch)
-    here = known if known is not None and known.base == place.base else None
+        past.opened(known.epoch, known.open.session)
+    here = known if known is not None and Place.of(known) == place else None
     start, session = await _where_to_start(reader, place, entries, here, now_ms)
     indexed = {e.track: e.msn for e in entries if isinstance(e, SegmentEntry)}
     scan = _Scan(past, indexed, session)
     for record in await reader.read(place.media, place.partition, start, end, key):
         scan.take(record)
     return past
+
+
+async def read_landed(
+    reader: RandomReader, key: str, place: Place, epoch: int, start: int, end: int
+) -> set[ChunkName]:
+    """The chunks of an epoch in [start, end) that are there whole and valid: before the next
+    epoch's open."""
+    pieces: Counter[ChunkName] = Counter()
+    landed: set[ChunkName] = set()
+    for record in await reader.read(place.media, place.partition, start, end, key):
+        header = record.header
+        if header.kind == "open" and header.epoch > epoch:
+            break
+        if header.kind == "chunk" and header.epoch == epoch:
+            name = (header.track, header.msn, header.chunk)
+            pieces[name] += 1
+            if pieces[name] == header.pieces:
+                landed.add(name)
+    return landed
 
 
 def _enough(found: list[IndexEntry], known: EpochEntry | None) -> bool:
@@ -95,7 +134,7 @@ def _enough(found: list[IndexEntry], known: EpochEntry | None) -> bool:
 
 
 def _take_entry(past: Past, entry: IndexEntry) -> None:
-    past.newest_epoch = max(past.newest_epoch, entry.epoch)
+    past.opened(entry.epoch, entry.open.session if isinstance(entry, SessionEntry) else "")
     past.disc = max(past.disc, entry.disc)
     if isinstance(entry, SegmentEntry):
         past.begun(entry.track, entry.msn, entry.disc)
@@ -154,9 +193,8 @@ class _Scan:
     def _see(self, event: Event) -> None:
         past = self._past
         if isinstance(event, Opened):
-            past.newest_epoch = max(past.newest_epoch, event.epoch)
+            past.opened(event.epoch, event.open.session)
             past.open_offset = event.offset
         elif isinstance(event, ChunkEvent):
             header = event.header
             past.begun(header.track, header.msn, header.disc)
-            past.landed.append(header)

@@ -13,8 +13,10 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from kinolog.core.errors import (
+    KafkaRefused,
     KinologError,
     MediaError,
+    Replaced,
     Unavailable,
     UnsupportedCodec,
 )
@@ -36,7 +38,8 @@ from kinolog.record.header import VERSION, Header
 _GATHER_MS = 1_000
 _GATHER_PACKETS = 2_000
 _LIVE_PATIENCE_S = 15.0
-_SETTLE_S = 90.0
+_SETTLE_S = 20.0
+_AGAIN_S = 0.5
 _MOST_REPLAYS = 5
 
 
@@ -323,8 +326,7 @@ class Session:
             return
         self._send_held(epoch)
         for _ in range(_MOST_REPLAYS):
-            settled = await epoch.outbox.settled(_SETTLE_S)
-            if epoch.outbox.failure is None and settled:
+            if await epoch.outbox.delivered() or self._replaced:
                 break
             await self._replay(ending=True)
             epoch = self._epoch or epoch
@@ -336,15 +338,15 @@ class Session:
         for _ in range(_MOST_REPLAYS):
             failed = self._epoch
             assert failed is not None
-            self._services.writer.renew(failed.producer)
+            if isinstance(failed.outbox.failure, KafkaRefused):
+                raise failed.outbox.failure
+            await self._services.writer.renew(failed.producer)
             if not await failed.outbox.settled(_SETTLE_S):
                 raise Unavailable("Kafka neither took nor refused what was sent")
             tail = failed.outbox.tail()
             held = self._packager.flush() if self._packager is not None else []
-            await self._open()
-            epoch = self._epoch
-            assert epoch is not None
-            landed = {(h.track, h.msn, h.chunk) for h in epoch.landed if h.epoch == failed.number}
+            epoch = await self._open_again()
+            landed = await self._opener.landed(failed, epoch)
             for chunk in [*tail, *held]:
                 header = chunk.header
                 if (header.track, header.msn, header.chunk) not in landed:
@@ -354,6 +356,29 @@ class Session:
             if epoch.outbox.failure is None:
                 return
         raise Unavailable("Kafka keeps refusing this stream's records")
+
+    async def _open_again(self) -> Epoch:
+        """An epoch in place of a failed one. Kafka may still be away: then it is waited for, and
+        meanwhile nothing is read from the publisher."""
+        for attempt in range(_MOST_REPLAYS):
+            try:
+                await self._open()
+            except Unavailable:
+                if attempt == _MOST_REPLAYS - 1:
+                    raise
+                await asyncio.sleep(_AGAIN_S)
+            except Replaced as error:
+                self._failure = error
+                raise
+            else:
+                break
+        assert self._epoch is not None
+        return self._epoch
+
+    @property
+    def _replaced(self) -> bool:
+        """Whether the stream is somebody else's now: nothing of it is written again."""
+        return isinstance(self._failure, Replaced)
 
     def _resend(self, epoch: Epoch, failed: Epoch, chunk: Chunk) -> None:
         """Cut a chunk's samples again, under the numbers of the new epoch."""

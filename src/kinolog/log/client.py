@@ -124,6 +124,33 @@ class Reachability:
             self.last = error
 
 
+_MOVING = {
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.BROKER_NOT_AVAILABLE,
+    KafkaError.REPLICA_NOT_AVAILABLE,
+    KafkaError.NETWORK_EXCEPTION,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.NOT_ENOUGH_REPLICAS,
+    KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+    KafkaError.KAFKA_STORAGE_ERROR,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+}
+"""What brokers answer while a partition or a coordinator moves: it passes."""
+
+_UNDELIVERED = {
+    KafkaError._MSG_TIMED_OUT,
+    KafkaError._PURGE_QUEUE,
+    KafkaError._PURGE_INFLIGHT,
+    KafkaError._FATAL,
+}
+
+
 def translate(error: KafkaError, settings: KafkaSettings | None = None) -> KinologError:
     """The error of our tree for one of Kafka's, with what a person can do."""
     code, text = error.code(), error.str()
@@ -139,8 +166,10 @@ def translate(error: KafkaError, settings: KafkaSettings | None = None) -> Kinol
             hint="is it running? `kinolog cluster status` shows the embedded one; "
             "--bootstrap-servers names another",
         )
-    if code == KafkaError._MSG_TIMED_OUT:
-        return DeliveryFailed(f"Kafka{where} did not acknowledge in time: {text}")
+    if code in _MOVING:
+        return KafkaUnavailable(f"Kafka{where} is moving what was asked for: {text}")
+    if code in _UNDELIVERED or error.fatal():
+        return DeliveryFailed(f"Kafka{where} did not acknowledge what was sent: {text}")
     found = KinologError(f"Kafka{where}: {text}")
     found.retriable = bool(error.retriable())
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -17,6 +18,8 @@ from kinolog.record.log_record import LogRecord
 
 T = TypeVar("T")
 _DEADLINE_S = 30.0
+_PATIENCE_S = 20.0
+_AGAIN_S = 0.1
 
 
 def consumer_config() -> dict[str, Any]:
@@ -80,6 +83,17 @@ class RandomReader:
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._with, work)
 
     def _with(self, work: Callable[[Consumer], T]) -> T:
+        """`work` with a consumer; again for a while when a leader has died under it."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return self._once(work)
+            except KafkaUnavailable:
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(_AGAIN_S)
+
+    def _once(self, work: Callable[[Consumer], T]) -> T:
         try:
             consumer, seen = self._idle.get_nowait()
         except queue.Empty:
@@ -147,12 +161,10 @@ def _messages(consumer: Consumer, topic: str, partition: int, start: int, end: i
                         if one.offset() >= end:
                             return found
                         continue
-                    if error.retriable() or error.code() in (
-                        KafkaError._TRANSPORT,
-                        KafkaError._ALL_BROKERS_DOWN,
-                    ):
+                    found_error = translate(error)
+                    if found_error.retriable:
                         continue
-                    raise translate(error)
+                    raise found_error
                 if one.offset() >= end:
                     return found
                 found.append(one)

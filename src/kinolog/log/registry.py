@@ -44,6 +44,7 @@ _FENCED = {
     KafkaError.INVALID_TXN_STATE,
     KafkaError._STATE,
 }
+_AGAIN = (Conflict, KafkaUnavailable)
 _DECODERS: tuple[msgspec.json.Decoder[Any], ...] = (
     msgspec.json.Decoder(CollectionEntry),
     msgspec.json.Decoder(StreamEntry),
@@ -84,7 +85,12 @@ class Registry:
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         """Call `watcher(key, entry or None)` on every change from now on; returns an undo."""
         self._watchers.append(watcher)
-        return lambda: self._watchers.remove(watcher)
+
+        def undo() -> None:
+            if watcher in self._watchers:
+                self._watchers.remove(watcher)
+
+        return undo
 
     def newest_epoch(self, stream: StreamName) -> EpochEntry | None:
         """The stream's epoch with the greatest number, if the registry has one."""
@@ -142,7 +148,7 @@ class Registry:
         """`change(entry) -> entry` on the newest entry; the same object means no write, None
         deletes. Retried while others win; raises what `change` raises, Conflict at last."""
         async with self._busy.setdefault(key, asyncio.Lock()):
-            async for attempt in stamina.retry_context(on=Conflict, attempts=10, timeout=60.0):
+            async for attempt in stamina.retry_context(on=_AGAIN, attempts=10, timeout=60.0):
                 with attempt:
                     return await self._try(key, current, change)
         raise Conflict(f"registry entry {key} is being changed by others")
@@ -233,6 +239,6 @@ def _fencing(work: Callable[..., None], *args: Any) -> None:
         error: KafkaError = raised.args[0]
         if error.code() in _FENCED or error.txn_requires_abort():
             raise Conflict(f"registry: {error.str()}") from raised
-        if error.code() == KafkaError._TIMED_OUT:
+        if error.code() == KafkaError._TIMED_OUT or error.retriable():
             raise KafkaUnavailable(f"registry: {error.str()}") from raised
         raise

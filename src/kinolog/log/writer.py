@@ -3,11 +3,16 @@
 The order of a stream's records is the order of its `send` calls: one partition, one producer,
 idempotence. A failed delivery is the session's business (invariant 2): it stops, and replays its
 tail under a new open.
+
+The client itself never gives a record up for its age: it would give up one and send the next, and
+leave a hole. Who waits too long renews the producer, which gives up all of them at once, so that
+what landed of each stream is a beginning of what was sent.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -15,7 +20,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from kinolog.core.errors import KinologError, Overloaded
+from kinolog.core.errors import DeliveryFailed, KafkaUnavailable, KinologError, Overloaded
 from kinolog.log.client import KafkaSettings, checked, kafka_errors, translate
 from kinolog.record.header import HEADER_NAME, Header, encode_header
 
@@ -24,6 +29,11 @@ Delivered = Callable[[KinologError | None, int], None]
 
 _QUEUE_KBYTES = 1_048_576
 _POLL_S = 0.2
+_GIVE_UP_S = 10.0
+
+
+class UnknownPartition(KafkaUnavailable):
+    """The client has not heard of this partition, or not yet."""
 
 
 class Target(NamedTuple):
@@ -39,11 +49,12 @@ class LogWriter:
 
     def __init__(self, settings: KafkaSettings, *, delivery_timeout_ms: int = 60_000) -> None:
         self._settings = settings
-        self._timeout_ms = delivery_timeout_ms
+        self.delivery_timeout_s = delivery_timeout_ms / 1000
         self._loop = asyncio.get_running_loop()
         self._done: deque[tuple[Delivered, KafkaError | None, int]] = deque()
         self._closing = threading.Event()
         self.generation = 0
+        self._broken: Producer | None = None
         self._producer = self._make()
         self._thread = threading.Thread(target=self._poll, name="kafka-deliveries", daemon=True)
         self._thread.start()
@@ -56,7 +67,7 @@ class LogWriter:
             acks="all",
             linger_ms=0,
             **{
-                "message.timeout.ms": self._timeout_ms,
+                "message.timeout.ms": 0,  # for ever, see above
                 "queue.buffering.max.kbytes": _QUEUE_KBYTES,
                 "queue.buffering.max.messages": 2_000_000,
                 "message.max.bytes": 1_048_576,
@@ -92,12 +103,16 @@ class LogWriter:
         except BufferError as error:
             raise Overloaded("the producer's queue is full") from error
         except KafkaException as raised:
-            raise translate(raised.args[0], self._settings) from raised
+            error = translate(raised.args[0], self._settings)
+            if raised.args[0].code() == KafkaError._UNKNOWN_PARTITION:
+                error = UnknownPartition(str(error))
+            raise error from raised
 
     async def append(
         self, target: Target, header: Header | None, value: bytes, timestamp_ms: int
     ) -> int:
-        """Write one record and wait for its acknowledgement; its log offset."""
+        """Write one record and wait for its acknowledgement; its log offset. DeliveryFailed
+        when that takes longer than the delivery timeout (it may still land)."""
         future: asyncio.Future[int] = self._loop.create_future()
 
         def done(error: KinologError | None, offset: int) -> None:
@@ -108,15 +123,42 @@ class LogWriter:
             else:
                 future.set_exception(error)
 
-        self.send(target, header, value, timestamp_ms, done)
-        return await future
+        try:
+            self.send(target, header, value, timestamp_ms, done)
+        except UnknownPartition:
+            # The collection has grown since the client last asked.
+            await self.refresh(target.topic)
+            self.send(target, header, value, timestamp_ms, done)
+        try:
+            async with asyncio.timeout(self.delivery_timeout_s):
+                return await future
+        except TimeoutError:
+            raise self.overdue() from None
+
+    def overdue(self) -> DeliveryFailed:
+        """The error for a record that waits for longer than the delivery timeout."""
+        return DeliveryFailed(
+            f"Kafka at {self._settings.bootstrap_servers} acknowledged nothing "
+            f"for {self.delivery_timeout_s:g} s",
+            hint="is it running? `kinolog cluster status` shows the embedded one",
+        )
 
     async def refresh(self, topic: str) -> None:
         """Learn of a topic's (new) partitions now, instead of at the next refresh."""
         with kafka_errors(self._settings, self._seen):
             await asyncio.to_thread(self._producer.list_topics, topic, 10)
 
-    def renew(self, generation: int) -> None:
+    @property
+    def broken(self) -> bool:
+        """Whether the producer has met a fatal error and takes nothing any more."""
+        return self._broken is self._producer
+
+    async def repair(self) -> None:
+        """A new producer where this one can do nothing any more."""
+        if self.broken:
+            await self.renew(self.generation)
+
+    async def renew(self, generation: int) -> None:
         """A new producer in place of the one of that generation, unless that is done already.
 
         What the old one holds is given up: each record's `done` is called with an error, and its
@@ -126,24 +168,26 @@ class LogWriter:
             return
         self.generation += 1
         old, self._producer = self._producer, self._make()
-        old.purge()
-        old.flush(1.0)
-        self._hand_over()
+        await asyncio.to_thread(_give_up, old)
+        self._drain()
 
     async def close(self, timeout_s: float = 10.0) -> int:
         """Wait for what is queued, at most `timeout_s`; how many records were given up."""
-        left = await asyncio.to_thread(self._producer.flush, timeout_s)
+        left = await asyncio.to_thread(_flush, self._producer, timeout_s)
         if left:
-            self._producer.purge()
-            await asyncio.to_thread(self._producer.flush, 1.0)
+            await asyncio.to_thread(_give_up, self._producer)
         self._closing.set()
         await asyncio.to_thread(self._thread.join, 5.0)
         self._drain()
-        return int(left)
+        return left
 
     def _poll(self) -> None:
         while not self._closing.is_set():
-            self._producer.poll(_POLL_S)
+            producer = self._producer
+            try:
+                producer.poll(_POLL_S)
+            except KafkaException:  # a fatal error is told here, once; its records come later
+                self._broken = producer
             if self._done:
                 self._hand_over()
 
@@ -161,6 +205,18 @@ class LogWriter:
                 tell(None, offset)
             else:
                 tell(translate(error, self._settings), -1)
+
+
+def _flush(producer: Producer, timeout_s: float) -> int:
+    """Wait for what is queued; how many records are left. A fatal error ends the waiting."""
+    with contextlib.suppress(KafkaException):
+        return int(producer.flush(timeout_s))
+    return len(producer)
+
+
+def _give_up(producer: Producer) -> None:
+    producer.purge()
+    _flush(producer, _GIVE_UP_S)
 
 
 class _Report:
