@@ -127,7 +127,8 @@ def read_open(value: bytes) -> Json | None:
 
 
 def read(servers: str, topic: str, partition: int, start: int, follow: bool) -> Iterator[Any]:
-    """The records of a partition from `start`, or the oldest kept, to its end or for ever."""
+    """The records of a partition from `start`, or the oldest kept, to its end or for ever. Of a
+    transaction that is open there, the outcome is waited for."""
     consumer = KafkaConsumer(
         bootstrap_servers=servers.split(","), isolation_level="read_committed",
         enable_auto_commit=False, auto_offset_reset="earliest",
@@ -136,7 +137,8 @@ def read(servers: str, topic: str, partition: int, start: int, follow: bool) -> 
     with closing(consumer):
         consumer.assign([place])
         consumer.seek(place, max(start, consumer.beginning_offsets([place])[place]))
-        end = consumer.end_offsets([place])[place]
+        with closing(KafkaConsumer(bootstrap_servers=servers.split(","))) as uncommitted:
+            end = uncommitted.end_offsets([place])[place]
         while follow or consumer.position(place) < end:
             for records in consumer.poll(timeout_ms=500).values():
                 yield from records
