@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 from sdk_streams import START_MS, camera, new_prefix, opened_desk, packets, publish_at, published
 
 import kinolog
@@ -242,6 +246,22 @@ def test_live_begins_with_the_latest_picture(recorded: kinolog.Connection) -> No
     assert sum(chunk.independent for chunk in video) == 1
 
 
+def test_what_has_aged_out(cluster: kinolog.Connection) -> None:
+    published(cluster.kafka, "lab/cam", (START_MS, camera()))
+    every = list(cluster.chunks("lab/cam", "earliest", follow=False))
+    admin = AdminClient({"bootstrap.servers": cluster.kafka.bootstrap_servers})
+    place = TopicPartition(f"{cluster.kafka.prefix}.lab.media", 0, 1 + len(every) // 2)
+    next(iter(admin.delete_records([place]).values())).result(DEADLINE_S)
+    kept = list(cluster.chunks("lab/cam", "earliest", follow=False))
+    video = [chunk for chunk in kept if chunk.track == "video"]
+    assert 0 < len(kept) <= len(every) // 2
+    assert video[0].independent
+    assert kept[-1] == every[-1]
+    with pytest.raises(kinolog.NotFound, match="the oldest is from"):
+        list(cluster.chunks("lab/cam", at(1), follow=False))
+    assert list(cluster.chunks("lab/cam", at(5.5), follow=False))[-1] == every[-1]
+
+
 def threads() -> set[str]:
     return {thread.name for thread in threading.enumerate()}
 
@@ -273,3 +293,23 @@ def test_no_kafka_there() -> None:
     connection = kinolog.connect("127.0.0.1:1")
     with pytest.raises(kinolog.KafkaUnavailable):
         list(connection.chunks("lab/cam"))
+
+
+def test_every_snippet_of_the_guide_runs(
+    one_broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/sdk.md, from top to bottom, in one namespace, against a stream that exists."""
+    guide = (Path(__file__).parents[2] / "docs" / "sdk.md").read_text()
+    snippets = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    assert len(snippets) >= 6
+    prefix = new_prefix()
+    monkeypatch.setenv("KINOLOG_BOOTSTRAP_SERVERS", one_broker)
+    monkeypatch.setenv("KINOLOG_TOPIC_PREFIX", prefix)
+    monkeypatch.chdir(tmp_path)
+    now_ms = int(time.time() * 1000)
+    kafka = KafkaSettings(one_broker, prefix=prefix)
+    published(kafka, "cams/gate", (now_ms - 30_000, camera("test:320x180@25?seconds=4")))
+    space: dict[str, object] = {"BROKERS": one_broker}
+    for snippet in snippets:
+        exec(compile(snippet, "docs/sdk.md", "exec"), space)
+    assert space["seen"] == 20

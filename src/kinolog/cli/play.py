@@ -140,7 +140,7 @@ async def _reader_left(out: BinaryIO) -> None:
     """Returns when nobody reads the pipe any more, also while there is nothing to write."""
     poller = select.poll()
     poller.register(out.fileno(), 0)  # errors and hang-ups are told unasked
-    while not poller.poll(0):
+    while not poller.poll(0):  # noqa: ASYNC110 - a pipe tells nobody that its reader left
         await asyncio.sleep(_LOOK_S)
 
 

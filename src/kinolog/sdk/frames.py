@@ -66,12 +66,12 @@ class Picker:
             return False
         if self._fps is None:
             return True
-        if self._first_us is None:
-            self._first_us = time_us
+        if self._first_us is None or time_us < self._first_us:
+            self._first_us, self._slot = time_us, -1  # the first, or a clock that went back
         # Half a frame early is in time: capture times are rounded, and jitter.
         since_us = time_us - self._first_us + picture.duration_us // 2
         slot = int(since_us * self._fps // 1_000_000)
-        if 0 <= slot <= self._slot:
+        if slot <= self._slot:
             return False
         self._slot = slot
         return True

@@ -78,6 +78,7 @@ class Pull(Generic[T]):
         self._batches: AsyncGenerator[list[T], None] | None = None
         self._ready: deque[T] = deque()
         self._under_way: Future[list[T] | None] | None = None
+        self._step: asyncio.Task[Any] | None = None
         self._over = False
 
     def next(self) -> T | None:
@@ -124,21 +125,19 @@ class Pull(Generic[T]):
         self._over = True
         self._ready.clear()
         batches, self._batches, self._source = self._batches, None, None
-        under_way, self._under_way = self._under_way, None
+        self._under_way = None
         if batches is None:
             done: Future[None] = Future()
             done.set_result(None)
             return done
-        if under_way is not None:
-            under_way.cancel()
-        return background().submit(_close(batches))
+        return background().submit(self._close(batches))
 
     def _fetch(self) -> Future[list[T] | None]:
         if self._under_way is None:
             if self._batches is None:
                 assert self._source is not None
                 self._batches, self._source = self._source(), None
-            self._under_way = background().submit(_next(self._batches))
+            self._under_way = background().submit(self._next(self._batches))
         return self._under_way
 
     def _take(self, batch: list[T] | None) -> None:
@@ -149,17 +148,13 @@ class Pull(Generic[T]):
         else:
             self._ready.extend(batch)
 
+    async def _next(self, batches: AsyncGenerator[list[T], None]) -> list[T] | None:
+        self._step = asyncio.current_task()
+        return await anext(batches, None)
 
-async def _next(batches: AsyncGenerator[list[T], None]) -> list[T] | None:
-    return await anext(batches, None)
-
-
-async def _close(batches: AsyncGenerator[Any, None]) -> None:
-    """Close a generator whose last step may still be ending."""
-    while True:
-        try:
-            await batches.aclose()
-        except RuntimeError:  # it is running: its cancellation is under way
-            await asyncio.sleep(0.01)
-        else:
-            return
+    async def _close(self, batches: AsyncGenerator[list[T], None]) -> None:
+        """Cancel the step that is under way, then close: in this order, on this loop."""
+        if self._step is not None and not self._step.done():
+            self._step.cancel()
+            await asyncio.wait([self._step])
+        await batches.aclose()
