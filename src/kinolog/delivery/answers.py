@@ -43,6 +43,14 @@ def preflight(scope: Scope, protocol: HttpProtocol) -> bool:
     return True
 
 
+def unchanged(scope: Scope, tag: str) -> bool:
+    """Whether the client has this already (If-None-Match, compared weakly: RFC 9110, 13.1.2)."""
+    sent = scope.headers.get("if-none-match")
+    if not sent:
+        return False
+    return any(one.strip().removeprefix("W/") in (tag, "*") for one in sent.split(","))
+
+
 def takes_gzip(scope: Scope) -> bool:
     """Whether the client asked for gzip (RFC 9110, 12.5.3; q=0 is taken for a no)."""
     accepted = scope.headers.get("accept-encoding")

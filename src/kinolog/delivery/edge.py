@@ -61,7 +61,7 @@ class Edge:
             return
         body, tag = await self._listing.body()
         headers = [*answers.CORS, _JSON, answers.NO_CACHE, ("etag", tag)]
-        if scope.headers.get("if-none-match") == tag:
+        if answers.unchanged(scope, tag):
             protocol.response_empty(304, headers)
             return
         answers.send(scope, protocol, headers, body)
@@ -84,7 +84,7 @@ class Edge:
             ("etag", tag),
             ("vary", "accept-encoding"),
         ]
-        if scope.headers.get("if-none-match") == tag:
+        if answers.unchanged(scope, tag):
             protocol.response_empty(304, headers)
         elif zipped and found.gzip_body is not None:
             headers.append(("content-encoding", "gzip"))

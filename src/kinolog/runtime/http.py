@@ -59,17 +59,20 @@ class Router:
                     _answer_error(protocol, error)
                 except Exception:
                     _log.exception("request failed", path=path)
-                    raise
+                    _answer(protocol, 500, "this is a defect of kinolog; its log says more")
                 return
         protocol.response_str(404, [("content-type", "text/plain")], f"nothing at {path[:200]}\n")
 
 
 def _answer_error(protocol: HttpProtocol, error: KinologError) -> None:
     status = 503 if error.retriable else 400
-    text = f"{error}{': ' + error.hint if error.hint else ''}\n"
+    _answer(protocol, status, f"{error}{': ' + error.hint if error.hint else ''}")
+
+
+def _answer(protocol: HttpProtocol, status: int, text: str) -> None:
     headers = [("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store")]
     headers.append(("access-control-allow-origin", "*"))
-    protocol.response_str(status, headers, text)
+    protocol.response_str(status, headers, f"{text}\n")
 
 
 class HttpServer:
