@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,9 +18,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
+from kinolog.core.errors import KafkaUnavailable
 from kinolog.log.client import KafkaSettings, checked, kafka_errors
 
 _REQUEST_S = 30.0
+_LOOK_AGAIN_S = 0.05
 T = TypeVar("T")
 
 
@@ -73,7 +76,7 @@ class Admin:
         return await self._ask(ask)
 
     async def create(self, specs: Sequence[TopicSpec]) -> None:
-        """Make topics; one that is there already is left as it is."""
+        """Make topics, and wait until brokers tell of them; one that is there already is left."""
 
         def ask() -> None:
             new = [
@@ -84,6 +87,7 @@ class Admin:
             _wait(futures, allowed={KafkaError.TOPIC_ALREADY_EXISTS})
 
         await self._ask(ask)
+        await self._known({spec.name: spec.partitions for spec in specs})
 
     async def delete(self, topics: Sequence[str]) -> None:
         """Delete topics; one that is not there is no error."""
@@ -102,6 +106,7 @@ class Admin:
                 allowed={KafkaError.INVALID_PARTITIONS},
             )
         )
+        await self._known({topic: total})
 
     async def set_config(self, topic: str, config: Mapping[str, str]) -> None:
         """Set some of a topic's settings, the others stay."""
@@ -131,6 +136,20 @@ class Admin:
         """Give up a partition's records below an offset."""
         place = TopicPartition(topic, partition, before)
         await self._ask(lambda: _wait(self._client.delete_records([place])))
+
+    async def _known(self, wanted: Mapping[str, int]) -> None:
+        """Wait until the brokers tell of so many partitions, each with a leader."""
+        deadline = time.monotonic() + _REQUEST_S
+        while True:
+            topics = (await self.describe()).topics
+            if all(
+                sum(p.leader >= 0 for p in topics.get(name, {}).values()) >= partitions
+                for name, partitions in wanted.items()
+            ):
+                return
+            if time.monotonic() > deadline:
+                raise KafkaUnavailable(f"topics without a leader: {', '.join(sorted(wanted))}")
+            await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def _ask(self, work: Callable[[], T]) -> T:
         with kafka_errors(self._settings, self._seen):

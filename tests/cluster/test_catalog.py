@@ -1,0 +1,211 @@
+"""Collections, placements and the registry's compare-and-set, on a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+
+from kinolog.core.clock import SystemClock
+from kinolog.core.errors import ConfigError, NotFound
+from kinolog.core.names import StreamName
+from kinolog.log.admin import Admin
+from kinolog.log.catalog import Catalog
+from kinolog.log.client import KafkaSettings
+from kinolog.log.partitioner import murmur2_partition
+from kinolog.record.registry import CollectionEntry, StreamEntry
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture
+def kafka(one_broker: str) -> KafkaSettings:
+    """A namespace of this test's own on the shared broker."""
+    return KafkaSettings(one_broker, prefix=f"t{uuid.uuid4().hex[:10]}")
+
+
+@asynccontextmanager
+async def catalog(kafka: KafkaSettings) -> AsyncIterator[Catalog]:
+    opened = await Catalog.open(kafka, SystemClock())
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+def small(**changes: Any) -> CollectionEntry:
+    entry = CollectionEntry(partitions=2, replication_factor=1, retention_ms=3_600_000)
+    return msgspec.structs.replace(entry, **changes)
+
+
+def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(work())
+
+
+def test_a_collection_is_four_topics_with_settings_that_fit_video(kafka: KafkaSettings) -> None:
+    async def work() -> None:
+        async with catalog(kafka) as one:
+            await one.create("cams", small(retention_bytes=2_000_000_000))
+            info = await Admin(kafka).describe()
+            base = f"{kafka.prefix}.cams"
+            for suffix in ("media", "renditions", "index", "events"):
+                assert len(info.topics[f"{base}.{suffix}"]) == 2
+            media = await Admin(kafka).config(f"{base}.media")
+            assert media["retention.ms"] == "3600000"
+            assert media["segment.ms"] == "360000"
+            assert int(media["segment.bytes"]) <= 200_000_000
+            assert media["unclean.leader.election.enable"] == "false"
+            assert media["compression.type"] == "producer"
+            index = await Admin(kafka).config(f"{base}.index")
+            assert index["compression.type"] == "zstd"
+
+    run(work)
+
+
+def test_settings_change_while_it_runs_and_others_see_it(kafka: KafkaSettings) -> None:
+    async def work() -> None:
+        async with catalog(kafka) as one, catalog(kafka) as other:
+            await one.create("cams", small())
+            await one.alter("cams", retention_ms=7_200_000, partitions=3)
+            await other.registry.catch_up()
+            assert other.collection("cams").retention_ms == 7_200_000
+            assert other.collection("cams").partitions == 3
+            media = f"{kafka.prefix}.cams.media"
+            assert (await Admin(kafka).config(media))["retention.ms"] == "7200000"
+            assert len((await Admin(kafka).describe(media)).topics[media]) == 3
+            with pytest.raises(ConfigError, match="cannot take any away"):
+                await one.alter("cams", partitions=1)
+
+    run(work)
+
+
+def test_more_replicas_than_brokers_is_refused_before_anything_is_made(
+    kafka: KafkaSettings,
+) -> None:
+    async def work() -> None:
+        async with catalog(kafka) as one:
+            with pytest.raises(ConfigError, match="replication factor 3"):
+                await one.create("cams", small(replication_factor=3))
+            assert f"{kafka.prefix}.cams.media" not in (await Admin(kafka).describe()).topics
+
+    run(work)
+
+
+def test_balanced_takes_empty_partitions_first_then_adds_some(kafka: KafkaSettings) -> None:
+    async def work() -> None:
+        async with catalog(kafka) as one:
+            await one.create("cams", small(max_partitions=4))
+            names = [StreamName("cams", f"c{number}") for number in range(6)]
+            placed = [(await one.place(name))[0].placements[0].partition for name in names]
+            assert sorted(placed[:4]) == [0, 1, 2, 3]
+            assert max(Counter(placed).values()) == 2
+            assert one.collection("cams").partitions == 4
+
+    run(work)
+
+
+def test_by_stream_and_by_owner_are_kafkas_own_hash(kafka: KafkaSettings) -> None:
+    async def work() -> None:
+        async with catalog(kafka) as one:
+            await one.create("s", small(strategy="stream", partitions=7))
+            await one.create("o", small(strategy="owner", partitions=7))
+            entry, _ = await one.place(StreamName("s", "gate"))
+            assert entry.placements[0].partition == murmur2_partition("gate", 7)
+            homes = {
+                (await one.place(StreamName("o", f"c{n}"), owner="ann"))[0].placements[0].partition
+                for n in range(3)
+            }
+            assert homes == {murmur2_partition("ann", 7)}
+            with pytest.raises(ConfigError, match="by owner"):
+                await one.place(StreamName("o", "nobodys"))
+
+    run(work)
+
+
+def test_a_dedicated_stream_has_topics_of_its_own_which_go_with_it(kafka: KafkaSettings) -> None:
+    async def work() -> None:
+        async with catalog(kafka) as one:
+            await one.create("d", small(strategy="dedicated"))
+            name = StreamName("d", "big")
+            entry, new = await one.place(name)
+            assert new
+            own = f"{kafka.prefix}.d.big"
+            assert entry.placements[0].base == own
+            assert f"{own}.media" in (await Admin(kafka).describe()).topics
+            assert await one.delete_stream(name) == []
+            assert f"{own}.media" not in (await Admin(kafka).describe()).topics
+            assert name not in one.registry.streams
+            with pytest.raises(NotFound):
+                await one.delete_stream(name)
+
+    run(work)
+
+
+def test_many_processes_place_one_stream_once(kafka: KafkaSettings) -> None:
+    """Eight catalogs at once: the registry's compare-and-set lets one win, all see the same."""
+
+    async def work() -> None:
+        async with catalog(kafka) as first:
+            await first.create("cams", small(max_partitions=2))
+            others = [await Catalog.open(kafka, SystemClock()) for _ in range(8)]
+            try:
+                name = StreamName("cams", "gate")
+                results = await asyncio.gather(*(one.place(name) for one in others))
+            finally:
+                for one in others:
+                    await one.close()
+            assert sum(new for _, new in results) == 1
+            assert len({entry.placements[0].partition for entry, _ in results}) == 1
+
+    run(work)
+
+
+def test_no_compare_and_set_is_lost(kafka: KafkaSettings) -> None:
+    """Four writers each add one, five times: 20 in the end, whoever was fenced tried again."""
+
+    async def work() -> None:
+        async with catalog(kafka) as first:
+            await first.create("cams", small())
+            name = StreamName("cams", "gate")
+            await first.place(name)
+            others = [await Catalog.open(kafka, SystemClock()) for _ in range(4)]
+
+            def add(entry: StreamEntry | None) -> StreamEntry:
+                assert entry is not None
+                return msgspec.structs.replace(entry, msn_floor=entry.msn_floor + 1)
+
+            async def five(one: Catalog) -> None:
+                for _ in range(5):
+                    await one.registry.change_stream(name, add)
+
+            try:
+                await asyncio.gather(*(five(one) for one in others))
+            finally:
+                for one in others:
+                    await one.close()
+            await first.registry.catch_up()
+            assert first.registry.streams[name].msn_floor == 20
+
+    run(work)
+
+
+def test_deleting_a_collection_takes_all_of_it(kafka: KafkaSettings) -> None:
+    async def work() -> None:
+        async with catalog(kafka) as one:
+            await one.create("cams", small())
+            await one.place(StreamName("cams", "gate"))
+            await one.delete("cams")
+            assert "cams" not in one.registry.collections
+            assert not one.registry.streams
+            topics = (await Admin(kafka).describe()).topics
+            assert not [name for name in topics if name.startswith(f"{kafka.prefix}.cams.")]
+            with pytest.raises(NotFound):
+                await one.delete("cams")
+
+    run(work)
