@@ -178,8 +178,13 @@ def events(
             if number == 0 and (session := session_before(registry, stream, place, record.offset)):
                 yield reader.open(session["epoch"], session["open"], synced=False)
             if record.key == name and (header := read_header(record.headers)):
-                with suppress(ValueError, TypeError):  # not of the header's shape
-                    yield from reader.feed(header, record.value or b"")
+                yield from understood(reader, header, record.value or b"")
+
+
+def understood(reader: Stream, header: Json, value: bytes) -> Iterator[Json]:
+    """What a record means; nothing where its header or value is not of its kind's shape."""
+    with suppress(ValueError, TypeError):
+        yield from reader.feed(header, value)
 
 
 def shown(event: Json) -> Json:
