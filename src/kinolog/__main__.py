@@ -1,0 +1,5 @@
+"""`python -m kinolog`."""
+
+from kinolog.cli import main
+
+main()

@@ -1,0 +1,236 @@
+"""Wrong things that a person does: one clear line, what to do, an exit code, no traceback."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kinolog.cluster import Cluster
+
+_TIMEOUT_S = 90
+
+
+def kinolog(*arguments: str, cwd: Path, code: int | None = None) -> str:
+    """Run the CLI; its standard error, which has no traceback and is not long."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("KINOLOG_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "kinolog", *arguments],
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=_TIMEOUT_S,
+    )
+    said = done.stderr + done.stdout
+    assert "Traceback" not in said, said
+    assert done.returncode != 0, said
+    if code is not None:
+        assert done.returncode == code, said
+    return said
+
+
+def lines_of(said: str) -> list[str]:
+    return [line for line in said.splitlines() if line.startswith("kinolog:")]
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def test_no_kafka_is_named_and_none_runs(tmp_path: Path) -> None:
+    said = kinolog("streams", cwd=tmp_path, code=2)
+    assert len(lines_of(said)) == 1
+    assert "kinolog cluster start" in said
+
+
+def test_kafka_is_not_reachable(tmp_path: Path, free_port: int) -> None:
+    said = kinolog("streams", "--bootstrap-servers", f"127.0.0.1:{free_port}", cwd=tmp_path, code=1)
+    (line,) = lines_of(said)
+    assert f"127.0.0.1:{free_port} cannot be reached" in line
+    assert "is it running?" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("demo/a/b", "a slash too many"), ("demo", "no collection"), ("demo/Cam", "'Cam'")],
+)
+def test_a_wrong_stream_name(tmp_path: Path, name: str, says: str) -> None:
+    (line,) = lines_of(kinolog("publish", "test:", name, cwd=tmp_path, code=2))
+    assert says in line
+
+
+def test_an_unknown_codec(tmp_path: Path) -> None:
+    said = kinolog("publish", "test:", "demo/cam", "--encode", "mpeg2", cwd=tmp_path, code=2)
+    assert "mpeg2" in said
+    assert "h264" in said
+
+
+def test_an_unknown_flag(tmp_path: Path) -> None:
+    said = kinolog("serve", "--htpp-port", "80", cwd=tmp_path, code=2)
+    assert "--htpp-port" in said
+
+
+def test_settings_that_do_not_fit(tmp_path: Path) -> None:
+    assert "http_port" in kinolog("serve", "--http-port", "99999", cwd=tmp_path, code=2)
+    said = kinolog("streams", "--kafka-config", "nowhere.properties", cwd=tmp_path, code=2)
+    assert "nowhere.properties" in said
+
+
+@pytest.mark.cluster
+def test_a_port_is_taken(tmp_path: Path, one_broker: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        said = kinolog(
+            *("edge", "--bootstrap-servers", one_broker, "--http-port", str(port)),
+            cwd=tmp_path,
+            code=2,
+        )
+    (line,) = [text for text in lines_of(said) if "listen" in text]
+    assert f":{port}" in line
+    assert "--http-port" in said
+
+
+@pytest.mark.cluster
+def test_a_source_that_is_not_there(tmp_path: Path, one_broker: str) -> None:
+    said = kinolog(
+        *("publish", "nowhere.mp4", "wrong/film", "--bootstrap-servers", one_broker), cwd=tmp_path
+    )
+    assert "nowhere.mp4" in lines_of(said)[-1]
+
+
+@pytest.mark.cluster
+def test_a_source_that_is_no_video(tmp_path: Path, one_broker: str) -> None:
+    (tmp_path / "notes.txt").write_text("not a film\n" * 1000)
+    said = kinolog(
+        *("publish", "notes.txt", "wrong/film", "--bootstrap-servers", one_broker), cwd=tmp_path
+    )
+    assert "notes.txt" in lines_of(said)[-1]
+
+
+@pytest.mark.cluster
+def test_a_stream_and_a_collection_that_are_not_there(tmp_path: Path, one_broker: str) -> None:
+    at = ("--bootstrap-servers", one_broker)
+    assert "no stream wrong/none" in kinolog("play", "wrong/none", *at, "-o", "x.mp4", cwd=tmp_path)
+    assert "no collection 'none'" in kinolog("collections", "show", "none", *at, cwd=tmp_path)
+    said = kinolog("publish", "test:", "none/cam", "--no-auto-create", *at, cwd=tmp_path)
+    assert "no collection 'none'" in said
+
+
+@pytest.mark.cluster
+def test_more_replicas_than_brokers(tmp_path: Path, one_broker: str) -> None:
+    said = kinolog(
+        *("collections", "create", "wide", "--replication-factor", "3"),
+        *("--bootstrap-servers", one_broker),
+        cwd=tmp_path,
+        code=2,
+    )
+    assert "the cluster has 1" in said
+
+
+class _Secured:
+    """A broker with a listener that asks for a name and a password."""
+
+    def __init__(self, cluster: Cluster, port: int) -> None:
+        self.cluster = cluster
+        self.servers = f"127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Secured]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    host = "127.0.0.1"
+    login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+    settings = {
+        "listeners": f"CLIENT://{host}:{{port}},CONTROLLER://{host}:{{controller_port}},"
+        f"SECURED://{host}:{port}",
+        "advertised.listeners": f"CLIENT://{host}:{{port}},SECURED://{host}:{port}",
+        "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT,"
+        "SECURED:SASL_PLAINTEXT",
+        "sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.secured.plain.sasl.jaas.config": f'{login} user_ann="right";',
+    }
+    folder = tmp_path_factory.mktemp("secured")
+    with Cluster.start(folder, 1, settings=settings, owned=True) as cluster:
+        yield _Secured(cluster, port)
+
+
+def _client(folder: Path, password: str) -> Path:
+    file = folder / "client.properties"
+    file.write_text(
+        "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\n"
+        f"sasl.username=ann\nsasl.password={password}\n"
+    )
+    return file
+
+
+@pytest.mark.cluster
+def test_wrong_credentials_are_told_and_never_shown(tmp_path: Path, secured: _Secured) -> None:
+    config = _client(tmp_path, "wr0ng-secret")
+    said = kinolog(
+        *("streams", "--bootstrap-servers", secured.servers, "--kafka-config", str(config)),
+        cwd=tmp_path,
+        code=1,
+    )
+    (line,) = lines_of(said)
+    assert "refused" in line
+    assert "credentials" in said
+    assert "wr0ng-secret" not in said
+
+
+@pytest.mark.cluster
+def test_right_credentials_work_for_every_client(tmp_path: Path, secured: _Secured) -> None:
+    """Producer, consumers, admin and transactions all go by the same properties file."""
+    config = _client(tmp_path, "right")
+    at = ["--bootstrap-servers", secured.servers, "--kafka-config", str(config)]
+    command = [sys.executable, "-m", "kinolog"]
+    source = "test:160x90@10?seconds=2"
+    subprocess.run(
+        [*command, "publish", source, "safe/cam", *at],
+        cwd=tmp_path,
+        check=True,
+        timeout=_TIMEOUT_S,
+        capture_output=True,
+    )
+    listed = subprocess.run(
+        [*command, "streams", "--json", *at],
+        cwd=tmp_path,
+        check=True,
+        timeout=_TIMEOUT_S,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert '"stream": "safe/cam"' in listed.stdout
+
+
+@pytest.mark.cluster
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="mounts a small disk")
+def test_a_full_disk_is_told_by_the_cluster(tmp_path: Path) -> None:
+    """A broker that cannot write its data does not start, and says why."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(small)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("may not mount here")
+    try:
+        said = kinolog("cluster", "start", "--data-dir", str(small / "state"), cwd=tmp_path)
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=True)
+    assert "disk" in said.lower() or "space" in said.lower()
