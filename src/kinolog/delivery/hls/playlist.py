@@ -20,9 +20,10 @@ SKIP_TARGETS = 6
 class _Text:
     """A segment's lines. `parts` grows with the segment; `end` is made when it has ended."""
 
-    __slots__ = ("_full", "date", "end", "lead", "map", "parts", "segment")
+    __slots__ = ("_full", "_longest_ticks", "date", "end", "lead", "map", "parts", "segment")
 
-    def __init__(self, track: str, segment: Segment) -> None:
+    def __init__(self, track: str, segment: Segment, part_ms: int) -> None:
+        self._longest_ticks = rescale(part_ms, 1000, segment.timescale)
         self.segment = segment
         self.map = f'#EXT-X-MAP:URI="{track}/{segment.epoch}/init.mp4"\n'
         count = segment.discontinuities
@@ -39,7 +40,7 @@ class _Text:
             segment = self.segment
             base = f"{track}/{segment.epoch}/{segment.msn}"
             for part in segment.parts[len(lines) : count]:
-                lines.append(_part_line(base, part, segment.timescale))
+                lines.append(_part_line(base, part, segment.timescale, self._longest_ticks))
         return lines if len(lines) == count else lines[:count]
 
     def slim(self, track: str) -> str:
@@ -95,7 +96,7 @@ class MediaPlaylist:
         dated = all(segment.wall for segment in segments)
         newest = len(segments) - 1
         for index in range(skipped, newest + 1):
-            text = self._text(segments[index])
+            text = self._text(segments[index], version.open.part_ms)
             # The first segment of a playlist follows nothing; one after a skip does.
             lines.append(text.lead if index else text.map)
             if dated:
@@ -109,11 +110,11 @@ class MediaPlaylist:
         lines.append(self._foot(version))
         return "".join(lines)
 
-    def _text(self, segment: Segment) -> _Text:
+    def _text(self, segment: Segment, part_ms: int) -> _Text:
         text = self._texts.get(segment)
         if text is None:
             self._prune()
-            text = self._texts[segment] = _Text(self._track, segment)
+            text = self._texts[segment] = _Text(self._track, segment, part_ms)
         return text
 
     def _prune(self) -> None:
@@ -186,11 +187,13 @@ def _head(version: Version) -> str:
     )
 
 
-def _part_line(base: str, part: Part, timescale: int) -> str:
+def _part_line(base: str, part: Part, timescale: int, longest_ticks: int) -> str:
     flags = ",INDEPENDENT=YES" if part.independent and not part.gap else ""
     if part.gap:
         flags += ",GAP=YES"
-    seconds = decimal(part.duration_ticks, timescale)
+    # A publisher that leaves out frames makes one frame last: no part may be said to be longer
+    # than PART-TARGET, and the segment's EXTINF has the whole.
+    seconds = decimal(min(part.duration_ticks, longest_ticks), timescale)
     return f'#EXT-X-PART:DURATION={seconds},URI="{base}.{part.index}.m4s"{flags}\n'
 
 

@@ -1,0 +1,192 @@
+"""Players of other people play what the edge serves: FFmpeg, GStreamer, hls.js in Chromium."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hls_stage import Stage, stage, stop, until
+from playwright.sync_api import Page, sync_playwright
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(280)]
+
+CHROMIUM = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-background-networking",
+]
+
+
+@pytest.fixture(scope="module")
+def played(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with stage(one_broker, tmp_path_factory.mktemp("players")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def ended(played: Stage) -> str:
+    """The address of a stream of 9 s, 270 pictures, that has ended."""
+    stream = "hls/film"
+    played.published(stream, "seconds=9")
+    return f"{played.edge()}/media/{stream}/"
+
+
+@pytest.mark.needs("ffprobe")
+def test_ffprobe_counts_every_picture(ended: str) -> None:
+    entries = "stream=codec_type,codec_name,nb_read_packets"
+    # The stream is not over for good, so the live playlist has no end: read what there is.
+    words = ["ffprobe", "-v", "error", "-live_start_index", "0", "-read_intervals", "%+8.9"]
+    done = subprocess.run(
+        [*words, "-count_packets", "-show_entries", entries, "-of", "json", f"{ended}index.m3u8"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    found = {one["codec_type"]: one for one in json.loads(done.stdout)["streams"]}
+    print(found)
+    assert found["video"]["codec_name"] == "h264"
+    assert found["audio"]["codec_name"] == "aac"
+    assert int(found["video"]["nb_read_packets"]) >= 260
+
+
+@pytest.mark.needs("ffmpeg")
+def test_ffmpeg_decodes_without_a_complaint(ended: str) -> None:
+    words = ["ffmpeg", "-v", "warning", "-nostdin", "-live_start_index", "0", "-t", "8"]
+    done = subprocess.run(
+        [*words, "-i", f"{ended}index.m3u8", "-f", "null", "-"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.strip() == ""
+
+
+@pytest.mark.needs("gst-launch-1.0")
+def test_gstreamer_decodes(played: Stage, tmp_path: Path) -> None:
+    stream = "hls/gst"
+    played.camera(stream)
+    base = f"{played.edge()}/media/{stream}/"
+    with httpx.Client(timeout=30) as client:
+        url = f"{base}video.m3u8"
+        until(lambda: client.get(url).text.count("#EXTINF") > 3, "some segments")
+    # identity's eos-after ends the pipeline once so many pictures have been decoded.
+    words = f"souphttpsrc location={base}video.m3u8 ! hlsdemux ! qtdemux ! h264parse ! avdec_h264"
+    done = subprocess.run(
+        ["gst-launch-1.0", "-q", *words.split(), "!", "identity", "eos-after=100"]
+        + ["!", "fakesink", "sync=false"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    print(done.stdout[-500:], done.stderr[-500:])
+    assert done.returncode == 0
+    assert "ERROR" not in done.stderr + done.stdout
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
+        yield chromium
+        chromium.close()
+
+
+def stats(page: Page) -> dict[str, Any]:
+    return dict(page.evaluate("window.kinolog?.stats() ?? {}"))
+
+
+@pytest.mark.needs("chromium")
+def test_hls_js_plays_over_a_reconnect(played: Stage, browser: Any) -> None:
+    """The page's player: no stall but for the publisher's absence, no reload, latency printed."""
+    stream = "hls/watched"
+    camera = played.camera(stream)
+    edge = played.edge()
+    with httpx.Client(timeout=30) as client:
+        url = f"{edge}/media/{stream}/video.m3u8"
+        until(lambda: client.get(url).text.count("#EXTINF") > 3, "some segments")
+    page = browser.new_context(bypass_csp=True).new_page()
+    page.goto(f"{edge}/watch/{stream}")
+    page.evaluate("window.samePage = true")
+    until(lambda: stats(page).get("currentTime", 0) > 0, "the first picture")
+    begin = stats(page)["currentTime"]
+    until(lambda: stats(page)["currentTime"] > begin + 15, "15 s played")
+    before = stats(page)
+    print(f"before: {summary(before)}")
+    stop(camera)
+    until(lambda: stats(page)["phase"] == "away", "the page to see that it is away")
+    away = stats(page)
+    camera = played.camera(stream)
+    until(
+        lambda: (
+            stats(page)["phase"] == "playing" and stats(page)["currentTime"] > away["currentTime"]
+        ),
+        "playing again",
+    )
+    again = stats(page)["currentTime"]
+    until(lambda: stats(page)["currentTime"] > again + 15, "15 s played after the reconnect")
+    after = stats(page)
+    print(f"after:  {summary(after)}")
+    stop(camera)
+    assert page.evaluate("window.samePage") is True
+    assert before["stalls"] == before["stalls_at_edge"]
+    assert after["stalls"] - before["stalls"] <= 2
+    assert after["latency_s"] < 10
+
+
+def summary(found: dict[str, Any]) -> dict[str, Any]:
+    names = ("latency_s", "stalls", "stalls_at_edge", "stalled_s", "recoveries", "dropped")
+    return {name: found[name] for name in names}
+
+
+STOCK = """
+async (url) => {
+  const { default: Hls } = await import(await (async () => {
+    const found = performance.getEntriesByType("resource").map((one) => one.name);
+    return found.find((name) => /assets\\/hls[^/]*\\.js/.test(name));
+  })());
+  document.body.innerHTML = "<video id=stock muted></video>";
+  const video = document.getElementById("stock");
+  const hls = new Hls({ lowLatencyMode: true });
+  window.stock = { fatal: [], errors: [], video };
+  hls.on(Hls.Events.ERROR, (_, data) => {
+    window.stock[data.fatal ? "fatal" : "errors"].push(data.details);
+  });
+  hls.loadSource(url);
+  hls.attachMedia(video);
+  await video.play();
+}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.needs("chromium")
+def test_hls_js_as_it_comes_survives_an_absence_of_a_minute(played: Stage, browser: Any) -> None:
+    """hls.js with its own settings, without the page's recovery: no fatal error, plays on."""
+    stream = "hls/stock"
+    camera = played.camera(stream)
+    edge = played.edge()
+    with httpx.Client(timeout=30) as client:
+        url = f"{edge}/media/{stream}/video.m3u8"
+        until(lambda: client.get(url).text.count("#EXTINF") > 3, "some segments")
+    page = browser.new_context(bypass_csp=True).new_page()
+    page.goto(f"{edge}/watch/{stream}")
+    until(lambda: stats(page).get("currentTime", 0) > 0, "the page's player")
+    page.evaluate(STOCK, f"{edge}/media/{stream}/index.m3u8")
+    until(lambda: page.evaluate("stock.video.currentTime") > 5, "five seconds")
+    stop(camera)
+    page.wait_for_timeout(50_000)  # what is tested is the length of the absence
+    before = page.evaluate("stock.video.currentTime")
+    camera = played.camera(stream)
+    until(lambda: page.evaluate("stock.video.currentTime") > before + 5, "playing again")
+    found = page.evaluate("({fatal: stock.fatal, errors: stock.errors})")
+    print(found)
+    assert found["fatal"] == []
+    stop(camera)
