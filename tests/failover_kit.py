@@ -48,7 +48,7 @@ def wait_for(what: str, condition: Callable[[], Any], timeout_s: float = 30.0) -
     deadline = time.monotonic() + timeout_s
     while not (found := condition()):
         assert time.monotonic() < deadline, f"{what}: not within {timeout_s:g} s"
-        time.sleep(0.01)
+        time.sleep(0.05)
     return found
 
 
@@ -117,8 +117,12 @@ class Roles:
         return program
 
     def kinolog(self, verb: str, *arguments: object) -> Program:
+        return self.run(verb, *self.command(verb, *arguments))
+
+    def command(self, *arguments: object) -> list[str]:
+        """kinolog's command line, with this cluster."""
         words = [str(argument) for argument in arguments]
-        return self.run(verb, _KINOLOG, verb, *words, "--bootstrap-servers", self.bootstrap)
+        return [_KINOLOG, *words, "--bootstrap-servers", self.bootstrap]
 
     def edge(self) -> tuple[Program, str]:
         """An edge that answers; its process and base URL."""
@@ -456,7 +460,9 @@ class Player(threading.Thread):
 
     def __init__(self, urls: Sequence[str], name: StreamName, track: str = "video") -> None:
         super().__init__(daemon=True)
-        self._bases = [f"{url}/media/{name.collection}/{name.name}/" for url in urls]
+        self._name = name
+        self._bases: list[str] = []
+        self.bases_of(urls)
         self._track = track
         self._client = httpx.Client(timeout=10)
         self._stopping = threading.Event()
@@ -466,6 +472,10 @@ class Player(threading.Thread):
         self.playlists = 0
         self.inits: dict[str, bytes] = {}
         self.start()
+
+    def bases_of(self, urls: Sequence[str]) -> None:
+        """Ask these edges from now on, the first as long as it answers."""
+        self._bases = [f"{url}/media/{self._name.collection}/{self._name.name}/" for url in urls]
 
     def close(self) -> None:
         self._stopping.set()

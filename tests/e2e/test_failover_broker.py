@@ -57,7 +57,7 @@ def test_a_leaders_death_costs_no_frame(
 
     with Roles(cluster.bootstrap_servers, tmp_path) as roles:
         _, url = roles.edge()
-        camera = f"test:320x180@{RATE}?seconds={SECONDS}"
+        camera = f"test:192x108@{RATE}?seconds={SECONDS}"
         publisher = roles.kinolog("publish", camera, name, "--ack-log", acks)
         watch = AckWatch(acks)
         wait_for("acknowledgements", lambda: len(watch.at) > 20)
