@@ -3,6 +3,8 @@
 pip install 'kafka-python[zstd]>=3'
 python read_kafka_python.py demo/camera --list
 python read_kafka_python.py demo/camera --follow | ffplay -
+
+The rule that says which records count is in stream_rules.py; here is where to read, and output.
 """
 
 from __future__ import annotations
@@ -13,117 +15,12 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any, BinaryIO
 
 from kafka import KafkaConsumer, TopicPartition
 
-Json = dict[str, Any]
-NUMBERS = {"disc": 0, "msn": 0, "part": 0, "chunk": 0, "piece": 0, "pieces": 1} | {
-    "dts": 0, "dur": 0, "wall": 0,
-}  # fmt: skip
-DEFAULTS: Json = NUMBERS | {"track": "", "ind": False, "ends": ""}
-OPEN_FIELDS = {"session", "publisher", "software", "target_ms", "part_ms", "tracks"}
-TRACK_FIELDS = {"name", "kind", "codec", "timescale", "init"}
-
-
-class Track:
-    """Where a track is: the next chunk of its newest segment, and the pieces held of that."""
-
-    def __init__(self, synced: bool) -> None:
-        self.synced = synced  # False until a segment begins, where we started in the middle
-        self.msn, self.next_chunk = -1, 0
-        self.ended, self.holed = True, False
-        self.pieces: list[bytes] = []
-
-
-class Stream:
-    """The rule that says which records of a stream count; takes them in log order."""
-
-    def __init__(self) -> None:
-        self.epoch = -1
-        self.closed = self.ended = False
-        self.tracks: dict[str, Track] = {}
-
-    def open(self, epoch: int, value: Json, *, synced: bool = True) -> Json:
-        """A valid open record; or, not synced, a session to begin from in its middle."""
-        self.epoch, self.closed, self.ended = epoch, False, False
-        self.tracks = {track["name"]: Track(synced) for track in value["tracks"]}
-        return {"event": "open", "epoch": epoch, "open": value}
-
-    def feed(self, header: Json, value: bytes) -> Iterator[Json]:
-        """What a record means: nothing for one that does not count."""
-        kind, epoch = header["kind"], header["epoch"]
-        if kind == "open":
-            if epoch > self.epoch and (opened := read_open(value)):
-                yield self.open(epoch, opened)  # any other is void
-        elif epoch != self.epoch or (self.closed and (kind != "end" or self.ended)):
-            return  # a zombie, the writer of a void open, or after the close
-        elif kind == "chunk":
-            track = self.tracks.get(header["track"])
-            if track and min(header[name] for name in NUMBERS) >= 0:
-                yield from self.chunk(header, value, track)
-        elif kind in ("close", "end"):
-            if kind == "close" and value:
-                json.loads(value)
-            for name, track in self.tracks.items():
-                if track.pieces:  # half a chunk
-                    yield from self.hole(name, track)
-            self.closed, self.ended = True, kind == "end"
-            yield {"event": kind, "epoch": epoch}
-
-    def chunk(self, header: Json, value: bytes, track: Track) -> Iterator[Json]:
-        """(msn, chunk, piece) of a track only goes up; what is left out is a hole."""
-        name, msn, chunk, piece = (header[key] for key in ("track", "msn", "chunk", "piece"))
-        if not piece < header["pieces"] <= 128 or (not track.synced and (chunk or piece)):
-            return  # makes no sense, or is the rest of a segment whose beginning we do not have
-        track.synced = True
-        if msn > track.msn:
-            if track.pieces:
-                yield from self.hole(name, track)
-            track.msn, track.next_chunk, track.ended, track.holed = msn, 0, False, False
-        elif msn < track.msn or chunk < track.next_chunk or track.ended:
-            return  # a repeat, or of a segment that has ended
-        if chunk > track.next_chunk:
-            yield from self.hole(name, track)
-            track.next_chunk = chunk
-        if piece < len(track.pieces):
-            return  # a repeat
-        if piece > len(track.pieces):
-            yield from self.hole(name, track)  # a piece is missing: the chunk is lost
-        else:
-            track.pieces.append(value)
-            if piece + 1 < header["pieces"]:
-                return
-            data, track.pieces = b"".join(track.pieces), []
-            yield {"event": "chunk", "header": header, "data": data}
-        track.next_chunk, track.ended = chunk + 1, header["ends"] == "segment"
-
-    def hole(self, name: str, track: Track) -> Iterator[Json]:
-        """Something of the segment is missing; told once."""
-        track.pieces = []
-        if not track.holed:
-            track.holed = True
-            yield {"event": "hole", "epoch": self.epoch, "track": name, "msn": track.msn}
-
-
-def read_header(headers: list[tuple[str, bytes]]) -> Json | None:
-    """The `kinolog` header with its defaults; None where there is none that we understand."""
-    with suppress(ValueError, TypeError, KeyError):
-        header: Json = DEFAULTS | json.loads(dict(reversed(headers))["kinolog"])
-        if header["v"] == 1 and isinstance(header["epoch"], int) and header["kind"]:
-            return header
-    return None
-
-
-def read_open(value: bytes) -> Json | None:
-    """The value of an open record, None where it is not readable."""
-    with suppress(ValueError, TypeError, KeyError, AttributeError):
-        opened: Json = json.loads(value)
-        inits = [base64.b64decode(track["init"], validate=True) for track in opened["tracks"]]
-        whole = all(track.keys() >= TRACK_FIELDS for track in opened["tracks"])
-        return opened if whole and inits is not None and opened.keys() >= OPEN_FIELDS else None
-    return None
+from stream_rules import Json, Stream, read_header, understood
 
 
 def read(servers: str, topic: str, partition: int, start: int, follow: bool) -> Iterator[Any]:
@@ -150,11 +47,15 @@ def read_registry(servers: str, prefix: str) -> dict[str, Json]:
     return {key: json.loads(value) for key, value in values.items() if value}
 
 
+def place_of(entry: Json) -> tuple[str, int]:
+    return entry["base"], entry["partition"]
+
+
 def session_before(registry: dict[str, Json], stream: str, place: Json, offset: int) -> Json | None:
-    """The newest session that was opened before an offset of a placement, as the registry knows
-    (the index is written first: it has those that ingest had no time to tell the registry of)."""
+    """The newest session opened before an offset of a placement that the registry knows (the
+    index is written first: it has those too that ingest had no time to tell the registry of)."""
     found = [entry for key, entry in registry.items() if key.startswith(stream + "/")]
-    here = [e for e in found if (e["base"], e["partition"]) == (place["base"], place["partition"])]
+    here = [entry for entry in found if place_of(entry) == place_of(place)]
     opened = [entry for entry in here if entry["open_offset"] < offset]
     return max(opened, key=lambda entry: int(entry["epoch"]), default=None)
 
@@ -168,23 +69,24 @@ def events(
     if stream not in registry:
         raise SystemExit(f"the registry {prefix}.registry has no stream {stream}")
     reader, name = Stream(), stream.split("/")[1].encode()
-    placements = registry[stream]["placements"]
-    for place in placements if start is None else placements[-1:]:
-        last = place is placements[-1]
-        records = read(
-            servers, place["base"] + ".media", place["partition"], start or 0, last and follow
+    places = registry[stream]["placements"]
+    for at, place in enumerate(places) if start is None else [(len(places) - 1, places[-1])]:
+        # A place that the stream came back to later: here only what was opened before it went.
+        below = (
+            places[at + 1]["from_epoch"]
+            if place_of(place) in map(place_of, places[at + 1 :])
+            else 1 << 63
         )
-        for number, record in enumerate(records):
-            if number == 0 and (session := session_before(registry, stream, place, record.offset)):
+        ongoing = follow and at == len(places) - 1
+        topic, begun = place["base"] + ".media", False
+        for record in read(servers, topic, place["partition"], start or 0, ongoing):
+            session = None if begun else session_before(registry, stream, place, record.offset)
+            if session and session["epoch"] > reader.epoch:
                 yield reader.open(session["epoch"], session["open"], synced=False)
-            if record.key == name and (header := read_header(record.headers)):
+            begun = True
+            header = read_header(record.headers) if record.key == name else None
+            if header and header["epoch"] < below:
                 yield from understood(reader, header, record.value or b"")
-
-
-def understood(reader: Stream, header: Json, value: bytes) -> Iterator[Json]:
-    """What a record means; nothing where its header or value is not of its kind's shape."""
-    with suppress(ValueError, TypeError):
-        yield from reader.feed(header, value)
 
 
 def shown(event: Json) -> Json:

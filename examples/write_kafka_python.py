@@ -27,7 +27,8 @@ from typing import Any, NamedTuple
 import av
 from kafka import KafkaProducer
 
-from read_kafka_python import Json, events, read_registry
+from read_kafka_python import events, read_registry
+from stream_rules import Json
 
 MSN_STEP = 10_000  # media sequence numbers set aside at a time
 MOST_UNACKNOWLEDGED = 500  # records

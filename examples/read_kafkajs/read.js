@@ -52,16 +52,21 @@ async function readStream(kafka, name, take) {
   const stream = new Stream()
   const key = name.split('/')[1]
   const from = options['from-offset']
-  const placements = from === undefined ? entry.placements : entry.placements.slice(-1)
-  for (const place of placements) {
-    const follow = options.follow && place === placements.at(-1)
-    let first = true
+  const places = entry.placements
+  const same = (a) => (b) => a.base === b.base && a.partition === b.partition
+  for (let at = from === undefined ? 0 : places.length - 1; at < places.length; at++) {
+    const place = places[at]
+    // A place that the stream came back to later: here only what was opened before it went.
+    const below = places.slice(at + 1).some(same(place)) ? places[at + 1].from_epoch : Infinity
+    const follow = options.follow && at === places.length - 1
+    let begun = false
     await read(kafka, `${place.base}.media`, place.partition, Number(from ?? 0), follow, (record) => {
-      const session = first && sessionBefore(registry, name, place, record.offset)
-      first = false
-      if (session) take(stream.open(session.epoch, session.open, false))
-      const header = record.key?.toString() === key && readHeader([record.headers.kinolog].flat()[0])
-      if (header) stream.feed(header, record.value).forEach(take)
+      const session = begun ? null : sessionBefore(registry, name, place, record.offset)
+      if (session?.epoch > stream.epoch) take(stream.open(session.epoch, session.open, false))
+      begun = true
+      if (record.key?.toString() !== key) return
+      const header = readHeader([record.headers.kinolog].flat()[0])
+      if (header && header.epoch < below) stream.feed(header, record.value).forEach(take)
     })
   }
 }

@@ -19,7 +19,7 @@ from kinolog.timeline.events import ChunkEvent, Closed, Ended, Event, Hole, Open
 from kinolog.timeline.reader import StreamReader
 
 sys.path.insert(0, str(EXAMPLES))
-import read_kafka_python as example
+import stream_rules as example
 
 Row = tuple[Any, ...]
 Record = tuple[dict[str, Any], bytes]
