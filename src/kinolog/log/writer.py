@@ -103,10 +103,10 @@ class LogWriter:
         except BufferError as error:
             raise Overloaded("the producer's queue is full") from error
         except KafkaException as raised:
-            error = translate(raised.args[0], self._settings)
+            found = translate(raised.args[0], self._settings)
             if raised.args[0].code() == KafkaError._UNKNOWN_PARTITION:
-                error = UnknownPartition(str(error))
-            raise error from raised
+                found = UnknownPartition(str(found))
+            raise found from raised
 
     async def append(
         self, target: Target, header: Header | None, value: bytes, timestamp_ms: int
