@@ -153,7 +153,7 @@ class _Reader:
                 stream.discard = Discard.all
         if not self._tracks:
             raise self._nothing_usable(skipped)
-        first: list[SourceEvent] = [Expect(len(self._tracks)), *skipped]
+        first: list[SourceEvent] = [Expect(len(self._tracks) + len(skipped)), *skipped]
         for opened in self._tracks.values():
             first += opened.start()
         self._put(first)

@@ -142,6 +142,8 @@ class Session:
                 self._expected = event.tracks
             case Skipped():
                 self._skipped[event.track] = event.codec
+        if self._expected and not self._formats and len(self._skipped) >= self._expected:
+            raise self._nothing_usable()
 
     async def _format(self, event: Format) -> None:
         described = describe(event.format)
@@ -181,7 +183,9 @@ class Session:
         first = gate.first(self._buffer)
         if first is None:  # video without a keyframe yet
             held = [p for p in self._buffer if self._formats[p.track].kind == "audio"]
-            self._buffer = held[-_GATHER_PACKETS // 2 :]
+            # One of the pictures stays, for the gate to know that some were refused.
+            refused = [p for p in self._buffer if self._formats[p.track].kind == "video"]
+            self._buffer = [*refused[:1], *held[-_GATHER_PACKETS // 2 :]]
             return
         if self._shift is None:
             self._shift = self._place(first)

@@ -227,7 +227,7 @@ def test_unsupported_tracks_are_named(tmp_path: Path) -> None:
         audio.sample_rate, audio.pts = 48_000, 0
         out.mux([*sound.encode(audio), *sound.encode(None)])
     read = open_file(path)
-    assert read.events[:2] == [Expect(1), Skipped(1, "flac")]
+    assert read.events[:2] == [Expect(2), Skipped(1, "flac")]
 
 
 def test_nothing_that_can_be_carried(tmp_path: Path) -> None:
