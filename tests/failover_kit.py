@@ -129,6 +129,12 @@ class Roles:
         port = free_port()
         return self._ready(self.kinolog("edge", "--http-port", port), port)
 
+    def edges(self, count: int) -> list[str]:
+        """Base URLs of edges that start at the same time."""
+        ports = [free_port() for _ in range(count)]
+        started = [(self.kinolog("edge", "--http-port", port), port) for port in ports]
+        return [self._ready(program, port)[1] for program, port in started]
+
     def ingest(self, rtmp_port: int, ack_log: Path) -> tuple[Program, str]:
         port = free_port()
         program = self.kinolog(

@@ -1,4 +1,4 @@
-"""A stream is moved between sessions, and its ingest begins with nothing: readers notice nothing."""
+"""A stream moves between sessions, ingest begins with nothing: readers notice nothing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_stream_that_moves_is_the_same_stream(
     make_collection(one_broker, collection, partitions=2, replication_factor=1)
     name, acks = StreamName(collection, "cam"), tmp_path / "acks.jsonl"
     with Roles(one_broker, tmp_path) as roles:
-        urls = [roles.edge()[1] for _ in range(2)]
+        urls = roles.edges(2)
         _publish(roles, name, acks, 0)
         home = stream_entry(one_broker, name).placements[0].partition
         player = Player(urls[:1], name)

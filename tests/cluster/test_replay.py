@@ -11,6 +11,7 @@ from pathlib import Path
 import confluent_kafka
 import pytest
 from confluent_kafka import KafkaError
+
 from failover_kit import (
     assert_nothing_lost,
     media_numbers,
@@ -20,7 +21,6 @@ from failover_kit import (
     read_back,
     resume_all,
 )
-
 from kinolog.cluster import Cluster
 from kinolog.core.clock import SystemClock
 from kinolog.core.errors import Replaced
@@ -72,7 +72,7 @@ async def ingest(
 
 async def until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
     async with asyncio.timeout(timeout_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what it waits for has no event to tell of it
             await asyncio.sleep(0.01)
 
 
