@@ -313,3 +313,6 @@ def test_every_snippet_of_the_guide_runs(
     for snippet in snippets:
         exec(compile(snippet, "docs/sdk.md", "exec"), space)
     assert space["seen"] == 20
+    pictures = space["pictures"]
+    assert isinstance(pictures, list)
+    assert len({frame.epoch for frame in pictures}) == 1, "the wait for Kafka is no pause"

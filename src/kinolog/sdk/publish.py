@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from fractions import Fraction
 from types import TracebackType
 from typing import Any, Self
@@ -117,6 +118,7 @@ class Publisher:
         self._timeline = Timeline(fps)
         self._clock: Clock = SystemClock()
         self._session: _Session | None = None
+        self._waited_ms = 0.0
         self.frames = 0
         """Pictures written so far."""
 
@@ -124,16 +126,19 @@ class Publisher:
         """Publish a picture: uint8, (height, width, 3), RGB. Waits while Kafka is behind.
 
         `time`: when it was captured; later than the one before. Default: `1/fps` after the one
-        before, the first one now. Raises InputError (shape, time), Replaced (a newer publisher
-        has the name), Refused, Unavailable.
+        before, the first one now; moved on when the caller is half a second slower than that
+        (what waiting for Kafka took is not counted). Raises InputError (shape, time), Replaced (a
+        newer publisher has the name), Refused, Unavailable.
         """
         for begin, events in self._encode(frame, time):
-            background().call(self._outlet.feed(begin, events))
+            with self._waiting():
+                background().call(self._outlet.feed(begin, events))
 
     async def awrite(self, frame: npt.ArrayLike, time: When | None = None) -> None:
         """`write`, for async code; encodes in a worker thread."""
         for begin, events in await asyncio.to_thread(self._encode, frame, time):
-            await background().wait(self._outlet.feed(begin, events))
+            with self._waiting():
+                await background().wait(self._outlet.feed(begin, events))
 
     def close(self, reason: str = "closed") -> None:
         """Write what is held, and wait until Kafka has acknowledged everything. Idempotent."""
@@ -167,6 +172,16 @@ class Publisher:
     ) -> None:
         await self.aclose(_reason(error))
 
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Opening a session takes a second at times: taken for a pause of the caller's, it would
+        lead to the next one."""
+        begun = self._clock.monotonic()
+        try:
+            yield
+        finally:
+            self._waited_ms += 1000 * (self._clock.monotonic() - begun)
+
     def _encode(
         self, frame: npt.ArrayLike, time: When | None
     ) -> list[tuple[int | None, list[SourceEvent]]]:
@@ -174,7 +189,7 @@ class Publisher:
         image = _checked(frame)
         now_ms = self._clock.unix_ms()
         given_ms = time_ms(time, now_ms) if time is not None else None
-        at_ms, paused = self._timeline.next(given_ms, now_ms)
+        at_ms, paused = self._timeline.next(given_ms, now_ms - round(self._waited_ms))
         out: list[tuple[int | None, list[SourceEvent]]] = []
         if paused:
             out.append((None, self._last()))
