@@ -61,6 +61,10 @@ class Registry:
         self.collections: dict[str, CollectionEntry] = {}
         self.streams: dict[StreamName, StreamEntry] = {}
         self.epochs: dict[StreamName, dict[int, EpochEntry]] = {}
+        # The end of what is committed (the default) would leave out a commit whose marker is still
+        # on its way when commit_transaction returns.
+        config = consumer_config() | {"isolation.level": "read_uncommitted"}
+        self._asker, self._asker_seen = checked(settings, KafkaConsumer, **config)
         self._position = 0
         self._moved = asyncio.Condition()
         self._watchers: list[Watcher] = []
@@ -81,6 +85,7 @@ class Registry:
         """Stop following."""
         if self._tail is not None:
             await self._tail.close()
+        await asyncio.to_thread(self._asker.close)
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         """Call `watcher(key, entry or None)` on every change from now on; returns an undo."""
@@ -99,25 +104,23 @@ class Registry:
 
     async def catch_up(self) -> None:
         """Read to what is the end now (committed or aborted, all of it)."""
-        end = await asyncio.to_thread(self._end)
-        async with asyncio.timeout(_READ_DEADLINE_S):
-            async with self._moved:
+        async for attempt in stamina.retry_context(
+            on=KafkaUnavailable, attempts=None, timeout=15.0, wait_initial=0.05, wait_max=0.5
+        ):
+            with attempt:
+                end = await asyncio.to_thread(self._end)
+        try:
+            async with asyncio.timeout(_READ_DEADLINE_S), self._moved:
                 await self._moved.wait_for(lambda: self._position >= end)
+        except TimeoutError as error:
+            raise KafkaUnavailable(
+                f"the registry was not read to its end in {_READ_DEADLINE_S:.0f} s"
+            ) from error
 
     def _end(self) -> int:
-        with kafka_errors(self._settings):
-            # The end of what is committed (its default) would leave out a commit whose marker is
-            # still on its way when commit_transaction returns.
-            config = consumer_config() | {"isolation.level": "read_uncommitted"}
-            consumer, seen = checked(self._settings, KafkaConsumer, **config)
-            try:
-                with kafka_errors(self._settings, seen):
-                    _, high = consumer.get_watermark_offsets(
-                        TopicPartition(self._topic, 0), timeout=15
-                    )
-                    return int(high)
-            finally:
-                consumer.close()
+        with kafka_errors(self._settings, self._asker_seen):
+            place = TopicPartition(self._topic, 0)
+            return int(self._asker.get_watermark_offsets(place, timeout=15)[1])
 
     async def change_collection(
         self, name: str, change: Callable[[CollectionEntry | None], CollectionEntry | None]
