@@ -36,6 +36,7 @@ E = TypeVar("E", CollectionEntry, StreamEntry, EpochEntry)
 Watcher = Callable[[str, msgspec.Struct | None], None]
 
 _READ_DEADLINE_S = 30.0
+_FETCH_WAIT_MS = 50
 _FENCED = {
     KafkaError._FENCED,
     KafkaError.PRODUCER_FENCED,
@@ -76,7 +77,14 @@ class Registry:
     async def open(cls, settings: KafkaSettings) -> Registry:
         """The registry of a cluster, read to its present end. The topic must exist."""
         registry = cls(settings)
-        registry._tail = TailReader(settings, _decode, registry._take, name="kafka-registry")
+        registry._tail = TailReader(
+            settings,
+            _decode,
+            registry._take,
+            name="kafka-registry",
+            # A commit does not wake a fetch that waits (measured): it sees it at its next turn.
+            wait_max_ms=_FETCH_WAIT_MS,
+        )
         registry._tail.add(registry._topic, 0, 0)
         await registry.catch_up()
         return registry

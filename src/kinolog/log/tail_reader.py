@@ -49,6 +49,7 @@ class TailReader(Generic[T]):
         deliver: Callable[[list[Batch[T]]], None],
         *,
         name: str = "kafka-tail",
+        wait_max_ms: int = 500,
         on_problem: Callable[[KinologError], None] | None = None,
     ) -> None:
         self._decode = decode
@@ -62,7 +63,8 @@ class TailReader(Generic[T]):
         self._consumer, self._seen = checked(
             settings,
             Consumer,
-            **consumer_config() | {"queued.max.messages.kbytes": 65_536, "fetch.wait.max.ms": 500},
+            **consumer_config()
+            | {"queued.max.messages.kbytes": 65_536, "fetch.wait.max.ms": wait_max_ms},
         )
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
