@@ -36,6 +36,7 @@ from kinolog.record.topics import topic
 from kinolog.runtime.roles import Backend, backend
 from kinolog.testing import FrameSeen, read_block_codes
 from kinolog.timeline.events import ChunkEvent, GapEvent, Hole, Opened
+from kinolog.timeline.places import join_places
 from kinolog.timeline.reader import Ignored, StreamReader
 
 HOST = "127.0.0.1"
@@ -275,12 +276,13 @@ async def read_back(base: Backend, name: StreamName) -> ReadBack:
 
 
 async def _records(base: Backend, name: StreamName) -> list[LogRecord]:
-    records: list[LogRecord] = []
-    for placement in base.catalog.registry.streams[name].placements:
-        place = (topic(placement.base, "media"), placement.partition)
+    entry = base.catalog.registry.streams[name]
+    places = {(topic(p.base, "media"), p.partition) for p in entry.placements}
+    runs = []
+    for place in places:
         low, end = await base.reader.bounds(*place)
-        records += await base.reader.read(*place, low, end, name.name)
-    return records
+        runs.append(await base.reader.read(*place, low, end, name.name))
+    return list(join_places(runs))
 
 
 def stream_of(bootstrap: str, name: StreamName) -> ReadBack:

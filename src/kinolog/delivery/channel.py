@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import chain
-from operator import itemgetter
 from typing import NamedTuple
 
 from kinolog.core.clock import Clock
@@ -17,6 +15,7 @@ from kinolog.record.log_record import LogRecord
 from kinolog.record.registry import EpochEntry
 from kinolog.timeline.events import Event
 from kinolog.timeline.live import LiveStream
+from kinolog.timeline.places import join_places
 from kinolog.timeline.reader import StreamReader
 from kinolog.timeline.track import Version
 
@@ -79,11 +78,10 @@ class Channel:
     def release(self, pasts: Mapping[Place, Iterable[LogRecord]]) -> None:
         """Take these places' pasts with what was held back, then their tails as they come.
 
-        A stream is in one place at a time, so records of several are in order by epoch: a place
-        is read as far as the greatest epoch that it has come to.
+        Records of several places come in the order of their epochs.
         """
-        runs = [_by_epoch(chain(past, self._held.pop(place))) for place, past in pasts.items()]
-        for _, record in heapq.merge(*runs, key=itemgetter(0)):
+        runs = [chain(past, self._held.pop(place)) for place, past in pasts.items()]
+        for record in join_places(runs):
             self._take(record)
 
     def take(self, place: Place, record: LogRecord) -> None:
@@ -145,16 +143,6 @@ class Channel:
             for future, _ in self._waiting.pop(awaited):
                 if not future.done():
                     future.set_result(True)
-
-
-def _by_epoch(records: Iterable[LogRecord]) -> Iterator[tuple[int, LogRecord]]:
-    """Records of one place with the greatest epoch opened there so far; those before the first
-    open that is there belong to an older one."""
-    newest = -1
-    for record in records:
-        if record.header.kind == "open" or newest < 0:
-            newest = max(newest, record.header.epoch)
-        yield newest, record
 
 
 def _later(awaited: Awaited, version: Version) -> bool:
