@@ -115,7 +115,7 @@ class EpochOpener:
         await services.writer.append(self._index(place), None, encode_value(session), number)
         first = self._first_msn(past, entry, new)
         plans = [
-            TrackPlan(name, fmt, max(past.next_msn.get(name, first), first))
+            TrackPlan(name, fmt, past.next_msn.get(name, first))
             for name, fmt in zip(names, formats, strict=True)
         ]
         packager = Packager(plans, cut, epoch=number, disc=disc, wall_of=wall_of)
