@@ -132,7 +132,8 @@ class Writer:
                     disc = told["disc"] if told else disc + 1
                 elif event["event"] == "chunk":
                     disc = event["header"]["disc"]
-                    next_msn = max(next_msn, event["header"]["msn"] + 1)
+                    if event["header"]["track"] == "video":
+                        next_msn = max(next_msn, event["header"]["msn"] + 1)
         self.disc = disc
         self.first_msn = next_msn or (0 if new else entry.get("msn_floor", 0))
         session = {"epoch": self.epoch, "disc": disc, "open_offset": offset, "wall": self.epoch}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from kinolog.core.rsgi import Headers, HttpProtocol, Scope
@@ -54,9 +55,13 @@ def unchanged(scope: Scope, tag: str) -> bool:
 def takes_gzip(scope: Scope) -> bool:
     """Whether the client asked for gzip (RFC 9110, 12.5.3; q=0 is taken for a no)."""
     accepted = scope.headers.get("accept-encoding")
-    if not accepted or "gzip" not in accepted:
-        return False
-    return re.search(r"gzip\s*;\s*q=0(\.0*)?\s*(,|$)", accepted) is None
+    return bool(accepted) and _means_gzip(accepted)
+
+
+@lru_cache(256)
+def _means_gzip(accepted: str) -> bool:
+    refused = re.search(r"gzip\s*;\s*q=0(\.0*)?\s*(,|$)", accepted)
+    return "gzip" in accepted and refused is None
 
 
 def send(scope: Scope, protocol: HttpProtocol, headers: Headers, body: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -40,6 +41,7 @@ T = TypeVar("T")
 KAFKA_PATIENCE_S = 5.0
 """A process to which Kafka has not answered for so long is not ready; a fail-over takes less."""
 _log = structlog.get_logger("kinolog")
+_GC_THRESHOLDS = (20_000, 20, 50)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,10 @@ async def serve(
                 ("/", handlers.page),
             ]
         await stack.enter_async_context(HttpServer(http, Router(routes)))
+        # What is there now stays: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
         _log.info("listening", http=http.url, rtmp=settings.rtmp_port if with_ingest else None)
         yield desk
 

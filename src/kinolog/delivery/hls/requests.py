@@ -8,6 +8,7 @@ when its deadline (three target durations) has passed.
 from __future__ import annotations
 
 from enum import Enum
+from functools import lru_cache
 from typing import NamedTuple
 
 from kinolog.timeline.live import LiveStream
@@ -66,6 +67,7 @@ _PLAIN = Directives()
 READY = Ready.READY
 
 
+@lru_cache(1024)
 def parse_directives(query: str) -> Directives | Bad:
     """The delivery directives in a URL's query; other parameters (CMCD, tokens) are passed over."""
     if "_HLS_" not in query:

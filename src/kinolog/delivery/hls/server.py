@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import gzip
 import re
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from kinolog.core.rsgi import Headers, HttpProtocol, Scope
 from kinolog.delivery import answers
@@ -42,6 +43,35 @@ _MEDIA: Final = re.compile(
 _TRACK: Final = re.compile(r"([a-z0-9-]{1,48})\.m3u8")
 _GZIP_LEVEL: Final = 4
 _FIRST_WAIT_S: Final = 10.0
+
+
+class _Playlist(NamedTuple):
+    track: str
+
+
+class _Init(NamedTuple):
+    track: str
+    epoch: int
+
+
+class _Media(NamedTuple):
+    track: str
+    epoch: int
+    msn: int
+    part: int | None
+
+
+@lru_cache(4096)
+def _asked(rest: str) -> _Playlist | _Init | _Media | None:
+    """What a path below a stream's names. All viewers of a stream ask for the same few."""
+    media = _MEDIA.fullmatch(rest)
+    if media is not None:
+        track, epoch = media[1], int(media[2])
+        if media[3]:
+            return _Init(track, epoch)
+        return _Media(track, epoch, int(media[4]), int(media[5]) if media[5] else None)
+    playlist = _TRACK.fullmatch(rest)
+    return _Playlist(playlist[1]) if playlist is not None and playlist[1] != "index" else None
 
 
 class _Rendered:
@@ -95,33 +125,33 @@ class HlsServer:
         self, scope: Scope, protocol: HttpProtocol, channel: Channel, rest: str
     ) -> bool:
         """Answer for `rest` of the path below the stream's; False where it is not HLS's."""
-        media = _MEDIA.fullmatch(rest)
-        if media is not None:
-            await self._media(scope, protocol, channel, media)
-            return True
-        if rest == "index.m3u8":
-            await self._multivariant(scope, protocol, channel)
-            return True
-        track = _TRACK.fullmatch(rest)
-        if track is not None:
-            await self._playlist(scope, protocol, channel, track[1])
-            return True
-        return False
+        asked = _asked(rest)
+        match asked:
+            case _Media():
+                await self._media(scope, protocol, channel, asked)
+            case _Playlist():
+                await self._playlist(scope, protocol, channel, asked.track)
+            case _Init():
+                self._init(scope, protocol, channel, asked)
+            case None:
+                if rest != "index.m3u8":
+                    return False
+                await self._multivariant(scope, protocol, channel)
+        return True
+
+    def _init(self, scope: Scope, protocol: HttpProtocol, channel: Channel, asked: _Init) -> None:
+        init = channel.live.init_segment(asked.track, asked.epoch)
+        if init is None:
+            init = self._past.init_segment(channel.name, asked.track, asked.epoch)
+        if init is None:
+            answers.refuse(protocol, 404, "no such track in this session", 1)
+        else:
+            answers.send(scope, protocol, _MP4, init)
 
     async def _media(
-        self, scope: Scope, protocol: HttpProtocol, channel: Channel, match: re.Match[str]
+        self, scope: Scope, protocol: HttpProtocol, channel: Channel, asked: _Media
     ) -> None:
-        track, epoch = match[1], int(match[2])
-        if match[3]:
-            init = channel.live.init_segment(track, epoch)
-            if init is None:
-                init = self._past.init_segment(channel.name, track, epoch)
-            if init is None:
-                answers.refuse(protocol, 404, "no such track in this session", 1)
-            else:
-                answers.send(scope, protocol, _MP4, init)
-            return
-        msn, index = int(match[4]), int(match[5]) if match[5] else None
+        track, epoch, msn, index = asked
         while True:
             found: bytes | requests.Wait | requests.Missing
             if index is None:
