@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
-from kit.media import ffmpeg, file_packets, picture_hashes
-from kit.publish import Way, by_enhanced_rtmp, by_file, by_http
+from kit.media import ffmpeg, file_packets, make, picture_hashes
+from kit.publish import Way, by_enhanced_rtmp, by_file, by_http, by_rtmp
 from kit.readback import KeptEpoch, read_stream
 from kit.server import Server, kinolog, run_well, serving
 
@@ -104,6 +106,33 @@ def test_the_camera_encoded_by_publish(codec: str, server: Server) -> None:
     prefix = {"vp9": "vp09.", "h264": "avc1."}[codec]
     assert epoch.tracks["video"].info.codec.startswith(prefix)
     assert_every_picture(epoch)
+
+
+OTHER_SOUND: dict[str, tuple[list[str], Way]] = {
+    "mp3-mkv": (["-c:a", "libmp3lame"], by_http("mkv")),
+    "ac3-ts": (["-c:a", "ac3"], by_http("ts")),
+    "mp3-rtmp": (["-c:a", "libmp3lame", "-ar", "44100"], by_rtmp),
+    "alaw-rtmp": (["-c:a", "pcm_alaw", "-ar", "8000", "-ac", "1"], by_rtmp),
+}
+
+
+@pytest.mark.parametrize("case", OTHER_SOUND)
+def test_other_sound_arrives_as_aac(case: str, server: Server, tmp_path: Path) -> None:
+    encoding, publish = OTHER_SOUND[case]
+    video = ["-c:v", "libx264", "-preset", "veryfast", "-g", "30", "-pix_fmt", "yuv420p"]
+    path = make(tmp_path / "in.mkv", *video, *encoding, seconds=SECONDS, size="160x90")
+    publish(server, path, f"codecs/{case}")
+    server.wait_idle()
+    epoch = read_stream(server.bootstrap, f"codecs/{case}").only()
+    assert len(epoch.tracks["video"].samples) == len(file_packets(path, "video"))
+    kept = epoch.tracks["audio"]
+    assert kept.info.codec == "mp4a.40.2"
+    assert abs(sum(s.duration for s in kept.samples) - SECONDS * 48_000) <= 6 * 1024
+    assert {s.duration for s in kept.samples[:-1]} == {1024}
+    with av.open(io.BytesIO(kept.file())) as file:
+        sound = np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])
+    second = sound[48_000:96_000]
+    assert int(np.abs(np.fft.rfft(second)).argmax()) == 440
 
 
 @pytest.mark.needs("chromium")

@@ -118,8 +118,9 @@ class AudioTranscoder:
             )
         decoder = av.CodecContext.create(codec_name, "r")
         assert isinstance(decoder, av.AudioCodecContext)
-        decoder.sample_rate = sample_rate
-        decoder.layout = "mono" if channels == 1 else "stereo"
+        if codec_name.startswith("pcm_"):  # the others' frames tell it themselves
+            decoder.sample_rate = sample_rate
+            decoder.layout = "mono" if channels == 1 else "stereo"
         decoder.extradata = extradata or None
         decoder.thread_count = 1
         self._decoder = decoder
@@ -130,6 +131,7 @@ class AudioTranscoder:
         self._resampler = self._new_resampler()
         self._next: int | None = None  # sample that is encoded next
         self._source = 0  # where the source should go on, in samples
+        self._shape: tuple[int, str, str] | None = None  # of the decoded sound
         self.damaged = 0
 
     @property
@@ -152,12 +154,13 @@ class AudioTranscoder:
         out: list[Packet] = []
         expected = rescale(pts, self._timescale, SAMPLE_RATE)
         for frame in frames:
-            if self._next is None:
-                self._next = self._source = expected
-            elif abs(expected - self._source) > _JUMP_TICKS:
-                out += self._encode(self._resampler.resample(None))
-                self._resampler = self._new_resampler()
-                self._next = self._source = expected
+            shape = (frame.sample_rate, frame.layout.name, frame.format.name)
+            jumped = self._next is None or abs(expected - self._source) > _JUMP_TICKS
+            if jumped or shape != self._shape:
+                # What the resampler holds, under a frame, is let go: an encoder takes only one
+                # short frame, its last.
+                self._shape, self._resampler = shape, self._new_resampler()
+                self._next = self._source = expected if jumped else max(expected, self._next or 0)
             length = rescale(frame.samples, frame.sample_rate, SAMPLE_RATE)
             self._source += length
             expected += length

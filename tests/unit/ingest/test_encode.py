@@ -203,6 +203,20 @@ def test_a_jump_of_the_sound_is_followed() -> None:
     assert gaps[0] == pytest.approx(5 * 48_000, abs=2048)
 
 
+def test_a_change_of_rate_and_every_jump_are_followed() -> None:
+    """MP2 at 44.1 kHz, then at 48 kHz, then twice elsewhere in time, one of them back."""
+    slow, _ = tone("mp2", 44_100, 2)
+    fast, _ = tone("mp2", 48_000, 1)
+    transcoder = AudioTranscoder("mp2", track=1, timescale=1000, sample_rate=48_000, channels=2)
+    turns = [(slow, 0), (fast, 3_000), (fast, 20_000), (slow, 10_000)]
+    out = [p for coded, at in turns for data, pts in coded for p in transcoder.feed(data, pts + at)]
+    out += transcoder.flush()
+    assert transcoder.damaged == 0
+    steps = [b.dts - a.dts for a, b in pairwise(out)]
+    assert sum(abs(step - 1024) > 4096 for step in steps) == 2
+    assert sum(p.duration or 0 for p in out) == pytest.approx(12 * 48_000, abs=5 * 4096)
+
+
 def test_audio_that_is_not_transcoded_is_refused() -> None:
     with pytest.raises(UnsupportedCodec, match="wmav2"):
         AudioTranscoder("wmav2", track=1, timescale=1000, sample_rate=44_100, channels=2)
