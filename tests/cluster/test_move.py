@@ -9,6 +9,7 @@ import pytest
 
 from failover_kit import (
     Player,
+    ReadBack,
     Roles,
     assert_nothing_lost,
     assert_player_has_all,
@@ -51,10 +52,9 @@ def test_a_stream_that_moves_is_the_same_stream(
             _publish(roles, name, acks, session)
             found = stream_of(one_broker, name)
             assert len(found.opens) == session + 1
-            newest = media_numbers(found)[-1]
             urls.append(roles.edge()[1])
-            _wait_for_session(urls, name, newest)
-            for path in ("index.m3u8", "video.m3u8", "audio.m3u8"):
+            _wait_for_session(urls, name, found)
+            for path in ("video.m3u8", "audio.m3u8", "index.m3u8"):
                 same_over(urls, name, path)
 
         assert [p.partition for p in stream_entry(one_broker, name).placements] == [
@@ -87,12 +87,13 @@ def _publish(roles: Roles, name: StreamName, acks: Path, session: int) -> None:
     roles.kinolog("publish", camera, name, "--ack-log", acks).ended_well(60)
 
 
-def _wait_for_session(urls: list[str], name: StreamName, msn: int) -> None:
-    """Until every edge lists the whole of the last segment."""
+def _wait_for_session(urls: list[str], name: StreamName, found: ReadBack) -> None:
+    """Until every edge lists the whole of each track's last segment."""
     for url in urls:
         path = f"{url}/media/{name.collection}/{name.name}"
         for track in ("video", "audio"):
-            wait_for(f"{msn} at {url}", lambda p=f"{path}/{track}.m3u8": _has(p, msn))
+            msn = media_numbers(found, track)[-1]
+            wait_for(f"{msn} at {url}", lambda p=f"{path}/{track}.m3u8", n=msn: _has(p, n))
 
 
 def _has(url: str, msn: int) -> bool:
