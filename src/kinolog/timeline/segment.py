@@ -15,10 +15,21 @@ MAX_PARTS = 1000
 class Part:
     """A finished part (LL-HLS partial segment): the concatenation of its chunks.
 
-    `start` is its byte offset within the segment. Times are ticks of the segment's timescale.
+    `start` is its byte offset within the segment; `last`: the segment ended with it.
+    Times are ticks of the segment's timescale.
     """
 
-    __slots__ = ("_chunks", "dts", "duration_ticks", "gap", "independent", "index", "size", "start")
+    __slots__ = (
+        "_chunks",
+        "dts",
+        "duration_ticks",
+        "gap",
+        "independent",
+        "index",
+        "last",
+        "size",
+        "start",
+    )
 
     def __init__(self, index: int, dts: int, start: int) -> None:
         self.index = index
@@ -27,6 +38,7 @@ class Part:
         self.duration_ticks = 0
         self.independent = False
         self.gap = False
+        self.last = False
         self.size = 0
         self._chunks: list[bytes] = []
 
@@ -150,6 +162,7 @@ class Segment:
     def end(self) -> None:
         """Nothing more comes. What was begun is its last, short part."""
         if self._growing is not None:
+            self._growing.last = True
             self.parts.append(self._growing)
             self._growing = None
         self.ended = True

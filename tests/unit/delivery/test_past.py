@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import Any, cast
 
 import msgspec
@@ -124,6 +125,28 @@ def test_no_part_is_said_to_be_longer_than_the_target() -> None:
     assert said
     assert max(said) <= 0.2
     assert lasting
+
+
+def test_no_part_but_the_last_is_said_to_be_shorter_than_allowed() -> None:
+    """The same, cut before the frame that lasts."""
+    brief = [item._replace(header=_brief(item)) for item in ITEMS]
+    version = live_of(brief).tracks["v0"].version
+    assert version is not None
+    assert any(p.duration_ticks < 0.1 * 90_000 for s in version.segments for p in s.parts)
+    text = MediaPlaylist("v0").render(version).decode()
+    lines = text.splitlines()
+    said = [
+        (float(line.split("=")[1].split(",")[0]), after.startswith("#EXTINF"))
+        for line, after in pairwise(lines)
+        if "PART:" in line
+    ]
+    assert all(seconds >= 0.17 or last for seconds, last in said)
+    assert [seconds for seconds, last in said if last] == [0.066667] * 2
+
+
+def _brief(item: Item) -> Any:
+    header = item.header
+    return msgspec.structs.replace(header, dur=header.dur // 3) if header.ends else header
 
 
 def _lasting(item: Item) -> Any:

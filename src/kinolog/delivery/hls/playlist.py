@@ -191,9 +191,12 @@ def _part_line(base: str, part: Part, timescale: int, longest_ticks: int) -> str
     flags = ",INDEPENDENT=YES" if part.independent and not part.gap else ""
     if part.gap:
         flags += ",GAP=YES"
-    # A publisher that leaves out frames makes one frame last: no part may be said to be longer
-    # than PART-TARGET, and the segment's EXTINF has the whole.
-    seconds = decimal(min(part.duration_ticks, longest_ticks), timescale)
+    # Where a publisher leaves out frames, one frame lasts, and parts of whole frames get too long
+    # or too short. None may be said to be longer than PART-TARGET, or shorter than 85 % of it
+    # before its segment's last; EXTINF has the whole segment's true duration.
+    shortest_ticks = 0 if part.last or part.gap else -(-17 * longest_ticks // 20)
+    ticks = min(max(part.duration_ticks, shortest_ticks), longest_ticks)
+    seconds = decimal(ticks, timescale)
     return f'#EXT-X-PART:DURATION={seconds},URI="{base}.{part.index}.m4s"{flags}\n'
 
 
