@@ -107,7 +107,9 @@ class Hub:
             if place in starts:
                 continue
             starts[place] = start = await self._start(name, placement)
-            if start.covered:
+            # Back in a place where it was before, what lies between is in the others.
+            here = start.session is None or start.session.epoch >= placement.from_epoch
+            if start.covered and here:
                 break
         sessions = [start.session for start in starts.values() if start.session is not None]
         if sessions:

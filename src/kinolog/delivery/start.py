@@ -41,7 +41,9 @@ async def find_start(
     epochs of the stream."""
     index, media = topic(placement.base, "index"), topic(placement.base, "media")
     partition = placement.partition
-    entries = await newest_entries(reader, index, partition, name.name, _covers)
+    entries = await newest_entries(
+        reader, index, partition, name.name, lambda found: _covers(found, known)
+    )
     here = {
         epoch: entry
         for epoch, entry in known.items()
@@ -49,10 +51,12 @@ async def find_start(
     }
     sessions: dict[int, Session] = {**here}
     sessions |= {e.epoch: e for e in entries if isinstance(e, SessionEntry)}
-    segments = [e for e in _window(entries) if isinstance(e, SegmentEntry) and e.epoch in sessions]
+    segments = [
+        e for e in _window(entries, known) if isinstance(e, SegmentEntry) and e.epoch in sessions
+    ]
     if segments:
         first = min(segments, key=lambda e: e.offsets[0])
-        return Start(first.offsets[0], sessions[first.epoch], _covers(entries))
+        return Start(first.offsets[0], sessions[first.epoch], _covers(entries, known))
     if sessions:
         newest = sessions[max(sessions)]
         return Start(newest.open_offset, newest, False)
@@ -60,32 +64,52 @@ async def find_start(
     return Start(offset, None, False)
 
 
-def _covers(entries: Sequence[IndexEntry]) -> bool:
+def _covers(entries: Sequence[IndexEntry], known: Mapping[int, EpochEntry]) -> bool:
     """Whether these entries reach back over the longest window that there can be, or over an
-    ordinary one that begins with a keyframe, in every track."""
-    tracks: dict[str, list[SegmentEntry]] = {}
+    ordinary one that begins with a keyframe, in every track. Windows are counted in media, not
+    by the clock: what lies before a pause may still be listed."""
+    sessions: dict[int, Session] = {**known}
+    sessions |= {entry.epoch: entry for entry in entries if isinstance(entry, SessionEntry)}
+    timescales = {
+        (epoch, track.name): track.timescale
+        for epoch, session in sessions.items()
+        for track in session.open.tracks
+    }
+    tracks: dict[str, list[tuple[SegmentEntry, int]]] = {}
     for entry in entries:
         if isinstance(entry, SegmentEntry):
-            tracks.setdefault(entry.track, []).append(entry)
+            timescale = timescales.get((entry.epoch, entry.track), 0)
+            duration_ms = entry.dur * 1000 // timescale if timescale else 0
+            tracks.setdefault(entry.track, []).append((entry, duration_ms))
     return bool(tracks) and all(_reaches(segments) for segments in tracks.values())
 
 
-def _reaches(segments: Sequence[SegmentEntry]) -> bool:
-    newest = segments[-1].wall
-    if newest - segments[0].wall >= MAX_WINDOW_FACTOR * WINDOW_MS + _SLACK_MS:
-        return True
-    return any(e.ind and newest - e.wall >= WINDOW_MS + _SLACK_MS for e in segments)
+def _reaches(segments: Sequence[tuple[SegmentEntry, int]]) -> bool:
+    """One track's segments with their durations in ms."""
+    after_ms = 0
+    for entry, duration_ms in reversed(segments):
+        if after_ms >= MAX_WINDOW_FACTOR * WINDOW_MS + _SLACK_MS:
+            return True
+        if entry.ind and after_ms >= WINDOW_MS + _SLACK_MS:
+            return True
+        after_ms += duration_ms
+    return False
 
 
-def _window(entries: Sequence[IndexEntry]) -> list[IndexEntry]:
+def _window(entries: Sequence[IndexEntry], known: Mapping[int, EpochEntry]) -> Sequence[IndexEntry]:
     """The entries from the last point on from which they still cover the window."""
     low, high = 0, len(entries)
-    if not _covers(entries):
-        return list(entries)
+    if not _covers(entries, known):
+        return entries
     while high - low > 1:
         middle = (low + high) // 2
-        if _covers(entries[middle:]):
+        if _covers([*_sessions(entries[:middle]), *entries[middle:]], known):
             low = middle
         else:
             high = middle
-    return list(entries[low:])
+    return entries[low:]
+
+
+def _sessions(entries: Sequence[IndexEntry]) -> list[IndexEntry]:
+    """The session entries: they say what the ticks of later segments are."""
+    return [entry for entry in entries if isinstance(entry, SessionEntry)]
