@@ -113,6 +113,7 @@ def _first(player: Player) -> int:
     return numbers_of(decode(player.media()))[0]
 
 
+@pytest.mark.slow
 def test_a_stopped_ingest_that_wakes_up_is_a_zombie(
     healthy_cluster3: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,7 +28,7 @@ VIDEO_TRACK, AUDIO_TRACK = 0, 1
 BEEP_HZ, BEEP_MS = 1000, FLASH_MS
 _LOUDNESS = 0.5  # of full scale
 _FAST_BATCH = 8  # frames a batch when unpaced, so that hand-over costs little
-_MAX_LEAP = 1.0  # seconds of media that a late camera catches up on; more is not made up for
+_MAX_LEAP = 5.0  # seconds of media that a late camera catches up on; more is not made up for
 
 
 class SyntheticCamera:
@@ -89,9 +89,16 @@ class SyntheticCamera:
                     yield batch
                 return
             begun = clock.monotonic()
+            left_out = 0
             for index in self._indexes():
-                if self._frames is None and self._late(index, clock.monotonic() - begun):
+                if (
+                    self._frames is None
+                    and left_out < self._most_left_out
+                    and self._late(index, clock.monotonic() - begun)
+                ):
+                    left_out += 1
                     continue
+                left_out = 0
                 await pacer.due(self._pts(index), self._timescale)
                 shown_ms = start_ms + pacer.moved_ms
                 yield await loop.run_in_executor(thread, self._frame, index, shown_ms)
@@ -100,7 +107,12 @@ class SyntheticCamera:
     def _late(self, index: int, elapsed_s: float) -> bool:
         """Whether an endless camera leaves this frame out, as a real one that is held up does:
         its clock goes on. One of a set length takes its time and keeps every frame."""
-        return elapsed_s - self._pts(index) / self._timescale > _MAX_LEAP / 2
+        return elapsed_s - self._pts(index) / self._timescale > _MAX_LEAP
+
+    @property
+    def _most_left_out(self) -> int:
+        """Frames left out in a row: half a second's, too few for a jump in the time stamps."""
+        return max(1, int(self.options.frame_rate / 2))
 
     def _indexes(self) -> Iterator[int]:
         index = 0

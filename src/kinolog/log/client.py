@@ -112,11 +112,20 @@ class _Quiet(logging.Logger):
 _QUIET = _Quiet()
 
 
+_LOOK_S = 0.1
+
+
 class Reachability:
     """Remembers why the brokers cannot be reached; hand its `on_error` to a client."""
 
     def __init__(self) -> None:
         self.last: KafkaError | None = None
+        self.client: Any = None
+
+    def look(self) -> None:
+        """Let the client tell what it knows: it calls `on_error` only while it is polled."""
+        if self.client is not None:
+            self.client.poll(_LOOK_S)
 
     def on_error(self, error: KafkaError) -> None:
         """librdkafka's error_cb: keep what says most (a refusal over a lost connection)."""
@@ -140,8 +149,12 @@ _MOVING = {
     KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.UNKNOWN_LEADER_EPOCH,
     KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
 }
-"""What brokers answer while a partition or a coordinator moves: it passes."""
+"""What brokers answer while a partition or a coordinator moves, or a topic is so new that not all
+of them know it: it passes."""
 
 _UNDELIVERED = {
     KafkaError._MSG_TIMED_OUT,
@@ -184,8 +197,9 @@ def kafka_errors(
         yield
     except KafkaException as raised:
         error: KafkaError = raised.args[0]
-        if seen is not None and seen.last is not None and error.code() in _AWAY:
-            error = seen.last
+        if seen is not None and error.code() in _AWAY:
+            seen.look()
+            error = seen.last or error
         raise translate(error, settings) from raised
     except ValueError as raised:  # an unknown or malformed configuration key
         raise ConfigError(f"Kafka client: {raised}") from raised
@@ -197,4 +211,5 @@ def checked(
     """A client made by `make(config)`, and the memory of its connection errors."""
     seen = Reachability()
     with kafka_errors(settings, seen):
-        return make(settings.config(**own) | {"error_cb": seen.on_error}), seen
+        seen.client = make(settings.config(**own) | {"error_cb": seen.on_error})
+        return seen.client, seen
