@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kit.server import free_ports, kinolog, wait_for
 
 from kinolog.delivery.page.static import Page
-from kit.server import free_ports, kinolog, wait_for
 
 _START_S = 120.0
 _PLAY_S = 20.0

@@ -1,4 +1,4 @@
-"""Many publishers at once: 30 streams of 1 Mb/s by RTMP into three brokers, each read back whole."""
+"""Many publishers at once: 30 streams of 1 Mb/s into three brokers, each read back whole."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 
 import psutil
 import pytest
-
-from kinolog.cluster import Cluster
 from kit.readback import read_stream
 from kit.server import serving
 
+from kinolog.cluster import Cluster
+
 pytestmark = [pytest.mark.needs("ffmpeg"), pytest.mark.cluster]
 
+_MINUTES = [pytest.mark.slow, pytest.mark.timeout(900)]
 _RATE = 30
 _AUDIO_RATE = 48_000
 
@@ -58,7 +59,9 @@ def _publish_all(film: Path, rtmp_urls: list[str], deadline_s: float) -> None:
     ("streams", "seconds"),
     [
         pytest.param(6, 10, id="6-for-10-s"),
-        pytest.param(30, 120, id="30-for-2-min", marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
+        pytest.param(
+            30, 120, id="30-for-2-min", marks=[pytest.mark.slow, pytest.mark.timeout(900)]
+        ),
     ],
 )
 def test_each_of_many_streams_is_read_back_whole(

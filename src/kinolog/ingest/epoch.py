@@ -101,6 +101,8 @@ class EpochOpener:
             part_ms=cut.part_ms,
             msn_floor=MSN_STEP,
         )
+        if not entry.target_ms:
+            entry = await self._decide_durations(cut)
         video_rate = next((f.frame_rate for f in formats if f.kind == "video"), None)
         cut = CutSettings(
             entry.target_ms, entry.part_ms, cut.profile, has_parts(video_rate, entry.part_ms)
@@ -206,6 +208,20 @@ class EpochOpener:
         """Wait for the registry to know how the session ended."""
         if self._announcing is not None:
             await asyncio.wait([self._announcing], timeout=30)
+
+    async def _decide_durations(self, cut: CutSettings) -> StreamEntry:
+        """The first session of a stream that was placed without one fixes its durations."""
+
+        def decide(entry: StreamEntry | None) -> StreamEntry:
+            if entry is None:
+                raise NotFound(f"stream {self._request.name} was deleted while it was published")
+            if entry.target_ms:
+                return entry
+            return msgspec.structs.replace(entry, target_ms=cut.target_ms, part_ms=cut.part_ms)
+
+        decided = await self._services.catalog.registry.change_stream(self._request.name, decide)
+        assert decided is not None
+        return decided
 
     async def _collection(self) -> CollectionEntry:
         services, name = self._services, self._request.name.collection
