@@ -70,8 +70,8 @@ class Cluster:
         `brokers`: how many (1 to 9) for a new cluster; None is one, or as many as there are.
         `heap_mb`: the largest Java heap of each. `settings`: Kafka's own, over ours, for brokers
         that start now and later; None leaves them as they are. `owned`: stop the cluster when this
-        process ends, even by kill -9. `progress` is told what takes long. Raises ClusterError; then nothing that
-        this call started is left running.
+        process ends, even by kill -9. `progress` is told what takes long. Raises ClusterError;
+        then nothing that this call started is left running.
         """
         cluster = cls(data_dir.absolute())
         cluster._layout.make()
