@@ -16,12 +16,20 @@ app = App(
     version=__version__,
     help="""Live video on Apache Kafka: the log is the stream.
 
-    Try it:  kinolog demo
-    Publish: ffmpeg -re -i film.mp4 -c copy -f flv rtmp://127.0.0.1:1935/demo/film
-    Watch:   http://127.0.0.1:8080/watch/demo/film
+    Try it, all in one, with Kafka on this machine:
+
+        kinolog demo
+
+    On a Kafka of your own: run the servers, publish, watch:
+
+        kinolog serve --bootstrap-servers broker:9092
+
+        ffmpeg -re -i film.mp4 -c copy -f flv rtmp://127.0.0.1:1935/demo/film
+
+        kinolog play demo/film | ffplay -
     """,
 )
-for _verb, _where in {
+_VERBS = {
     "demo": "demo:demo",
     "serve": "serve:serve",
     "ingest": "serve:ingest",
@@ -32,16 +40,21 @@ for _verb, _where in {
     "collections": "collections:app",
     "cluster": "cluster:app",
     "bench": "bench:app",
-}.items():
+}
+for _verb, _where in _VERBS.items():
     app.command(f"kinolog.cli.{_where}", name=_verb)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point. A mistake gives one line that says what, one that says what to do; no
     traceback, exit code not 0. KINOLOG_TRACEBACK=1 shows where it came from."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if not words or words[0] in ("--help", "-h"):
+        for verb in _VERBS:  # the list of verbs shows what each says of itself
+            app[verb]
     try:
         app(
-            list(arguments) if arguments is not None else None,
+            words,
             exit_on_error=False,
             print_error=True,
         )

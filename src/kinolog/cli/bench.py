@@ -24,9 +24,9 @@ from kinolog.runtime import roles
 
 app = App(
     name="bench",
-    help="""Measure: latency by stage, the writer, viewers.
+    help="""Measure latency by stage, the writer, viewers.
 
-    Examples:
+    Try it:
 
         kinolog bench live demo/camera --edge http://127.0.0.1:8080
 

@@ -19,9 +19,9 @@ from kinolog.runtime import roles
 
 app = App(
     name="collections",
-    help="""Collections: groups of streams that share topics, retention and rights.
+    help="""Create, list, alter and delete collections: streams that share topics and rights.
 
-    Examples:
+    Try it:
 
         kinolog collections create cams --retention 7d --replication-factor 3
 

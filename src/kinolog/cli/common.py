@@ -28,7 +28,7 @@ class KafkaFlags:
     bootstrap_servers: Annotated[str | None, Parameter(group="Kafka")] = None
     """Kafka's address, host:port[,host:port…]. Default: the cluster running in --data-dir."""
     kafka_config: Annotated[Path | None, Parameter(group="Kafka")] = None
-    """File of client properties (librdkafka's keys): security.protocol, sasl.*, ssl.*."""
+    """File of client properties (librdkafka's keys): security.protocol, sasl and ssl settings."""
     topic_prefix: Annotated[str | None, Parameter(group="Kafka")] = None
     """What every topic's name begins with. [default: kinolog]"""
     data_dir: Annotated[Path | None, Parameter(group="Kafka")] = None

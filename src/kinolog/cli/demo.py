@@ -38,6 +38,12 @@ def demo(
 
     Keeps an hour, 2 GB at most, in --data-dir. Ctrl-C stops all of it; the video stays.
 
+    Try it:
+
+        kinolog demo
+
+        kinolog demo --brokers 3 --http-port 9000
+
     Parameters
     ----------
     http_port
@@ -50,12 +56,6 @@ def demo(
         Where Kafka keeps the video.
     source
         What the camera shows.
-
-    Examples:
-
-        kinolog demo
-
-        kinolog demo --brokers 3 --http-port 9000
     """
     settings = settings_of(None, http_port=http_port, rtmp_port=rtmp_port, data_dir=data_dir)
     check_port(settings.host, http_port, "--http-port")

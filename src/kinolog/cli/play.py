@@ -50,6 +50,16 @@ def play(
     the same; otherwise the file ends there with a note, for players cannot change decoders
     within one (--across writes the new tracks' headers and goes on).
 
+    Try it:
+
+        kinolog play demo/camera | ffplay -
+
+        kinolog play demo/camera --from -10m --no-follow | ffprobe -count_packets -show_streams -
+
+        kinolog play cams/gate --from 2026-01-31T09:00:00Z --to 2026-01-31T09:05:00Z -o gate.mp4
+
+        kinolog play demo/camera --track video | gst-launch-1.0 fdsrc ! qtdemux ! fakesink
+
     Parameters
     ----------
     stream
@@ -68,16 +78,6 @@ def play(
         Time stamps are capture times (Unix), not from zero.
     across
         Go on, with new headers, where the tracks change.
-
-    Examples:
-
-        kinolog play demo/camera | ffplay -
-
-        kinolog play demo/camera --from -10m --no-follow | ffprobe -count_packets -show_streams -
-
-        kinolog play cams/gate --from 2026-01-31T09:00:00Z --to 2026-01-31T09:05:00Z -o gate.mp4
-
-        kinolog play demo/camera --track video | gst-launch-1.0 fdsrc ! qtdemux ! fakesink
     """
     settings = settings_of(kafka)
     if output is None and sys.stdout.isatty():

@@ -36,8 +36,8 @@ def publish(
     at: str | None = None,
     encode: str | None = None,
     format: str | None = None,
-    option: Annotated[tuple[str, ...], Parameter(negative="")] = (),
-    owner: str = "",
+    option: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
+    owner: Annotated[str, Parameter(show_default=False)] = "",
     profile: Profile | None = None,
     ack_log: Path | None = None,
     auto_create: Annotated[bool | None, Parameter(negative="--no-auto-create")] = None,
@@ -47,6 +47,18 @@ def publish(
 
     SOURCE is anything that FFmpeg opens: a file, an RTSP camera, an HLS address, a device; or
     test: for the synthetic camera. A file goes at its own pace.
+
+    Try it:
+
+        kinolog publish film.mp4 demo/film --loop
+
+        kinolog publish rtsp://admin@10.0.0.5/stream1 cams/gate
+
+        kinolog publish /dev/video0 demo/webcam --format v4l2 --encode h264
+
+        kinolog publish lecture.mkv talks/monday --fast --at 2026-01-31T09:00:00Z
+
+        kinolog publish test:1280x720@30 demo/camera --encode vp9
 
     Parameters
     ----------
@@ -74,18 +86,6 @@ def publish(
         Append a JSON line for each acknowledged chunk.
     auto_create
         Make the collection where it is unknown.
-
-    Examples:
-
-        kinolog publish film.mp4 demo/film --loop
-
-        kinolog publish rtsp://admin@10.0.0.5/stream1 cams/gate
-
-        kinolog publish /dev/video0 demo/webcam --format v4l2 --encode h264
-
-        kinolog publish lecture.mkv talks/monday --fast --at 2026-01-31T09:00:00Z
-
-        kinolog publish test:1280x720@30 demo/camera --encode vp9
     """
     settings = settings_of(kafka, profile=profile, ack_log=ack_log, auto_create=auto_create)
     name = StreamName.parse(stream)

@@ -56,7 +56,7 @@ def serve(
 ) -> None:
     """Run ingest and edge in one process.
 
-    Examples:
+    Try it:
 
         kinolog serve
 
@@ -72,7 +72,9 @@ def ingest(
 ) -> None:
     """Take streams in: RTMP on one port, HTTP PUT on another.
 
-    Example:  kinolog ingest --http-port 8081 --ack-log acks.jsonl
+    Try it:
+
+        kinolog ingest --http-port 8081 --ack-log acks.jsonl
     """
     _run(listen, ingest, kafka, with_ingest=True, with_edge=False)
 
@@ -80,7 +82,9 @@ def ingest(
 def edge(*, listen: ListenFlags = _LISTEN, kafka: KafkaFlags = _KAFKA) -> None:
     """Serve players and the page. Run as many as you like: they hold no state.
 
-    Example:  kinolog edge --http-port 8082
+    Try it:
+
+        kinolog edge --http-port 8082
     """
     _run(listen, _INGEST, kafka, with_ingest=False, with_edge=True)
 

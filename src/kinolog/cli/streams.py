@@ -16,9 +16,9 @@ from kinolog.runtime import roles
 
 app = App(
     name="streams",
-    help="""Streams: list, delete, move.
+    help="""List, delete and move streams.
 
-    Examples:
+    Try it:
 
         kinolog streams
 
