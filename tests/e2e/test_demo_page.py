@@ -40,7 +40,8 @@ def demo_page(tmp_path: Path) -> Iterator[str]:
         demo = subprocess.Popen(
             kinolog(
                 *("demo", "--http-port", str(http_port), "--rtmp-port", str(rtmp_port)),
-                *("--data-dir", tmp_path / "state"),
+                # A small picture: Chromium draws in software here, beside the other tests' brokers.
+                *("--data-dir", tmp_path / "state", "--source", "test:640x360@30"),
             ),
             stdin=subprocess.DEVNULL,
             stdout=file,
