@@ -39,14 +39,15 @@ AAC = TrackFormat("aac", 48_000, bytes.fromhex("1190"), sample_rate=48_000, chan
 
 
 class TurnedClock:
-    """The system's time of day; the other clock is turned by hand."""
+    """The system's time of day, unless `now_ms` says another; both clocks turn by hand."""
 
     def __init__(self) -> None:
         self._system = SystemClock()
         self.monotonic_s = 1000.0
+        self.now_ms: int | None = None
 
     def unix_ms(self) -> int:
-        return self._system.unix_ms()
+        return self._system.unix_ms() if self.now_ms is None else self.now_ms
 
     def monotonic(self) -> float:
         return self.monotonic_s
@@ -265,6 +266,28 @@ def test_a_jump_of_time_stamps_opens_a_new_epoch(jump: int, run: Run) -> None:
             samples = epoch.tracks["video"].samples
             assert len(samples) == 30
             assert steps(samples) == {FRAME}
+
+    run(test)
+
+
+def test_a_source_whose_clock_is_off_for_long_gets_one_new_epoch(run: Run) -> None:
+    """Half a second a batch; after 5 s every packet is 3 s late by ingest's clock, for good."""
+
+    async def test(desk: Desk) -> None:
+        start_ms = SystemClock().unix_ms()
+        ticket = await desk.publish("edge/late")
+        desk.clock.now_ms = start_ms
+        await ticket.feed([Expect(1), Format(0, VIDEO)])
+        for batch in range(60):
+            media_ms = batch * 500
+            desk.clock.now_ms = start_ms + media_ms + (3_000 if media_ms >= 5_000 else 0)
+            await ticket.feed(video(media_ms * 90, 15))
+        await ticket.close("done")
+        first, second = (await desk.read("edge/late")).epochs
+        assert first.closed == "the source's clock is over a second off"
+        samples = [epoch.tracks["video"].samples for epoch in (first, second)]
+        assert sum(map(len, samples)) == 900
+        assert all(steps(one) == {FRAME} for one in samples)
 
     run(test)
 

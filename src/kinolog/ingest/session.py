@@ -235,16 +235,26 @@ class Session:
 
     async def _pass(self, packet: Packet) -> None:
         assert self._gate is not None
+        if self._wall.broken and self._dropping is None and self._leads(packet):
+            await self._restart(packet, "the source's clock is over a second off")
+            return
         try:
             through = self._gate.push(packet)
         except Jump as jump:
-            await self._jumped(jump.packet)
+            await self._restart(jump.packet, "time stamps jumped")
             return
         for one in through:
             await self._cut(one)
 
-    async def _jumped(self, packet: Packet) -> None:
-        await self._end_epoch("time stamps jumped")
+    def _leads(self, packet: Packet) -> bool:
+        """Whether an epoch may begin with this packet."""
+        lead = self._formats[packet.track].kind == "video" or self._index_of[packet.track] == 0
+        return lead and packet.keyframe
+
+    async def _restart(self, packet: Packet, reason: str) -> None:
+        """A new epoch on a new time line. `packet` has the source's time stamps still: the gate
+        moves it, and all that follow, by the new shift."""
+        await self._end_epoch(reason)
         self._shift = None
         self._buffer = [packet]
         await self._begin()
@@ -253,18 +263,11 @@ class Session:
         fmt = self._formats[packet.track]
         self._media_ms = rescale(packet.dts, fmt.timescale, 1000)
         self._wall.arrived(self._media_ms, self._services.clock.unix_ms())
-        lead = fmt.kind == "video" or self._index_of[packet.track] == 0
         if self._dropping is not None:
-            if not (lead and packet.keyframe and self._has_room()):
+            if not (self._leads(packet) and self._has_room()):
                 self._drop(packet)
                 return
             await self._resume()
-        elif self._wall.broken and lead and packet.keyframe:
-            await self._end_epoch("the source's clock is over a second off")
-            self._shift = None
-            self._buffer = [packet._replace(dts=packet.dts, pts=packet.pts)]
-            await self._begin()
-            return
         epoch, packager = self._epoch, self._packager
         assert epoch is not None
         assert packager is not None
