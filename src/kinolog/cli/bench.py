@@ -16,8 +16,8 @@ from cyclopts import App, Parameter
 from kinolog.bench import live as live_bench
 from kinolog.bench import viewers as viewers_bench
 from kinolog.bench import writer as writer_bench
-from kinolog.cli.common import KAFKA_FOLDER, KafkaFlags, kafka_of, note, settings_of, show
-from kinolog.cluster.cluster import Cluster
+from kinolog.cli.common import KafkaFlags, kafka_of, note, settings_of, show
+from kinolog.cluster import KAFKA_FOLDER, Cluster
 from kinolog.core.errors import ConfigError
 from kinolog.core.names import StreamName
 from kinolog.runtime import roles

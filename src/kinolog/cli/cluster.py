@@ -10,8 +10,7 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, Parameter
 
-from kinolog.cli.common import KAFKA_FOLDER
-from kinolog.cluster import BrokerStatus, Cluster
+from kinolog.cluster import KAFKA_FOLDER, BrokerStatus, Cluster
 from kinolog.cluster.diagnosis import last_lines, tail
 from kinolog.core.errors import ClusterError, ConfigError
 from kinolog.runtime.settings import DEFAULT_DATA_DIR

@@ -12,12 +12,10 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
-from kinolog.cluster.cluster import Cluster
+from kinolog.cluster import running_servers
 from kinolog.log.client import KafkaSettings
 from kinolog.runtime import logs
 from kinolog.runtime.settings import Settings, load
-
-KAFKA_FOLDER = "kafka"
 
 
 @Parameter(name="*")
@@ -51,12 +49,8 @@ def settings_of(kafka: KafkaFlags | None, *, log_level: str = "warning", **flags
 
 def kafka_of(settings: Settings) -> KafkaSettings:
     """The Kafka that is meant: the named one, else the cluster that runs in the data dir."""
-    embedded = None
-    if not settings.bootstrap_servers and settings.kafka_config is None:
-        cluster = Cluster.find(settings.data_dir / KAFKA_FOLDER)
-        if cluster is not None and cluster.running:
-            embedded = cluster.bootstrap_servers
-    return settings.kafka(embedded)
+    named = settings.bootstrap_servers or settings.kafka_config is not None
+    return settings.kafka(None if named else running_servers(settings.data_dir))
 
 
 def show(rows: list[dict[str, Any]], columns: dict[str, str], *, as_json: bool) -> None:

@@ -9,8 +9,8 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from kinolog.cli.common import KAFKA_FOLDER, note, settings_of
-from kinolog.cluster.cluster import Cluster
+from kinolog.cli.common import note, settings_of
+from kinolog.cluster import KAFKA_FOLDER, Cluster
 from kinolog.core.clock import SystemClock
 from kinolog.core.names import StreamName
 from kinolog.ingest.publisher import Source, publish

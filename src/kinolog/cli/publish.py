@@ -143,7 +143,6 @@ class _Report:
 
     def __init__(self, name: StreamName, total_ms: int | None) -> None:
         self._name = name
-        self._total_ms = total_ms
         self._begun_ms: int | None = None
         self._told = self._started = time.monotonic()
         self._bar = Progress(

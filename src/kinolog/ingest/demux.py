@@ -99,7 +99,6 @@ class _Reader:
         self._options = options
         self._timeout_s = timeout_s
         self._handover = handover
-        self._pushed = isinstance(source, PushedBytes)
         self._name = "what was sent" if isinstance(source, PushedBytes) else redacted(source)
         self._tracks: dict[int, Track] = {}
         self._formats = 0

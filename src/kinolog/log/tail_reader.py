@@ -26,13 +26,11 @@ _BATCHES_UNDER_WAY = 8
 
 
 class Batch(NamedTuple, Generic[T]):
-    """Records of one partition in log order. `position`: every offset below it has been read;
-    `at_end`: that was the partition's end a moment ago."""
+    """Records of one partition in log order. `position`: every offset below it has been read."""
 
     place: Place
     records: list[T]
     position: int
-    at_end: bool
 
 
 class TailReader(Generic[T]):
@@ -113,20 +111,19 @@ class TailReader(Generic[T]):
             self._room.release()
 
     def _sort(self, messages: list[Any]) -> list[Batch[T]]:
-        found: dict[Place, tuple[list[T], int, bool]] = {}
+        records: dict[Place, list[T]] = {}
+        position: dict[Place, int] = {}
         for message in messages:
             error = message.error()
             place = (message.topic(), message.partition())
             if error is None:
+                position[place] = message.offset() + 1
                 record = self._decode(message)
-                records, _, _ = found.get(place) or ([], 0, False)
                 if record is not None:
-                    records.append(record)
-                found[place] = (records, message.offset() + 1, False)
+                    records.setdefault(place, []).append(record)
             elif error.code() == KafkaError._PARTITION_EOF:
-                records, _, _ = found.get(place) or ([], 0, False)
-                found[place] = (records, message.offset(), True)
+                position[place] = message.offset()
             elif self._on_problem is not None:
                 problem = translate(error, self._settings)
                 self._loop.call_soon_threadsafe(self._on_problem, problem)
-        return [Batch(place, *rest) for place, rest in found.items()]
+        return [Batch(place, records.get(place, []), at) for place, at in position.items()]

@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kinolog.cluster.cluster import Cluster
+from kinolog.cluster import running_servers
 from kinolog.core.errors import ConfigError
 from kinolog.log.client import KafkaSettings, read_properties
 from kinolog.record.topics import DEFAULT_PREFIX
 
 _DEFAULT_CONFIG = Path("kinolog.toml")
 _DEFAULT_DATA_DIR = ".kinolog"
-_KAFKA_FOLDER = "kafka"
 
 
 def find_kafka(
@@ -41,7 +40,7 @@ def find_kafka(
         "bootstrap.servers", ""
     )
     folder = Path(value("data_dir", data_dir) or _DEFAULT_DATA_DIR)
-    servers = servers or _embedded(folder)
+    servers = servers or running_servers(folder)
     if not servers:
         raise ConfigError(
             f"no Kafka: none was named, and none runs in {folder}",
@@ -72,8 +71,3 @@ def _properties(given: str | Path | Mapping[str, str] | None) -> dict[str, str]:
     if isinstance(given, str | Path):
         return read_properties(Path(given))
     return dict(given)
-
-
-def _embedded(folder: Path) -> str:
-    cluster = Cluster.find(folder / _KAFKA_FOLDER)
-    return cluster.bootstrap_servers if cluster is not None and cluster.running else ""
