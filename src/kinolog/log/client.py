@@ -152,6 +152,8 @@ _MOVING = {
     KafkaError._UNKNOWN_PARTITION,
     KafkaError._UNKNOWN_TOPIC,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
+    # What was asked of a broker that has just left the cluster's metadata (measured at each kill).
+    KafkaError._DESTROY_BROKER,
 }
 """What brokers answer while a partition or a coordinator moves, or a topic is so new that not all
 of them know it: it passes."""

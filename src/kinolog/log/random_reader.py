@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import queue
 import time
 from collections.abc import Callable
@@ -17,9 +18,15 @@ from kinolog.log.decode import to_record
 from kinolog.record.log_record import LogRecord
 
 T = TypeVar("T")
+Work = Callable[[Consumer, float], T]
+"""What to do with a consumer, and how many seconds a question may wait for its answer."""
+
 _DEADLINE_S = 30.0
 _PATIENCE_S = 20.0
 _AGAIN_S = 0.1
+_ANSWER_S = (2.0, 4.0, 8.0)
+"""How long an attempt waits for a leader's answer. A consumer goes on asking a dead leader until
+that is back (measured: 8 s for a restart), while a new one learns at once who leads now."""
 
 
 def consumer_config() -> dict[str, Any]:
@@ -44,8 +51,11 @@ def consumer_config() -> dict[str, Any]:
 class RandomReader:
     """A pool of at most `size` consumers, each used by one read at a time."""
 
-    def __init__(self, settings: KafkaSettings, size: int = 4) -> None:
+    def __init__(
+        self, settings: KafkaSettings, size: int = 4, isolation: str = "read_committed"
+    ) -> None:
         self._settings = settings
+        self._config = consumer_config() | {"isolation.level": isolation}
         self._idle: queue.SimpleQueue[tuple[Consumer, Reachability]] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(size, thread_name_prefix="kafka-read")
 
@@ -58,20 +68,24 @@ class RandomReader:
         key: str | None = None,
     ) -> list[LogRecord]:
         """The records of [start, end) that are still kept, of one key where one is given."""
-        return await self._run(lambda c: _records(c, topic, partition, start, end, key))
+        return await self._run(
+            lambda c, wait_s: _records(c, topic, partition, start, end, key, wait_s)
+        )
 
     async def read_raw(self, topic: str, partition: int, start: int, end: int) -> list[Any]:
         """The client's own messages of [start, end): for topics without the kinolog header."""
-        return await self._run(lambda c: _messages(c, topic, partition, start, end))
+        return await self._run(lambda c, wait_s: _messages(c, topic, partition, start, end, wait_s))
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """(log start offset, high watermark), asked of the leader now."""
-        return await self._run(lambda c: _bounds(c, topic, partition))
+        return await self._run(lambda c, wait_s: _bounds(c, topic, partition, wait_s))
 
     async def offset_for_time(self, topic: str, partition: int, unix_ms: int) -> int:
         """The first offset whose record's timestamp is at or after `unix_ms` (a lower bound:
         timestamps are not monotone); the high watermark where there is none."""
-        return await self._run(lambda c: _offset_for_time(c, topic, partition, unix_ms))
+        return await self._run(
+            lambda c, wait_s: _offset_for_time(c, topic, partition, unix_ms, wait_s)
+        )
 
     async def close(self) -> None:
         """Close every consumer. Reads under way end first."""
@@ -79,28 +93,29 @@ class RandomReader:
         while not self._idle.empty():
             self._idle.get_nowait()[0].close()
 
-    async def _run(self, work: Callable[[Consumer], T]) -> T:
+    async def _run(self, work: Work[T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._with, work)
 
-    def _with(self, work: Callable[[Consumer], T]) -> T:
+    def _with(self, work: Work[T]) -> T:
         """`work` with a consumer; again for a while when a leader has died under it."""
         deadline = time.monotonic() + _PATIENCE_S
-        while True:
+        for wait_s in itertools.chain(_ANSWER_S, itertools.repeat(_ANSWER_S[-1])):
             try:
-                return self._once(work)
+                return self._once(work, wait_s)
             except KafkaUnavailable:
                 if time.monotonic() >= deadline:
                     raise
             time.sleep(_AGAIN_S)
+        raise AssertionError("endless")
 
-    def _once(self, work: Callable[[Consumer], T]) -> T:
+    def _once(self, work: Work[T], wait_s: float) -> T:
         try:
             consumer, seen = self._idle.get_nowait()
         except queue.Empty:
-            consumer, seen = checked(self._settings, Consumer, **consumer_config())
+            consumer, seen = checked(self._settings, Consumer, **self._config)
         try:
             with kafka_errors(self._settings, seen):
-                found = work(consumer)
+                found = work(consumer, wait_s)
         except BaseException:
             consumer.close()
             raise
@@ -108,34 +123,47 @@ class RandomReader:
         return found
 
 
-def _bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
-    low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+def _bounds(consumer: Consumer, topic: str, partition: int, wait_s: float) -> tuple[int, int]:
+    low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=wait_s)
     return low, high
 
 
-def _offset_for_time(consumer: Consumer, topic: str, partition: int, unix_ms: int) -> int:
-    found = consumer.offsets_for_times([TopicPartition(topic, partition, unix_ms)], timeout=10)[0]
+def _offset_for_time(
+    consumer: Consumer, topic: str, partition: int, unix_ms: int, wait_s: float
+) -> int:
+    place = TopicPartition(topic, partition, unix_ms)
+    found = consumer.offsets_for_times([place], timeout=wait_s)[0]
     if found.error:
         raise KafkaException(found.error)
-    return int(found.offset) if found.offset >= 0 else _bounds(consumer, topic, partition)[1]
+    if found.offset >= 0:
+        return int(found.offset)
+    return _bounds(consumer, topic, partition, wait_s)[1]
 
 
 def _records(
-    consumer: Consumer, topic: str, partition: int, start: int, end: int, key: str | None
+    consumer: Consumer,
+    topic: str,
+    partition: int,
+    start: int,
+    end: int,
+    key: str | None,
+    wait_s: float,
 ) -> list[LogRecord]:
     wanted = key.encode() if key is not None else None
     found = (
         to_record(message)
-        for message in _messages(consumer, topic, partition, start, end)
+        for message in _messages(consumer, topic, partition, start, end, wait_s)
         if wanted is None or message.key() == wanted
     )
     return [record for record in found if record is not None]
 
 
-def _messages(consumer: Consumer, topic: str, partition: int, start: int, end: int) -> list[Any]:
+def _messages(
+    consumer: Consumer, topic: str, partition: int, start: int, end: int, wait_s: float
+) -> list[Any]:
     """Every message of [start, end). Ends at the partition's end too, so that a range whose
     last offsets are transaction markers does not wait for ever."""
-    low, high = _bounds(consumer, topic, partition)
+    low, high = _bounds(consumer, topic, partition, wait_s)
     start, end = max(start, low), min(end, high)
     found: list[Any] = []
     if start >= end:

@@ -8,18 +8,19 @@ writer of that key, so what is read between the beginning and the commit cannot 
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import msgspec
 import stamina
-from confluent_kafka import Consumer as KafkaConsumer
-from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from kinolog.core.errors import Conflict, KafkaUnavailable
 from kinolog.core.names import StreamName
 from kinolog.log.client import KafkaSettings, checked, kafka_errors
-from kinolog.log.random_reader import consumer_config
+from kinolog.log.random_reader import RandomReader
 from kinolog.log.tail_reader import Batch, TailReader
 from kinolog.record.control import encode_value
 from kinolog.record.registry import (
@@ -37,6 +38,7 @@ Watcher = Callable[[str, msgspec.Struct | None], None]
 
 _READ_DEADLINE_S = 30.0
 _FETCH_WAIT_MS = 50
+_CHANGES_AT_ONCE = 16
 _FENCED = {
     KafkaError._FENCED,
     KafkaError.PRODUCER_FENCED,
@@ -64,8 +66,9 @@ class Registry:
         self.epochs: dict[StreamName, dict[int, EpochEntry]] = {}
         # The end of what is committed (the default) would leave out a commit whose marker is still
         # on its way when commit_transaction returns.
-        config = consumer_config() | {"isolation.level": "read_uncommitted"}
-        self._asker, self._asker_seen = checked(settings, KafkaConsumer, **config)
+        self._ends = RandomReader(settings, size=2, isolation="read_uncommitted")
+        # Each change waits for Kafka in a thread: not in those that everything else shares.
+        self._threads = ThreadPoolExecutor(_CHANGES_AT_ONCE, thread_name_prefix="kafka-registry")
         self._position = 0
         self._moved = asyncio.Condition()
         self._watchers: list[Watcher] = []
@@ -93,7 +96,8 @@ class Registry:
         """Stop following."""
         if self._tail is not None:
             await self._tail.close()
-        await asyncio.to_thread(self._asker.close)
+        await self._ends.close()
+        self._threads.shutdown(wait=False)
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         """Call `watcher(key, entry or None)` on every change from now on; returns an undo."""
@@ -112,11 +116,7 @@ class Registry:
 
     async def catch_up(self) -> None:
         """Read to what is the end now (committed or aborted, all of it)."""
-        async for attempt in stamina.retry_context(
-            on=KafkaUnavailable, attempts=None, timeout=15.0, wait_initial=0.05, wait_max=0.5
-        ):
-            with attempt:
-                end = await asyncio.to_thread(self._end)
+        _, end = await self._ends.bounds(self._topic, 0)
         try:
             async with asyncio.timeout(_READ_DEADLINE_S), self._moved:
                 await self._moved.wait_for(lambda: self._position >= end)
@@ -124,11 +124,6 @@ class Registry:
             raise KafkaUnavailable(
                 f"the registry was not read to its end in {_READ_DEADLINE_S:.0f} s"
             ) from error
-
-    def _end(self) -> int:
-        with kafka_errors(self._settings, self._asker_seen):
-            place = TopicPartition(self._topic, 0)
-            return int(self._asker.get_watermark_offsets(place, timeout=15)[1])
 
     async def change_collection(
         self, name: str, change: Callable[[CollectionEntry | None], CollectionEntry | None]
@@ -167,6 +162,10 @@ class Registry:
     async def _try(
         self, key: str, current: Callable[[], E | None], change: Callable[[E | None], E | None]
     ) -> E | None:
+        await self.catch_up()
+        before = current()
+        if change(before) is before:
+            return before  # nothing to write: a read of the newest, no transaction
         producer, seen = checked(
             self._settings,
             Producer,
@@ -177,16 +176,20 @@ class Registry:
             },
         )
         with kafka_errors(self._settings, seen):
-            await asyncio.to_thread(_fencing, producer.init_transactions, 20)
+            await self._in_thread(_fencing, producer.init_transactions, 20)
             await self.catch_up()
             before = current()
             after = change(before)
             if after is before:
                 return before
             value = encode_value(after) if after is not None else None
-            await asyncio.to_thread(_fencing, _commit, producer, self._topic, key, value)
+            await self._in_thread(_fencing, _commit, producer, self._topic, key, value)
         await self.catch_up()
         return after
+
+    async def _in_thread(self, work: Callable[..., None], *args: Any) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, functools.partial(work, *args))
 
     def _take(self, batches: list[Batch[tuple[str, bytes]]]) -> None:
         for batch in batches:

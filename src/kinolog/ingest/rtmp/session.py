@@ -64,7 +64,14 @@ class RtmpSession:
 
     async def run(self) -> None:
         """Serve the connection. Raises nothing but CancelledError: what goes wrong is told to
-        the publisher and logged."""
+        the publisher and logged, and is never another publisher's concern."""
+        try:
+            await self._serve()
+        except Exception:
+            log.exception("rtmp_session_failed", **self._who())
+            self._writer.transport.abort()
+
+    async def _serve(self) -> None:
         reason = "the server stopped"
         try:
             reason = await self._converse()
@@ -162,6 +169,9 @@ class RtmpSession:
     async def _flush(self) -> None:
         out = self._protocol.data_to_send()
         if out:
+            if self._writer.transport.is_closing():
+                # uvloop raises a bare RuntimeError for a write to a socket that is closed.
+                raise ConnectionError("the publisher is gone")
             self._writer.write(out)
             try:
                 async with asyncio.timeout(self._settings.write_timeout):

@@ -7,6 +7,8 @@ import functools
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, ParamSpec
 
+import uvloop
+
 from kinolog.core.names import StreamName
 from kinolog.ingest.rtmp.amf0 import Value, encode_all
 from kinolog.ingest.rtmp.chunk_reader import ChunkReader
@@ -27,7 +29,7 @@ def in_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
 
     @functools.wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        asyncio.run(test(*args, **kwargs))
+        uvloop.run(test(*args, **kwargs))
 
     return run
 

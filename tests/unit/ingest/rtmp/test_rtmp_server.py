@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
@@ -12,6 +12,7 @@ from rtmp_support import MemoryDesk, MemoryPublication, Publisher, in_loop
 from kinolog.core.errors import ConfigError, KafkaUnavailable, MediaError, Refused, Replaced
 from kinolog.core.names import StreamName
 from kinolog.ingest.rtmp import RtmpServer, RtmpSettings
+from kinolog.ingest.source import SourceEvent
 from kinolog.media.types import Packet
 
 LOOPBACK = "127.0.0.1"
@@ -158,6 +159,62 @@ async def test_garbage_ends_its_own_connection_only() -> None:
         assert b"chunk stream 7 begins with" in await bad.to_end()
         await good.send(good.publisher.headers() + good.publisher.picture(5, b"on"))
         assert (await fed(publication, 1))[0].data == b"on"
+
+
+class _FailsAtTheEnd(MemoryPublication):
+    """Its feed fails once `ended`, its close at once: with errors that nobody foresaw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.feeding = asyncio.Event()
+        self.ended = asyncio.Event()
+
+    async def feed(self, events: Sequence[SourceEvent]) -> None:
+        self.feeding.set()
+        await self.ended.wait()
+        raise ZeroDivisionError("a defect in feed")
+
+    async def close(self, reason: str) -> None:
+        raise ZeroDivisionError("a defect in close")
+
+
+@in_loop
+async def test_a_defect_in_one_session_is_not_the_others_concern() -> None:
+    desk = MemoryDesk()
+    failing = desk.publications["demo/camera"] = _FailsAtTheEnd()
+    async with (
+        RtmpServer(desk, LOOPBACK, 0) as server,
+        connected(server) as bad,
+        connected(server) as good,
+    ):
+        await publishing(bad, desk)
+        await bad.send(bad.publisher.headers())
+        await good.send(good.publisher.publish("demo", "other"))
+        await good.until(b"Publishing.")
+        failing.ended.set()
+        assert b"internal error" in await bad.to_end()
+        await good.send(good.publisher.headers() + good.publisher.picture(5, b"on"))
+        assert (await fed(desk.publications["demo/other"], 1))[0].data == b"on"
+
+
+@in_loop
+async def test_a_feed_that_fails_after_the_server_closed_the_socket_ends_quietly() -> None:
+    desk = MemoryDesk()
+    failing = desk.publications["demo/camera"] = _FailsAtTheEnd()
+
+    async def fail_once_closed(wire: Wire) -> None:
+        await wire.to_end()
+        failing.ended.set()
+
+    async with RtmpServer(desk, LOOPBACK, 0) as server:
+        wire = await asyncio.open_connection(LOOPBACK, server.port)
+        encoder = Wire(*wire)
+        await publishing(encoder, desk)
+        await encoder.send(encoder.publisher.headers())
+        await failing.feeding.wait()
+        closed = asyncio.create_task(fail_once_closed(encoder))
+    await closed
+    encoder.writer.close()
 
 
 @in_loop
