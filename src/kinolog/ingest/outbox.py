@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import bisect
 from collections import deque
 from collections.abc import Callable
 
@@ -123,7 +124,7 @@ class Outbox:
             if error is not None:
                 self._fail(error)
                 return
-            sent.offsets.append(offset)
+            bisect.insort(sent.offsets, offset)  # an offset that had to be looked up comes late
             self._advance()
 
         return done

@@ -18,10 +18,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from kinolog.core.errors import DeliveryFailed, KafkaUnavailable, KinologError, Overloaded
 from kinolog.log.client import KafkaSettings, checked, kafka_errors, translate
+from kinolog.log.random_reader import RandomReader
 from kinolog.record.header import HEADER_NAME, Header, encode_header
 
 Delivered = Callable[[KinologError | None, int], None]
@@ -30,6 +31,8 @@ Delivered = Callable[[KinologError | None, int], None]
 _QUEUE_KBYTES = 1_048_576
 _POLL_S = 0.2
 _GIVE_UP_S = 10.0
+_FIND_AGAIN_S = 0.1
+_FIND_AT_ONCE = 500
 
 
 class UnknownPartition(KafkaUnavailable):
@@ -51,7 +54,9 @@ class LogWriter:
         self._settings = settings
         self.delivery_timeout_s = delivery_timeout_ms / 1000
         self._loop = asyncio.get_running_loop()
-        self._done: deque[tuple[Delivered, KafkaError | None, int]] = deque()
+        self._done: deque[tuple[Delivered, KafkaError | None, Message]] = deque()
+        self._reader = RandomReader(settings, size=1)
+        self._finding: set[asyncio.Task[None]] = set()
         self._closing = threading.Event()
         self.generation = 0
         self._broken: Producer | None = None
@@ -179,6 +184,9 @@ class LogWriter:
         self._closing.set()
         await asyncio.to_thread(self._thread.join, 5.0)
         self._drain()
+        if self._finding:
+            await asyncio.wait(self._finding, timeout=timeout_s)
+        await self._reader.close()
         return left
 
     def _poll(self) -> None:
@@ -200,11 +208,43 @@ class LogWriter:
     def _drain(self) -> None:
         done = self._done
         while done:
-            tell, error, offset = done.popleft()
-            if error is None:
-                tell(None, offset)
-            else:
+            tell, error, message = done.popleft()
+            if error is not None:
                 tell(translate(error, self._settings), -1)
+                continue
+            offset = message.offset()
+            if offset is not None:
+                tell(None, offset)
+                continue
+            task = self._loop.create_task(self._find(tell, message))
+            self._finding.add(task)
+            task.add_done_callback(self._finding.discard)
+
+    async def _find(self, tell: Delivered, message: Message) -> None:
+        """A record that is in the log, Kafka does not say where: sent again after its leader died,
+        it was there already (DUPLICATE_SEQUENCE_NUMBER, KIP-98). Its offset is read from there."""
+        try:
+            async with asyncio.timeout(self.delivery_timeout_s):
+                offset = await self._offset_of(message)
+        except TimeoutError:
+            tell(DeliveryFailed("what Kafka acknowledged was not found in the log"), -1)
+        except KinologError as error:
+            tell(error, -1)
+        else:
+            tell(None, offset)
+
+    async def _offset_of(self, message: Message) -> int:
+        place: tuple[str, int] = message.topic(), message.partition()  # type: ignore[assignment]
+        wanted = _content(message)
+        start = await self._reader.offset_for_time(*place, message.timestamp()[1])
+        while True:
+            end = min((await self._reader.bounds(*place))[1], start + _FIND_AT_ONCE)
+            for found in await self._reader.read_raw(*place, start, end):
+                if _content(found) == wanted:
+                    return int(found.offset())
+            if end <= start:  # not yet replicated to all, so not yet to be read
+                await asyncio.sleep(_FIND_AGAIN_S)
+            start = max(start, end)
 
 
 def _flush(producer: Producer, timeout_s: float) -> int:
@@ -219,6 +259,12 @@ def _give_up(producer: Producer) -> None:
     _flush(producer, _GIVE_UP_S)
 
 
+def _content(message: Message) -> tuple[Any, Any, Any]:
+    """What tells a record from its neighbours. A delivery report has no headers; but a chunk's
+    bytes hold its sequence number and time, and the values of the other kinds their epoch."""
+    return message.key(), message.value(), message.timestamp()
+
+
 class _Report:
     """Takes a delivery report on the poll thread; small, since there is one a record."""
 
@@ -228,5 +274,5 @@ class _Report:
         self._queue = queue
         self._tell = tell
 
-    def __call__(self, error: KafkaError | None, message: Any) -> None:
-        self._queue.append((self._tell, error, -1 if error else message.offset()))
+    def __call__(self, error: KafkaError | None, message: Message) -> None:
+        self._queue.append((self._tell, error, message))
