@@ -10,6 +10,7 @@ from kinolog.cli.common import KafkaFlags, kafka_of, note, settings_of, show
 from kinolog.core.clock import SystemClock
 from kinolog.core.names import StreamName
 from kinolog.core.units import show_time
+from kinolog.delivery.pulse import Pulse
 from kinolog.log.registry import Registry
 from kinolog.record.topics import topic
 from kinolog.runtime import roles
@@ -41,7 +42,12 @@ def streams(*, json: _Json = False, kafka: KafkaFlags = _KAFKA) -> None:
     async def ask() -> list[dict[str, Any]]:
         async with roles.backend(kafka_of(settings)) as base:
             registry = base.catalog.registry
-            return [_row(registry, name) for name in sorted(registry.streams)]
+            pulse = Pulse(base.reader, SystemClock())
+            epochs = [registry.newest_epoch(name) for name in registry.streams]
+            await pulse.look((e.base, e.partition) for e in epochs if e and e.state == "live")
+            rows = [_row(registry, pulse, name) for name in sorted(registry.streams)]
+            await pulse.close()
+            return rows
 
     rows = roles.run(ask())
     if not rows and not json:
@@ -88,14 +94,14 @@ def move(stream: str, partition: int, *, kafka: KafkaFlags = _KAFKA) -> None:
     note(f"{name}: partition {partition} from the next session on")
 
 
-def _row(registry: Registry, name: StreamName) -> dict[str, Any]:
+def _row(registry: Registry, pulse: Pulse, name: StreamName) -> dict[str, Any]:
     entry = registry.streams[name]
     epoch = registry.newest_epoch(name)
     tracks = epoch.open.tracks if epoch is not None else []
     placement = entry.placements[-1]
     return {
         "stream": str(name),
-        "state": epoch.state if epoch is not None else "new",
+        "state": pulse.state(epoch, name.name) if epoch is not None else "new",
         "since": show_time(epoch.wall) if epoch is not None else "",
         "video": ", ".join(f"{t.codec} {t.width}x{t.height}" for t in tracks if t.kind == "video"),
         "audio": ", ".join(f"{t.codec} {t.language}" for t in tracks if t.kind == "audio"),

@@ -11,12 +11,10 @@ from kinolog.core.clock import Clock
 from kinolog.core.names import StreamName
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.hub import Hub
-from kinolog.delivery.pulse import Place, Pulse
+from kinolog.delivery.pulse import STALE_MS, Place, Pulse
 from kinolog.log.registry import Registry
 from kinolog.record.control import OpenTrack
 
-STALE_MS = 10_000
-"""A stream of which nothing came for so long is not called live, whatever was last said of it."""
 _FRESH_MS = 500
 
 
@@ -55,7 +53,6 @@ class Listing:
 
     def _stream(self, name: StreamName) -> dict[str, Any]:
         channel = self._hub.channel(name)
-        now_ms = self._clock.unix_ms()
         epoch = self._registry.newest_epoch(name)
         entry: dict[str, Any] = {"collection": name.collection, "name": name.name}
         if channel is not None and channel.live.open is not None:
@@ -73,11 +70,8 @@ class Listing:
         if epoch is None:
             return entry | {"state": "away", "since_ms": 0, "epoch": 0, "last_ms": 0, "tracks": []}
         newest_ms = self._pulse.newest_ms((epoch.base, epoch.partition), name.name)
-        # An index entry comes when its media segment has ended.
-        late_ms = STALE_MS + 2 * epoch.open.target_ms
-        stale = newest_ms is not None and now_ms - max(newest_ms, epoch.wall) > late_ms
         return entry | {
-            "state": "away" if epoch.state == "live" and stale else epoch.state,
+            "state": self._pulse.state(epoch, name.name),
             "since_ms": epoch.wall,
             "epoch": epoch.epoch,
             "last_ms": max(epoch.wall, newest_ms or 0),

@@ -13,11 +13,14 @@ from collections.abc import Iterable
 from kinolog.core.clock import Clock
 from kinolog.core.errors import KinologError
 from kinolog.log.random_reader import RandomReader
+from kinolog.record.registry import EpochEntry, State
 from kinolog.record.topics import topic
 
 Place = tuple[str, int]
 """A collection's or stream's topic base, and a partition."""
 
+STALE_MS = 10_000
+"""A stream of which nothing came for so long is not called live, whatever was last said of it."""
 BACK_MS = 60_000
 """How far back is looked; what is older has no pulse."""
 _EVERY_S = 3.0
@@ -33,6 +36,15 @@ class Pulse:
         self._newest: dict[Place, dict[str, int]] = {}
         self._looked_at: dict[Place, float] = {}
         self._task: asyncio.Task[None] | None = None
+
+    def state(self, epoch: EpochEntry, key: str) -> State:
+        """What ingest last said of a session, but `away` for a live one that has no pulse."""
+        newest_ms = self.newest_ms((epoch.base, epoch.partition), key)
+        if epoch.state != "live" or newest_ms is None:
+            return epoch.state
+        # An index entry comes when its media segment has ended.
+        late_ms = STALE_MS + 2 * epoch.open.target_ms
+        return "away" if self._clock.unix_ms() - max(newest_ms, epoch.wall) > late_ms else "live"
 
     async def look(self, places: Iterable[Place]) -> None:
         """Bring these places up to date: waits at the first look only, and then not long."""
