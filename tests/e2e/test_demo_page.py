@@ -59,18 +59,7 @@ def demo_page(tmp_path: Path) -> Iterator[str]:
     assert "Traceback" not in log.read_text()
 
 
-@pytest.mark.parametrize(
-    "most_stalls",
-    [
-        # hls.js now and then starves its audio at a segment boundary soon after the start, for the
-        # three seconds of its watchdog (docs/plan.md, first of what is to mend).
-        pytest.param(1, id="plays"),
-        pytest.param(0, id="never-stalls", marks=pytest.mark.slow),
-    ],
-)
-def test_the_page_of_the_demo_plays_for_twenty_seconds(
-    demo_page: str, tmp_path: Path, most_stalls: int
-) -> None:
+def test_the_page_of_the_demo_plays_for_twenty_seconds(demo_page: str, tmp_path: Path) -> None:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -94,9 +83,8 @@ def test_the_page_of_the_demo_plays_for_twenty_seconds(
         page.screenshot(path=str(tmp_path / "watch.png"))
         browser.close()
     print(f"{_PLAY_S:g} s played in {took:.2f} s; {after}")
-    stalls = after["stalls"] - before["stalls"]
-    assert stalls <= most_stalls
+    assert after["stalls"] == before["stalls"]
     # Players nudge their rate to hold the latency: at most 1.1 to and fro.
-    assert _PLAY_S / 1.15 <= took <= _PLAY_S * 1.15 + 4 * stalls
+    assert _PLAY_S / 1.15 <= took <= _PLAY_S * 1.15
     assert after["decoded"] - before["decoded"] > 0.8 * 30 * _PLAY_S
     assert errors == []

@@ -1,7 +1,7 @@
 /** A stream in a <video>: hls.js at low latency, and never giving up while the page is open. */
 
 import type Hls from "hls.js";
-import type { ErrorData, HlsConfig, LoadPolicy } from "hls.js";
+import type { ErrorData, Fragment, HlsConfig, LoadPolicy } from "hls.js";
 import type { Stream } from "./api";
 import { type Facts, type Phase, RateWindow, backoffMs, nudgeFor, phaseOf } from "./recovery";
 
@@ -77,6 +77,27 @@ const CONFIG: Partial<HlsConfig> = {
   playlistLoadPolicy: patient(30_000, 40_000, 40),
   fragLoadPolicy: patient(10_000, 60_000, 12),
 };
+
+type AudioController = NonNullable<HlsConfig["audioStreamController"]>;
+
+/**
+ * hls.js 1.7.4 stops loading audio for good where it began one part into a segment: the tracker
+ * takes the segment for whole (0.2 s may be missing), and where the playlist's time of the part's
+ * end comes after the media's, the same segment found again counts as a loop. While parts are
+ * loaded there is no loop to fear: only a part that is not loaded yet is taken.
+ */
+function audioByParts(Engine: typeof Hls): AudioController {
+  type Loading = { loadingParts: boolean; isLoopLoading(frag: Fragment, to: number): boolean };
+  const Base = Engine.DefaultConfig.audioStreamController as unknown as new (
+    ...args: unknown[]
+  ) => Loading;
+  class AudioByParts extends Base {
+    override isLoopLoading(frag: Fragment, to: number): boolean {
+      return !this.loadingParts && super.isLoopLoading(frag, to);
+    }
+  }
+  return AudioByParts as unknown as AudioController;
+}
 
 export class Player {
   hls: Hls | null = null;
@@ -222,7 +243,7 @@ export class Player {
     this.engine = "hls.js";
     // Without this, an iPhone's ManagedMediaSource never opens.
     if (!("MediaSource" in window)) this.video.disableRemotePlayback = true;
-    const hls = new Engine(CONFIG);
+    const hls = new Engine({ ...CONFIG, audioStreamController: audioByParts(Engine) });
     this.hls = hls;
     const { Events } = Engine;
     hls.on(Events.ERROR, (_, data) => this.onError(Engine, data));

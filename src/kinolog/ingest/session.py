@@ -230,8 +230,8 @@ class Session:
             )
         return MediaError("no audio or video track was found")
 
-    def _wall_of(self, dts: int, timescale: int) -> int:
-        return self._wall.wall_ms(rescale(dts, timescale, 1000))
+    def _wall_of(self, dts: int, timescale: int) -> float:
+        return self._wall.wall_ms(1000 * dts / timescale)
 
     async def _pass(self, packet: Packet) -> None:
         assert self._gate is not None

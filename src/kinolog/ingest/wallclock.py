@@ -7,6 +7,7 @@ source and is never touched (DESIGN.md section 3, Time).
 from __future__ import annotations
 
 _WINDOW_MS = 10_000
+_LEAST_ERROR_MS = 20
 _MOST_ERROR_MS = 1_000
 _UPLOAD_AHEAD_MS = 3_000
 
@@ -15,8 +16,10 @@ class WallClock:
     """Feed it (media ms, now ms) as packets arrive; it gives wall ms for media ms.
 
     An arrival is late by whatever the network took, so the least delay of each ten seconds is
-    what counts. A source that runs seconds ahead is an upload, not a clock: it is left alone.
-    `broken` says that the error is over a second and lasts: time for a new epoch.
+    what counts. Less than 20 ms is left alone, and more is slewed to nothing: players line tracks
+    up by dates that are seconds apart, so the offset rests whenever it can. A source that runs
+    seconds ahead is an upload, not a clock: it is left alone. `broken` says that the error is
+    over a second and lasts: time for a new epoch.
     """
 
     def __init__(self, *, follow: bool = True) -> None:
@@ -33,9 +36,9 @@ class WallClock:
         """What is added to media time at present."""
         return self._offset_ms
 
-    def wall_ms(self, media_ms: int) -> int:
+    def wall_ms(self, media_ms: float) -> float:
         """Wall time (Unix ms) of a media time."""
-        return round(media_ms + self._offset_ms)
+        return media_ms + self._offset_ms
 
     def arrived(self, media_ms: int, now_ms: int) -> None:
         """A packet of this media time is here now."""
@@ -50,8 +53,10 @@ class WallClock:
             self._window_start_ms, self._window_least_ms = now_ms, delay_ms
         self._window_least_ms = min(self._window_least_ms, delay_ms)
         if now_ms - self._window_start_ms >= _WINDOW_MS:
-            self._error_ms = self._window_least_ms - self._offset_ms
-            self.broken = abs(self._error_ms) > _MOST_ERROR_MS
+            error_ms = self._window_least_ms - self._offset_ms
+            if self._error_ms or abs(error_ms) >= _LEAST_ERROR_MS:
+                self._error_ms = error_ms
+            self.broken = abs(error_ms) > _MOST_ERROR_MS
             self._window_start_ms = None
 
     def _slew(self, now_ms: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -9,8 +10,8 @@ from kinolog.media.cmaf import Sample, chunk
 from kinolog.packager.settings import TrackPlan
 from kinolog.record.header import VERSION, Ends, Header
 
-WallOf = Callable[[int, int], int]
-"""(dts, timescale) to the capture wall clock, Unix ms."""
+WallOf = Callable[[int, int], float]
+"""(dts, timescale) to the capture wall clock, Unix ms and their fractions."""
 
 
 class Chunk(NamedTuple):
@@ -37,6 +38,7 @@ class ChunkWriter:
         "_timescale",
         "_track",
         "_wall_of",
+        "_whole_ms",
         "msn",
     )
 
@@ -49,6 +51,7 @@ class ChunkWriter:
         self._epoch = epoch
         self._disc = disc
         self._wall_of = wall_of
+        self._whole_ms = math.ceil if plan.format.kind == "video" else _early
         self._parts = parts
         self._part = 0
         self._chunk = 0
@@ -72,7 +75,7 @@ class ChunkWriter:
             dur=duration,
             ind=samples[0].sync,
             ends=ends,
-            wall=self._wall_of(dts, self._timescale),
+            wall=self._whole_ms(self._wall_of(dts, self._timescale)),
         )
         self._chunk += 1
         if ends:
@@ -98,3 +101,12 @@ class ChunkWriter:
     def next_msn(self) -> int:
         """The first MSN that no chunk has."""
         return self.msn + 1 if self._chunk else self.msn
+
+
+def _early(wall_ms: float) -> int:
+    """The whole millisecond before, by a tenth of one at the least.
+
+    Players line audio up with video by the dates of their playlists, which are whole
+    milliseconds. hls.js waits for ever where that puts audio late (docs/explanation/hls.md).
+    """
+    return math.floor(wall_ms - 0.1)

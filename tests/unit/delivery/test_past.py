@@ -141,7 +141,7 @@ def test_no_part_but_the_last_is_said_to_be_shorter_than_allowed() -> None:
         if "PART:" in line
     ]
     assert all(seconds >= 0.17 or last for seconds, last in said)
-    assert [seconds for seconds, last in said if last] == [0.066667] * 2
+    assert [seconds for seconds, last in said if last] == [0.066666] * 2
 
 
 def _brief(item: Item) -> Any:

@@ -7,10 +7,12 @@ from kinolog.ingest.wallclock import WallClock
 START_MS = 1_700_000_000_000
 
 
-def run(clock: WallClock, seconds: int, *, drift: float = 0.0, delay_ms: int = 0) -> int:
+def run(
+    clock: WallClock, seconds: int, *, after: int = 0, drift: float = 0.0, delay_ms: int = 0
+) -> int:
     """Feed packets every 100 ms; the source's clock runs `drift` too fast. The last media ms."""
     media = START_MS
-    for tick in range(seconds * 10):
+    for tick in range(after * 10, (after + seconds) * 10):
         now = START_MS + tick * 100
         media = START_MS + round(tick * 100 * (1 + drift))
         clock.arrived(media, now + delay_ms + (tick * 37) % 23)
@@ -21,6 +23,21 @@ def test_a_good_clock_is_left_alone() -> None:
     clock = WallClock()
     media = run(clock, 60)
     assert abs(clock.wall_ms(media) - media) <= 23
+
+
+def test_an_error_under_twenty_milliseconds_is_left_alone() -> None:
+    clock = WallClock()
+    run(clock, 60, delay_ms=19)
+    assert clock.offset_ms == 0.0
+
+
+def test_a_greater_error_is_slewed_to_nothing_and_then_rests() -> None:
+    clock = WallClock()
+    run(clock, 120, delay_ms=50)
+    rested = clock.offset_ms
+    assert abs(rested - 50) < 1
+    run(clock, 60, after=120, delay_ms=51)
+    assert clock.offset_ms == rested
 
 
 def test_drift_is_followed_slowly() -> None:

@@ -78,8 +78,8 @@ def interleave(
     return sorted((packet for packets in tracks for packet in packets), key=arrival)
 
 
-def wall_of(dts: int, timescale: int) -> int:
-    return dts * 1000 // timescale
+def wall_of(dts: int, timescale: int) -> float:
+    return dts * 1000 / timescale
 
 
 def packager(formats: Sequence[TrackFormat], settings: CutSettings) -> Packager:
@@ -111,6 +111,11 @@ def parts(segment: list[Chunk]) -> list[list[Chunk]]:
 
 def frames(chunks: Iterable[Chunk]) -> int:
     return sum(len(parse_chunk(chunk.payload).sizes) for chunk in chunks)
+
+
+def lasting_frames(chunks: Iterable[Chunk]) -> int:
+    """Frames that last: of several at one DTS only the last does."""
+    return sum(d > 0 for chunk in chunks for d in parse_chunk(chunk.payload).durations)
 
 
 def duration_ms(chunks: Sequence[Chunk], timescale: int) -> Fraction:
@@ -163,7 +168,7 @@ def check_limits(chunks: list[Chunk], settings: CutSettings, timescale: int) -> 
             segment[0].header
         )
         for part in parts(segment) if settings.parts else []:
-            assert duration_ms(part, timescale) <= settings.part_ms or frames(part) == 1
+            assert duration_ms(part, timescale) <= settings.part_ms or lasting_frames(part) == 1
 
 
 def check_fill(chunks: list[Chunk], settings: CutSettings, track_format: TrackFormat) -> None:

@@ -160,8 +160,12 @@ def independent(version: Version) -> bool:
 
 
 def decimal(ticks: int, timescale: int) -> str:
-    """Ticks as decimal seconds with six digits, rounded to the nearest, no float in between."""
-    us = rescale(ticks, timescale, MICROSECONDS)
+    """Ticks as decimal seconds with six digits, cut off, no float in between.
+
+    Cut off and not rounded: a player adds them up, and hls.js waits for ever where the sum of the
+    parts comes out after the end of the media in them (docs/explanation/hls.md).
+    """
+    us = ticks * MICROSECONDS // timescale
     return f"{us // MICROSECONDS}.{us % MICROSECONDS:06d}"
 
 
