@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from kinolog.cluster import Cluster, process, state
+from kinolog.cluster.probe import Partition
 from kinolog.core.errors import ClusterError
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
@@ -28,6 +29,18 @@ def _create_topic(bootstrap: str, replicas: int) -> str:
     admin = AdminClient({"bootstrap.servers": bootstrap})
     admin.create_topics([NewTopic(topic, 1, replicas)])[topic].result(_DEADLINE_S)
     return topic
+
+
+def _partition(
+    cluster: Cluster, topic: str, known: Callable[[Partition], bool] = lambda _: True
+) -> Partition:
+    """The topic's partition as `known` by the broker that answers: each hears of news by itself."""
+    end = time.monotonic() + _DEADLINE_S
+    while time.monotonic() < end:
+        for partition in cluster.partitions():
+            if partition.topic == topic and known(partition):
+                return partition
+    pytest.fail(f"no broker tells of {topic} what is waited for")
 
 
 def _produce(bootstrap: str, topic: str, values: list[bytes]) -> None:
@@ -106,13 +119,11 @@ def test_three_brokers_write_on_without_one(healthy_cluster3: Cluster) -> None:
     cluster = healthy_cluster3
     topic = _create_topic(cluster.bootstrap_servers, 3)
     _produce(cluster.bootstrap_servers, topic, [b"before"])
-    (partition,) = [p for p in cluster.partitions() if p.topic == topic]
-    assert sorted(partition.in_sync) == [1, 2, 3]
+    partition = _partition(cluster, topic, lambda p: sorted(p.in_sync) == [1, 2, 3])
 
     cluster.kill(partition.leader)
     _produce(cluster.bootstrap_servers, topic, [b"during"])
-    (later,) = [p for p in cluster.partitions() if p.topic == topic]
-    assert later.leader != partition.leader
+    later = _partition(cluster, topic, lambda p: p.leader != partition.leader)
     assert sorted(later.in_sync) == sorted({1, 2, 3} - {partition.leader})
     dead = cluster.status()[partition.leader - 1]
     assert (dead.state, dead.pid) == ("died", None)
@@ -126,7 +137,7 @@ def test_three_brokers_write_on_without_one(healthy_cluster3: Cluster) -> None:
 def test_a_paused_broker_is_left_by_the_others(healthy_cluster3: Cluster) -> None:
     cluster = healthy_cluster3
     topic = _create_topic(cluster.bootstrap_servers, 3)
-    (partition,) = [p for p in cluster.partitions() if p.topic == topic]
+    partition = _partition(cluster, topic)
     cluster.pause(partition.leader)
     try:
         _produce(cluster.bootstrap_servers, topic, [b"during"])

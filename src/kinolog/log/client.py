@@ -18,6 +18,7 @@ from kinolog.core.errors import (
     KafkaUnavailable,
     KinologError,
 )
+from kinolog.log.leader_watch import LeaderWatch
 from kinolog.record.topics import DEFAULT_PREFIX
 
 # Fast fail-over: measured, see docs/explanation/failover.md.
@@ -208,10 +209,23 @@ def kafka_errors(
 
 
 def checked(
-    settings: KafkaSettings, make: Callable[[dict[str, Any]], Any], **own: Any
+    settings: KafkaSettings,
+    make: Callable[[dict[str, Any]], Any],
+    *,
+    watch: LeaderWatch | None = None,
+    **own: Any,
 ) -> tuple[Any, Reachability]:
-    """A client made by `make(config)`, and the memory of its connection errors."""
+    """A client made by `make(config)`, and the memory of its connection errors. `watch` is started
+    for it, and is the caller's to close."""
     seen = Reachability()
+
+    def on_error(error: KafkaError) -> None:
+        seen.on_error(error)
+        if watch is not None:
+            watch.on_error(error)
+
     with kafka_errors(settings, seen):
-        seen.client = make(settings.config(**own) | {"error_cb": seen.on_error})
+        seen.client = make(settings.config(**own) | {"error_cb": on_error})
+        if watch is not None:
+            watch.start(seen.client)
         return seen.client, seen

@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from kinolog.log.client import KafkaSettings, checked, translate
 from kinolog.log.decode import to_record
+from kinolog.log.leader_watch import LeaderWatch
 from kinolog.log.random_reader import consumer_config
 from kinolog.record.log_record import LogRecord
 
@@ -47,6 +48,8 @@ class Cursor:
         self._key = key.encode()
         self._position = 0
         self._consumer: Consumer | None = None
+        self._topics: list[str] = []
+        self._watch = LeaderWatch(lambda: self._topics)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka-cursor")
 
     async def move(self, topic: str, partition: int, offset: int) -> None:
@@ -74,11 +77,15 @@ class Cursor:
 
     def _assign(self, place: TopicPartition) -> None:
         if self._consumer is None:
-            self._consumer, _ = checked(self._settings, Consumer, **consumer_config())
+            self._consumer, _ = checked(
+                self._settings, Consumer, watch=self._watch, **consumer_config()
+            )
+        self._topics = [place.topic]
         self._consumer.assign([place])
 
     def _leave(self, _: None) -> None:
         if self._consumer is not None:
+            self._watch.close()
             self._consumer.close()
             self._consumer = None
 

@@ -169,11 +169,9 @@ class Registry:
         producer, seen = checked(
             self._settings,
             Producer,
-            **{
-                "transactional.id": f"{self._settings.prefix}.registry.{key}",
-                "transaction.timeout.ms": 15_000,
-                "linger.ms": 0,
-            },
+            transactional_id=f"{self._settings.prefix}.registry.{key}",
+            transaction_timeout_ms=15_000,
+            linger_ms=0,
         )
         with kafka_errors(self._settings, seen):
             await self._in_thread(_fencing, producer.init_transactions, 20)

@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from kinolog.core.errors import KinologError
 from kinolog.log.client import KafkaSettings, checked, translate
+from kinolog.log.leader_watch import LeaderWatch
 from kinolog.log.random_reader import consumer_config
 
 T = TypeVar("T")
@@ -58,9 +59,12 @@ class TailReader(Generic[T]):
         self._commands: queue.SimpleQueue[Callable[[Consumer], Any]] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._room = threading.Semaphore(_BATCHES_UNDER_WAY)
-        self._consumer, self._seen = checked(
+        self._followed: set[Place] = set()
+        self._watch = LeaderWatch(lambda: {topic for topic, _ in tuple(self._followed)})
+        self._consumer, _ = checked(
             settings,
             Consumer,
+            watch=self._watch,
             **consumer_config()
             | {"queued.max.messages.kbytes": 65_536, "fetch.wait.max.ms": wait_max_ms},
         )
@@ -70,11 +74,13 @@ class TailReader(Generic[T]):
     def add(self, topic: str, partition: int, offset: int) -> None:
         """Follow a partition from an offset on."""
         place = TopicPartition(topic, partition, offset)
+        self._followed.add((topic, partition))
         self._commands.put(lambda consumer: consumer.incremental_assign([place]))
 
     def remove(self, topic: str, partition: int) -> None:
         """Follow a partition no more. A batch already on its way may still arrive."""
         place = TopicPartition(topic, partition)
+        self._followed.discard((topic, partition))
         self._commands.put(lambda consumer: consumer.incremental_unassign([place]))
 
     async def close(self) -> None:
@@ -98,6 +104,7 @@ class TailReader(Generic[T]):
         except RuntimeError:  # the loop has ended
             pass
         finally:
+            self._watch.close()
             consumer.close()
 
     def _obey(self, consumer: Consumer) -> None:

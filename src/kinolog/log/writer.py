@@ -22,6 +22,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from kinolog.core.errors import DeliveryFailed, KafkaUnavailable, KinologError, Overloaded
 from kinolog.log.client import KafkaSettings, checked, kafka_errors, translate
+from kinolog.log.leader_watch import LeaderWatch
 from kinolog.log.random_reader import RandomReader
 from kinolog.record.header import HEADER_NAME, Header, encode_header
 
@@ -60,14 +61,17 @@ class LogWriter:
         self._closing = threading.Event()
         self.generation = 0
         self._broken: Producer | None = None
+        self._topics: set[str] = set()
         self._producer = self._make()
         self._thread = threading.Thread(target=self._poll, name="kafka-deliveries", daemon=True)
         self._thread.start()
 
     def _make(self) -> Producer:
+        self._watch = LeaderWatch(lambda: tuple(self._topics))
         producer, self._seen = checked(
             self._settings,
             Producer,
+            watch=self._watch,
             enable_idempotence=True,
             acks="all",
             linger_ms=0,
@@ -92,6 +96,7 @@ class LogWriter:
         done: Delivered,
     ) -> None:
         """Queue a record; `done` is called once, on the loop. Overloaded: the queue is full."""
+        self._topics.add(target.topic)
         headers: list[tuple[str, str | bytes | None]] | None = None
         if header is not None:
             headers = [(HEADER_NAME, encode_header(header))]
@@ -172,8 +177,10 @@ class LogWriter:
         if generation != self.generation:
             return
         self.generation += 1
-        old, self._producer = self._producer, self._make()
+        old, watch = self._producer, self._watch
+        self._producer = self._make()
         await asyncio.to_thread(_give_up, old)
+        await asyncio.to_thread(watch.close)
         self._drain()
 
     async def close(self, timeout_s: float = 10.0) -> int:
@@ -183,6 +190,7 @@ class LogWriter:
             await asyncio.to_thread(_give_up, self._producer)
         self._closing.set()
         await asyncio.to_thread(self._thread.join, 5.0)
+        await asyncio.to_thread(self._watch.close)
         self._drain()
         if self._finding:
             await asyncio.wait(self._finding, timeout=timeout_s)
