@@ -110,6 +110,31 @@ def test_balanced_takes_empty_partitions_first_then_adds_some(kafka: KafkaSettin
     run(work)
 
 
+def test_balanced_goes_by_bit_rate_and_refuses_what_is_too_much(kafka: KafkaSettings) -> None:
+    async def work() -> None:
+        async with catalog(kafka) as one:
+            await one.create("cams", small(partitions=2, max_partitions=2, partition_mbps=20))
+
+            async def put(name: str, mbps: int) -> int:
+                stream = StreamName("cams", name)
+                placed, _ = await one.place(stream)
+                rated = msgspec.structs.replace(placed, bit_rate=mbps * 1_000_000)
+                await one.registry.change_stream(stream, lambda _: rated)
+                return placed.placements[0].partition
+
+            heavy, light = await put("heavy", 19), await put("light", 3)
+            assert {heavy, light} == {0, 1}
+            assert [await put(f"c{n}", 5) for n in range(4)] == [light] * 4
+            assert await put("another", 5) == heavy
+            with pytest.raises(ConfigError, match="20 Mb/s") as refused:
+                await one.place(StreamName("cams", "too-much"))
+            assert "--max-partitions 4" in (refused.value.hint or "")
+            await one.alter("cams", partition_mbps=0)
+            await one.place(StreamName("cams", "too-much"))
+
+    run(work)
+
+
 def test_by_stream_and_by_owner_are_kafkas_own_hash(kafka: KafkaSettings) -> None:
     async def work() -> None:
         async with catalog(kafka) as one:

@@ -45,6 +45,7 @@ def create(
     compression: Compression | None = None,
     partition_strategy: Strategy | None = None,
     max_partitions: int | None = None,
+    partition_mbps: int | None = None,
     profile: Profile | None = None,
     kafka: KafkaFlags = _KAFKA,
 ) -> None:
@@ -68,6 +69,9 @@ def create(
         balanced, stream (by name), owner (by user), dedicated (topics of its own).
     max_partitions
         `balanced` adds partitions up to this. [default: 48]
+    partition_mbps
+        `balanced` refuses a new stream once every partition carries this many Mb/s; 0 for no
+        limit. [default: 50]
     profile
         Latency: frame, low or standard. [default: low]
     """
@@ -91,6 +95,7 @@ def create(
                     compression=compression,
                     strategy=partition_strategy,
                     max_partitions=max_partitions,
+                    partition_mbps=partition_mbps,
                     profile=profile,
                 ),
             )
@@ -110,6 +115,7 @@ def alter(
     compression: Compression | None = None,
     partition_strategy: Strategy | None = None,
     max_partitions: int | None = None,
+    partition_mbps: int | None = None,
     profile: Profile | None = None,
     kafka: KafkaFlags = _KAFKA,
 ) -> None:
@@ -125,6 +131,7 @@ def alter(
                 compression=compression,
                 strategy=partition_strategy,
                 max_partitions=max_partitions,
+                partition_mbps=partition_mbps,
                 profile=profile,
             )
             if not changes:
@@ -237,6 +244,7 @@ def _row(catalog: Catalog, name: str) -> dict[str, Any]:
         "strategy": entry.strategy,
         "profile": entry.profile,
         "max_partitions": entry.max_partitions,
+        "partition_mbps": entry.partition_mbps,
     }
 
 

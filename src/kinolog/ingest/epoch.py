@@ -43,6 +43,7 @@ MSN_STEP = 10_000
 """Media sequence numbers are set aside in steps of this many: 5.5 hours of 2 s segments."""
 
 _VOID_OPENS = 10
+_WEIGH_MS = 20_000
 _INGEST = f"{socket.gethostname()}:{os.getpid()}"
 _log = structlog.get_logger("kinolog.ingest")
 
@@ -61,6 +62,8 @@ class Epoch:
     packager: Packager
     producer: int
     msn_floor: int
+    weighed_bytes: int = 0
+    weighed_from_ms: int = 0
     indexer: Indexer = field(default_factory=Indexer)
     index_writes: set[asyncio.Future[int]] = field(default_factory=set)
 
@@ -84,10 +87,11 @@ class EpochOpener:
         self.session_id = uuid.uuid4().hex[:16]
         self._key = request.name.name.encode()
         self._announcing: asyncio.Task[None] | None = None
+        self._telling_rate: asyncio.Task[None] | None = None
         self.newest: tuple[int, Place] | None = None
 
     async def open(
-        self, formats: Sequence[TrackFormat], wall_of: Callable[[int, int], int]
+        self, formats: Sequence[TrackFormat], wall_of: Callable[[int, int], float]
     ) -> Epoch:
         """A new epoch for these tracks. Raises what Kafka's absence or refusal raises."""
         services, request = self._services, self._request
@@ -206,8 +210,9 @@ class EpochOpener:
 
     async def finish(self) -> None:
         """Wait for the registry to know how the session ended."""
-        if self._announcing is not None:
-            await asyncio.wait([self._announcing], timeout=30)
+        telling = [task for task in (self._announcing, self._telling_rate) if task is not None]
+        if telling:
+            await asyncio.wait(telling, timeout=30)
 
     async def _decide_durations(self, cut: CutSettings) -> StreamEntry:
         """The first session of a stream that was placed without one fixes its durations."""
@@ -349,10 +354,36 @@ class EpochOpener:
     def _landed(self, epoch: Epoch, event: ChunkEvent) -> None:
         if self._services.ack_log is not None:
             self._services.ack_log.add(self._request.name, event.header, event.last_offset)
+        self._weigh(epoch, event)
         for entry in epoch.indexer.apply(event):
             write = asyncio.ensure_future(self._write_entry(epoch.place, entry))
             epoch.index_writes.add(write)
             write.add_done_callback(epoch.index_writes.discard)
+
+    def _weigh(self, epoch: Epoch, event: ChunkEvent) -> None:
+        """Tell the registry the bit rate once there is enough of an epoch to know it."""
+        if epoch.weighed_from_ms < 0:
+            return
+        wall = event.header.wall
+        epoch.weighed_from_ms = epoch.weighed_from_ms or wall
+        epoch.weighed_bytes += len(event.payload)
+        if wall - epoch.weighed_from_ms >= _WEIGH_MS:
+            rate = 8000 * epoch.weighed_bytes // (wall - epoch.weighed_from_ms)
+            epoch.weighed_from_ms = -1
+            self._telling_rate = asyncio.create_task(self._tell_rate(rate))
+
+    async def _tell_rate(self, rate: int) -> None:
+        """For the placement of other streams; a rate like the one that is known is not told."""
+
+        def change(entry: StreamEntry | None) -> StreamEntry | None:
+            if entry is None or abs(entry.bit_rate - rate) * 4 <= entry.bit_rate:
+                return entry
+            return msgspec.structs.replace(entry, bit_rate=rate)
+
+        try:
+            await self._services.catalog.registry.change_stream(self._request.name, change)
+        except KinologError as error:
+            _log.warning("bit rate not told", stream=str(self._request.name), error=str(error))
 
     async def _write_entry(self, place: Place, entry: SegmentEntry) -> int:
         """An entry that is lost here is written again by the next session's repair."""

@@ -27,6 +27,8 @@ from kinolog.record.topics import (
 HOUR_MS = 3_600_000
 DEFAULT_RETENTION_MS = 24 * HOUR_MS
 DEFAULT_PARTITIONS = 4
+_UNKNOWN_BIT_RATE = 4_000_000
+"""What a stream that nobody has measured yet is taken for."""
 _TEN_YEARS_MS = 10 * 365 * 24 * HOUR_MS
 _LEAST_SEGMENT_BYTES = 16 * 1024 * 1024
 _MOST_SEGMENT_BYTES = 1024 * 1024 * 1024
@@ -231,13 +233,28 @@ class Catalog:
                 return Placement(base, await self._least_loaded(stream.collection, base))
 
     async def _least_loaded(self, collection: str, base: str) -> int:
+        """An empty partition first, then a new one, then the one with the fewest bits a second."""
         settings = self.collection(collection)
-        load = Counter(dict.fromkeys(range(settings.partitions), 0))
+        streams = Counter(dict.fromkeys(range(settings.partitions), 0))
+        load = Counter(streams)
         for stream, entry in self.registry.streams.items():
             if stream.collection == collection and entry.placements[-1].base == base:
-                load[entry.placements[-1].partition] += 1
-        partition, streams = min(load.items(), key=lambda item: (item[1], item[0]))
-        if streams == 0 or settings.partitions >= settings.max_partitions:
+                partition = entry.placements[-1].partition
+                streams[partition] += 1
+                newest = self.registry.newest_epoch(stream)
+                if newest is None or newest.state != "ended":
+                    load[partition] += entry.bit_rate or _UNKNOWN_BIT_RATE
+        partition = min(streams, key=lambda one: (streams[one] > 0, load[one], streams[one], one))
+        if streams[partition] == 0:
+            return partition
+        if settings.partitions >= settings.max_partitions:
+            most = settings.partition_mbps
+            if most and load[partition] >= most * 1_000_000:
+                raise ConfigError(
+                    f"every partition of collection {collection} carries {most} Mb/s or more",
+                    hint=f"kinolog collections alter {collection} --max-partitions "
+                    f"{settings.max_partitions * 2}; or --partition-mbps 0 for no limit",
+                )
             return partition
         grown = min(settings.max_partitions, settings.partitions * 2)
         await self.alter(collection, partitions=grown)
@@ -314,6 +331,8 @@ def topic_config(entry: CollectionEntry, suffix: Suffix) -> dict[str, str]:
 def _check(entry: CollectionEntry) -> None:
     if not 1 <= entry.partitions <= entry.max_partitions:
         raise ConfigError(f"partitions must be 1 to {entry.max_partitions}, not {entry.partitions}")
+    if entry.partition_mbps < 0:
+        raise ConfigError("a partition's Mb/s cannot be negative", hint="0 means no limit")
     if entry.replication_factor < 1:
         raise ConfigError("the replication factor must be at least 1")
     if entry.retention_ms != -1 and entry.retention_ms < 60_000:

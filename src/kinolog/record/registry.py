@@ -14,7 +14,11 @@ Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
 
 
 class CollectionEntry(msgspec.Struct, omit_defaults=True):
-    """Settings that the streams of a collection share. Times in ms; -1 means no limit."""
+    """Settings that the streams of a collection share. Times in ms; -1 means no limit.
+
+    `partition_mbps`: strategy `balanced` places no new stream where there is so much already,
+    in Mb/s; 0 means no limit.
+    """
 
     partitions: int
     replication_factor: int
@@ -23,6 +27,7 @@ class CollectionEntry(msgspec.Struct, omit_defaults=True):
     compression: Compression = "none"
     strategy: Strategy = "balanced"
     max_partitions: int = 48
+    partition_mbps: int = 50
     target_ms: int = 2000
     part_ms: int = 200
     profile: Profile = "low"
@@ -42,7 +47,8 @@ class StreamEntry(msgspec.Struct, omit_defaults=True):
     """A stream: its placements (oldest first), its fixed durations, the MSNs set aside for it.
 
     `part_ms` and `target_ms` are 0 until the first session decides them; `msn_floor` is the first
-    MSN that no session may have used (invariant 6).
+    MSN that no session may have used (invariant 6). `bit_rate`: of its media, in bits/s, as a
+    session measured it near its start; 0 where none has.
     """
 
     placements: list[Placement]
@@ -51,6 +57,7 @@ class StreamEntry(msgspec.Struct, omit_defaults=True):
     part_ms: int = 0
     msn_floor: int = 0
     created_ms: int = 0
+    bit_rate: int = 0
 
 
 class EpochEntry(msgspec.Struct, omit_defaults=True):
