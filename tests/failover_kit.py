@@ -593,3 +593,20 @@ def alive(pid: int) -> bool:
         os.kill(pid, 0)
         return True
     return False
+
+
+def wait_for_session(urls: Sequence[str], name: StreamName, found: ReadBack) -> None:
+    """Until every edge lists the whole of each track's last segment."""
+    for url in urls:
+        path = f"{url}/media/{name.collection}/{name.name}"
+        for track in ("video", "audio"):
+            msn = media_numbers(found, track)[-1]
+            wait_for(f"{msn} at {url}", lambda p=f"{path}/{track}.m3u8", n=msn: _has(p, n))
+
+
+def _has(url: str, msn: int) -> bool:
+    answer = httpx.get(url, timeout=20)
+    if answer.status_code != 200:
+        return False
+    newest = parse_playlist(answer.text)[-1]
+    return newest.msn == msn and newest.uri is not None

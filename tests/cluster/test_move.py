@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpx
 import pytest
 
 from failover_kit import (
     Player,
-    ReadBack,
     Roles,
     assert_nothing_lost,
     assert_player_has_all,
@@ -23,6 +21,7 @@ from failover_kit import (
     stream_entry,
     stream_of,
     wait_for,
+    wait_for_session,
 )
 from kinolog.core.names import StreamName
 
@@ -53,7 +52,7 @@ def test_a_stream_that_moves_is_the_same_stream(
             found = stream_of(one_broker, name)
             assert len(found.opens) == session + 1
             urls.append(roles.edge()[1])
-            _wait_for_session(urls, name, found)
+            wait_for_session(urls, name, found)
             for path in ("video.m3u8", "audio.m3u8", "index.m3u8"):
                 same_over(urls, name, path)
 
@@ -85,20 +84,3 @@ def _publish(roles: Roles, name: StreamName, acks: Path, session: int) -> None:
     """A session in a process of its own, which keeps nothing."""
     camera = f"test:192x108@{RATE}?seconds={SECONDS}&start_number={session * SECONDS * RATE}"
     roles.kinolog("publish", camera, name, "--ack-log", acks).ended_well(60)
-
-
-def _wait_for_session(urls: list[str], name: StreamName, found: ReadBack) -> None:
-    """Until every edge lists the whole of each track's last segment."""
-    for url in urls:
-        path = f"{url}/media/{name.collection}/{name.name}"
-        for track in ("video", "audio"):
-            msn = media_numbers(found, track)[-1]
-            wait_for(f"{msn} at {url}", lambda p=f"{path}/{track}.m3u8", n=msn: _has(p, n))
-
-
-def _has(url: str, msn: int) -> bool:
-    answer = httpx.get(url, timeout=20)
-    if answer.status_code != 200:
-        return False
-    newest = parse_playlist(answer.text)[-1]
-    return newest.msn == msn and newest.uri is not None

@@ -19,11 +19,15 @@ from failover_kit import (
     decode,
     free_port,
     longest_gap,
+    make_collection,
     media_numbers,
     new_name,
     numbers_of,
+    same_over,
+    stream_entry,
     stream_of,
     wait_for,
+    wait_for_session,
 )
 from kinolog.cluster import Cluster
 from kinolog.core.names import StreamName
@@ -114,13 +118,16 @@ def _first(player: Player) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("moved", [False, True], ids=["same-place", "moved-away"])
 def test_a_stopped_ingest_that_wakes_up_is_a_zombie(
-    healthy_cluster3: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    healthy_cluster3: Cluster, tmp_path: Path, moved: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A second ingest takes the stream over while the first is stopped; the first goes on with
-    what it holds: every reader ignores that, and its publisher is cut off."""
+    what it holds: every reader ignores that, and its publisher is cut off. So it is where the
+    stream was moved meanwhile, and the first writes to the partition that it was in."""
     cluster = healthy_cluster3
     name = StreamName(new_name("zombie"), "cam")
+    make_collection(cluster.bootstrap_servers, name.collection, partitions=2, replication_factor=3)
     old_film = make_film(tmp_path / "old.mkv", 30)
     new_film = make_film(tmp_path / "new.mkv", 10, start_number=10_000)
     acks, port = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"], [free_port(), free_port()]
@@ -134,6 +141,10 @@ def test_a_stopped_ingest_that_wakes_up_is_a_zombie(
         zombie.signal(signal.SIGSTOP)
         before = len(read_ack_log(acks[0]))
 
+        if moved:
+            home = stream_entry(cluster.bootstrap_servers, name).placements[0].partition
+            move = roles.command("streams", "move", name, 1 - home)
+            roles.run("move", *move).ended_well(30)
         roles.ingest(port[1], acks[1])
         newer = encoder(roles, new_film, port[1], name)
         wait_for("the takeover", lambda: acks[1].exists() and len(read_ack_log(acks[1])) > 20)
@@ -144,6 +155,10 @@ def test_a_stopped_ingest_that_wakes_up_is_a_zombie(
 
         found = stream_of(cluster.bootstrap_servers, name)
         assert_player_has_all(player, found)
+        _, fresh = roles.edge()
+        wait_for_session([fresh], name, found)
+        for track in ("video", "audio"):
+            same_over([url, fresh], name, f"{track}.m3u8")
         late = len(read_ack_log(acks[0])) - before
         with capsys.disabled():
             print(f"\nzombie: {found.ignored.zombies} of its records ignored ({late} chunks)")

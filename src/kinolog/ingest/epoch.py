@@ -293,6 +293,7 @@ class EpochOpener:
             self._check_ours(past)
             newest = max(newest, past.newest_epoch)
         data = encode_value(value)
+        await self._fence_off(place, known, entry, max(newest + 1, services.clock.unix_ms()))
         for _ in range(_VOID_OPENS):
             number = max(newest + 1, services.clock.unix_ms())
             header = Header(v=VERSION, kind="open", epoch=number)
@@ -306,6 +307,18 @@ class EpochOpener:
                 self._check_ours(past)
             newest = max(newest, past.newest_epoch)
         raise Unavailable(f"{self._request.name}: others keep opening this stream")
+
+    async def _fence_off(
+        self, place: Place, known: EpochEntry | None, entry: StreamEntry, epoch: int
+    ) -> None:
+        """Before the first open after a move: what an older session still writes in the former
+        place is void, for those who read it later, too."""
+        if known is not None and Place.of(known) == place:
+            return
+        header = Header(v=VERSION, kind="fence", epoch=epoch)
+        for former in self._former_places(place, known, entry):
+            now_ms = self._services.clock.unix_ms()
+            await self._services.writer.append(self._media(former), header, b"", now_ms)
 
     def _check_ours(self, past: Past) -> None:
         """The newest publisher wins: a session that opens again must not take the stream back

@@ -113,7 +113,7 @@ async def read_landed(
     landed: set[ChunkName] = set()
     for record in await reader.read(place.media, place.partition, start, end, key):
         header = record.header
-        if header.kind == "open" and header.epoch > epoch:
+        if header.kind in ("open", "fence") and header.epoch > epoch:
             break
         if header.kind == "chunk" and header.epoch == epoch:
             name = (header.track, header.msn, header.chunk)

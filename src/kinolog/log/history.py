@@ -186,6 +186,6 @@ async def _up_to(
 def _within(records: list[LogRecord], stretch: Stretch) -> tuple[list[LogRecord], bool]:
     """The records before the stretch's end, and whether it has ended."""
     for at, record in enumerate(records):
-        if record.header.kind == "open" and record.header.epoch >= stretch.below:
+        if record.header.kind in ("open", "fence") and record.header.epoch >= stretch.below:
             return records[:at], True
     return records, False

@@ -17,7 +17,7 @@ VERSION = 1
 MAX_PIECE_BYTES = 900_000
 """A larger chunk goes in numbered pieces: no record is over 1 MB (invariant 8)."""
 
-Kind = Literal["open", "chunk", "close", "gap", "end"]
+Kind = Literal["open", "chunk", "close", "gap", "end", "fence"]
 Ends = Literal["", "part", "segment"]
 
 

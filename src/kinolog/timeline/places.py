@@ -13,18 +13,18 @@ def join_places(places: Iterable[Iterable[LogRecord]]) -> Iterator[LogRecord]:
     """Merge the records of several places, each in log order.
 
     A stream is in one place at a time, and its epochs only grow: a record belongs where the
-    greatest epoch opened before it in its place belongs. A place may hold epochs before and
-    after those of another: the stream moved away and came back.
+    greatest epoch opened, or fenced off, before it in its place belongs. A place may hold epochs
+    before and after those of another: the stream moved away and came back.
     """
     runs = [_by_epoch(records) for records in places]
     return (record for _, record in heapq.merge(*runs, key=itemgetter(0)))
 
 
 def _by_epoch(records: Iterable[LogRecord]) -> Iterator[tuple[int, LogRecord]]:
-    """Records of one place with the greatest epoch opened there so far; those before the first
-    open that is there belong to an older one."""
+    """Records of one place with the greatest epoch opened or fenced off there so far; those before
+    the first open that is there belong to an older one."""
     newest = -1
     for record in records:
-        if record.header.kind == "open" or newest < 0:
+        if record.header.kind in ("open", "fence") or newest < 0:
             newest = max(newest, record.header.epoch)
         yield newest, record

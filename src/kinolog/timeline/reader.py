@@ -71,6 +71,7 @@ class StreamReader:
         self.ignored = Ignored()
         self._closed = False
         self._ended = False
+        self._fenced = False
         self._tracks: dict[str, _Track] = {}
         self._start_offset = -1
 
@@ -98,7 +99,10 @@ class StreamReader:
         epoch = header.epoch
         if header.kind == "open":
             return self._on_open(record, epoch)
-        if epoch != self.epoch:
+        if header.kind == "fence":
+            self._fenced |= epoch > self.epoch
+            return _NOTHING
+        if epoch != self.epoch or self._fenced:
             self.ignored.zombies += 1
             return _NOTHING
         if header.kind == "close":
@@ -135,7 +139,7 @@ class StreamReader:
 
     def _open(self, epoch: int, value: Open, *, synced: bool) -> None:
         self.epoch = epoch
-        self._closed = self._ended = False
+        self._closed = self._ended = self._fenced = False
         self._tracks = {track.name: _Track(synced) for track in value.tracks}
 
     def _lost_halves(self) -> list[Event]:
@@ -149,7 +153,7 @@ class StreamReader:
         return holes
 
     def _chunk(self, record: LogRecord, header: Header) -> Sequence[Event]:
-        if header.epoch != self.epoch:
+        if header.epoch != self.epoch or self._fenced:
             self.ignored.zombies += 1
             return _NOTHING
         if self._closed:

@@ -83,6 +83,18 @@ def test_zombies_and_void_opens_are_ignored() -> None:
     assert reader.ignored.zombies == len(old[20:]) + 2 + len(void) - 2
 
 
+def test_a_fence_ends_what_was_opened_before_it_in_its_place() -> None:
+    """The stream has moved away: what an older session still writes here means nothing."""
+    old, new = session(epoch=5, seconds=3), session(epoch=9, first_msn=2, seconds=1)
+    fence = Item(Header(1, "fence", 8), b"")
+    late = Item(Header(1, "fence", 4), b"")
+    reader = StreamReader()
+    events = read([*old[:20], late, fence, *old[20:], close_item(5), *new], reader)
+    assert chunks(events) == plain([*old[:20], *new])
+    assert not of(Closed, events)
+    assert reader.ignored.zombies == len(old[20:]) + 1
+
+
 def test_an_unreadable_open_is_void() -> None:
     items = session(epoch=5, seconds=1)
     broken = Item(Header(1, "open", 6), b"{")
