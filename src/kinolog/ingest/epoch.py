@@ -78,6 +78,17 @@ def track_names(formats: Sequence[TrackFormat]) -> list[str]:
     return names
 
 
+def _video_frames(formats: Sequence[TrackFormat]) -> list[Fraction]:
+    """Seconds of a frame of the leading video track, where its rate is known."""
+    rates = [f.frame_rate for f in formats if f.kind == "video"][:1]
+    return [1 / rate for rate in rates if rate]
+
+
+def _audio_frames(formats: Sequence[TrackFormat]) -> list[Fraction]:
+    """Seconds of a frame of each AAC track."""
+    return [Fraction(1024, f.sample_rate) for f in formats if f.codec == "aac" and f.sample_rate]
+
+
 class EpochOpener:
     """Opens a stream's epochs, one after another, for one publisher."""
 
@@ -107,10 +118,14 @@ class EpochOpener:
         )
         if not entry.target_ms:
             entry = await self._decide_durations(cut)
-        video_rate = next((f.frame_rate for f in formats if f.kind == "video"), None)
-        cut = CutSettings(
-            entry.target_ms, entry.part_ms, cut.profile, has_parts(video_rate, entry.part_ms)
-        )
+        parts = has_parts([*_video_frames(formats), *_audio_frames(formats)], entry.part_ms)
+        if not parts:
+            _log.warning(
+                "published without parts, at the latency of plain HLS: the frames do not fill them",
+                stream=str(request.name),
+                part_ms=entry.part_ms,
+            )
+        cut = CutSettings(entry.target_ms, entry.part_ms, cut.profile, parts)
         place = Place.of(entry.placements[-1])
         value = await self._value(formats, cut)
         number, offset, past = await self._append_open(place, value, entry, new)
@@ -237,16 +252,13 @@ class EpochOpener:
     def _cut(self, settings: CollectionEntry, formats: Sequence[TrackFormat]) -> CutSettings:
         """The durations that a new stream would get; an old one keeps its own."""
         video = [f for f in formats if f.kind == "video"]
-        frames = [
-            Fraction(1024, f.sample_rate) for f in formats if f.codec == "aac" and f.sample_rate
-        ]
         return plan_cut(
             video[0].frame_rate if video else None,
             bool(video),
             settings.target_ms,
             settings.part_ms,
             profile=self._services.profile or settings.profile,
-            audio_frames=frames,
+            audio_frames=_audio_frames(formats),
         )
 
     async def _value(self, formats: Sequence[TrackFormat], cut: CutSettings) -> Open:

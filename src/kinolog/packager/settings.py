@@ -13,6 +13,15 @@ from kinolog.record.control import Profile
 _MIN_PART_FILL = Fraction(85, 100)
 """A part holds at least this much of the part duration (RFC 8216bis, 4.4.3.7)."""
 
+_USUAL_FRAMES = [
+    *(1 / Fraction(rate) for rate in (24, 25, 30, 50, 60)),
+    *(Fraction(1001, rate) for rate in (24_000, 30_000, 60_000)),
+    *(Fraction(1024, rate) for rate in (44_100, 48_000)),
+    Fraction(20, 1000),
+]
+"""Seconds of a frame of what a stream may be published from: cameras, AAC, Opus."""
+_MOST_ROOM = Fraction(110, 100)
+
 
 @dataclass(frozen=True, slots=True)
 class CutSettings:
@@ -54,9 +63,9 @@ class TrackPlan:
         return max(1, round(Fraction(1024 * timescale, rate)))  # AAC-LC (ISO/IEC 14496-3)
 
 
-def has_parts(frame_rate: Fraction | None, part_ms: int) -> bool:
-    """Whether a source of this frame rate has at least a frame a part. An unknown rate has."""
-    return frame_rate is None or frame_rate <= 0 or frame_rate * part_ms >= 1000
+def has_parts(frames: Sequence[Fraction], part_ms: int) -> bool:
+    """Whether whole frames of each of these durations (seconds) fill a part to 85 %."""
+    return all(_fills(frame, part_ms) for frame in frames)
 
 
 def plan_cut(
@@ -70,35 +79,31 @@ def plan_cut(
 ) -> CutSettings:
     """The durations that a stream keeps for life, from what its first session sends.
 
-    `part_ms` becomes the whole number of video frames nearest to what was asked for, rounded up
-    to the next millisecond: then timestamps in rounded milliseconds (RTMP, Matroska) fit too,
-    for the distance of two rounded numbers is less than 1 ms off. `target_ms` grows to one frame
-    where that is longer. `audio_frames` are the audio tracks' frame durations in seconds: where
-    one of them could not fill a part to 85 %, the nearest part duration is taken in which each
-    can.
+    A stream's sources change, its part duration never does. So `part_ms` becomes the least
+    duration from what was asked for to a tenth more that whole frames of every usual source fill
+    (209 ms for 200: docs/adr/0008); where there is none that this source fills too, the nearest
+    whole number of its video frames. `audio_frames` are the audio tracks' frame durations in
+    seconds. `target_ms` grows to one frame where that is longer.
     """
-    if not has_video or frame_rate is None or frame_rate <= 0:
-        return CutSettings(target_ms, _fitting_part(None, part_ms, audio_frames), profile)
-    target_ms = max(target_ms, ceil(1000 / frame_rate))
-    if not has_parts(frame_rate, part_ms):
-        return CutSettings(target_ms, part_ms, profile, parts=False)
-    return CutSettings(target_ms, _fitting_part(frame_rate, part_ms, audio_frames), profile)
+    frames = list(audio_frames)
+    if has_video and frame_rate is not None and frame_rate > 0:
+        frames.insert(0, 1 / frame_rate)
+        target_ms = max(target_ms, ceil(1000 / frame_rate))
+    part_ms = _fitting_part(frames, part_ms)
+    return CutSettings(target_ms, part_ms, profile, has_parts(frames, part_ms))
 
 
-def _fitting_part(
-    frame_rate: Fraction | None, part_ms: int, audio_frames: Sequence[Fraction]
-) -> int:
-    """The best part duration: whole video frames, filled by audio if any near duration is."""
-    step = 1 / frame_rate if frame_rate else Fraction(10, 1000)
-    wanted = max(1, round(Fraction(part_ms, 1000) / step))
-    near = sorted(range(max(1, wanted // 2), wanted * 2), key=lambda frames: abs(frames - wanted))
-    candidates = [_whole_ms(frames * step) for frames in near]
-    if frame_rate is None:
-        candidates.insert(0, part_ms)
-    for candidate in candidates:
-        if all(_fills(frame, candidate) for frame in audio_frames):
+def _fitting_part(frames: Sequence[Fraction], part_ms: int) -> int:
+    """The best part duration for frames of these durations, video's first."""
+    for candidate in range(part_ms, int(part_ms * _MOST_ROOM) + 1):
+        if has_parts([*_USUAL_FRAMES, *frames], candidate):
             return candidate
-    return candidates[0]
+    if not frames or frames[0] * 1000 > part_ms:
+        return part_ms
+    wanted = round(Fraction(part_ms, 1000) / frames[0])
+    near = sorted(range(max(1, wanted // 2), wanted * 2), key=lambda count: abs(count - wanted))
+    candidates = [_whole_ms(count * frames[0]) for count in near]
+    return next((c for c in candidates if has_parts(frames, c)), part_ms)
 
 
 def _whole_ms(duration_s: Fraction) -> int:
@@ -112,6 +117,8 @@ def _whole_ms(duration_s: Fraction) -> int:
 
 
 def _fills(frame_s: Fraction, part_ms: int) -> bool:
-    """Whether whole frames of this duration fill a part to 85 %."""
-    part_s = Fraction(part_ms, 1000)
-    return (part_s // frame_s) * frame_s >= _MIN_PART_FILL * part_s
+    """Whether whole frames of this duration fill a part to 85 %, and have the room they need."""
+    count = Fraction(part_ms, 1000) // frame_s
+    if _whole_ms(count * frame_s) > part_ms:
+        count -= 1
+    return count * frame_s >= _MIN_PART_FILL * Fraction(part_ms, 1000)

@@ -11,32 +11,45 @@ from kinolog.packager import CutSettings, has_parts, plan_cut
 F = Fraction
 
 
+USUAL = [F(rate) for rate in (24, 25, 30, 50, 60)] + [
+    F(rate, 1001) for rate in (24_000, 30_000, 60_000)
+]
+
+
 @pytest.mark.parametrize(
     ("rate", "part_ms"),
     [
-        (F(30), 200),
-        (F(30000, 1001), 201),
-        (F(25), 200),
-        (F(24), 209),
-        (F(24000, 1001), 209),
-        (F(15), 200),
-        (F(50), 200),
-        (F(60), 200),
-        (F(60000, 1001), 201),
+        *((rate, 209) for rate in USUAL),
+        (F(15), 209),
+        (F(5), 209),
         (F(12), 167),
-        (F(5), 200),
-        (F(13937, 524), 189),  # 187.99 ms: a tick of 1/12800 s more would be over 188
+        (F(8), 250),
+        (F(13, 2), 154),  # 153.85 ms: a tick of 1/12800 s more would be over 153.9
     ],
     ids=str,
 )
-def test_part_is_whole_frames(rate: Fraction, part_ms: int) -> None:
+def test_part_is_filled_by_whole_frames(rate: Fraction, part_ms: int) -> None:
     assert plan_cut(rate, True) == CutSettings(2000, part_ms, "low", True)
+
+
+def test_a_part_suits_whatever_the_stream_is_published_from_later() -> None:
+    """The first session decides for life; the camera of the next has another rate."""
+    for first in USUAL:
+        part_ms = plan_cut(first, True).part_ms
+        for later in USUAL:
+            assert has_parts([1 / later, F(1024, 48_000)], part_ms)
+
+
+def test_other_durations_than_the_default() -> None:
+    assert plan_cut(F(30), True, part_ms=500).part_ms == 500
+    assert plan_cut(F(30), True, part_ms=1000).part_ms == 1000
+    assert plan_cut(F(30), True, part_ms=100).part_ms == 100  # up to 110 ms nothing suits all
 
 
 def test_unknown_rates_keep_what_was_asked_for() -> None:
     assert plan_cut(None, True, 4000, 333) == CutSettings(4000, 333)
-    assert plan_cut(None, False) == CutSettings()
-    assert plan_cut(Fraction(0), True, profile="frame") == CutSettings(profile="frame")
+    assert plan_cut(None, False) == CutSettings(part_ms=209)
+    assert plan_cut(F(0), True, profile="frame") == CutSettings(part_ms=209, profile="frame")
 
 
 @pytest.mark.parametrize(
@@ -47,19 +60,21 @@ def test_slow_sources_have_no_parts_and_a_target_of_a_frame_at_least(rate, targe
     assert plan_cut(rate, True) == CutSettings(target_ms, 200, "low", False)
 
 
-def test_has_parts() -> None:
-    assert has_parts(F(5), 200)
-    assert not has_parts(F(499, 100), 200)
-    assert has_parts(None, 200)
+@pytest.mark.parametrize(
+    ("rate", "part_ms", "parts"),
+    [(5, 209, True), (4, 209, False), (24, 209, True), (24, 200, False), (12, 209, False),
+     (F(30000, 1001), 200, False), (F(30000, 1001), 201, True), (7, 200, False)],
+)  # fmt: skip
+def test_a_later_session_has_parts_only_where_its_frames_fill_them(rate, part_ms, parts) -> None:
+    """24 frames/s: four are 83 % of 200 ms."""
+    assert has_parts([1 / F(rate)], part_ms) == parts
+    assert has_parts([], part_ms)
 
 
 def test_audio_that_would_not_fill_a_part_moves_it() -> None:
-    he_aac_24k = F(1024, 24_000)  # 42.67 ms: four in 201 ms are 84.9 %
-    assert plan_cut(F(30000, 1001), True).part_ms == 201
-    assert plan_cut(F(30000, 1001), True, audio_frames=[he_aac_24k]).part_ms == 234
+    assert plan_cut(F(30), True, audio_frames=[F(12, 100)]).part_ms == 134
     assert plan_cut(None, False, audio_frames=[F(12, 100)]).part_ms == 240
-    never = F(1)
-    assert plan_cut(F(30), True, audio_frames=[never]).part_ms == 200
+    assert plan_cut(F(30), True, audio_frames=[F(1)]) == CutSettings(parts=False)
 
 
 @pytest.mark.parametrize("frame", [F(1024, 48_000), F(1024, 44_100), F(1, 50)], ids=str)
