@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -229,3 +230,15 @@ def checked(
         if watch is not None:
             watch.start(seen.client)
         return seen.client, seen
+
+
+def let_go(producer: Any) -> None:
+    """Close a producer that nothing is asked of any more: it has threads and sockets, and is in a
+    cycle with its error callback. Closing waits for Kafka, which may be away; nobody waits."""
+
+    def close() -> None:
+        # One that was fenced closes all the same, and says it in this way.
+        with suppress(KafkaException, SystemError):
+            producer.close()
+
+    threading.Thread(target=close, name="kafka-close", daemon=True).start()

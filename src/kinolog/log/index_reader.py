@@ -28,9 +28,8 @@ async def newest_entries(
     step = _FIRST_STEP
     while end > low:
         start = max(low, end - step)
-        records = await reader.read_raw(topic, partition, start, end)
-        wanted = key.encode()
-        older = [_decode(m.value()) for m in records if m.key() == wanted]
+        records = await reader.read_raw(topic, partition, start, end, key)
+        older = [_decode(message.value()) for message in records]
         found = [entry for entry in older if entry is not None] + found
         if enough(found):
             break
@@ -55,15 +54,14 @@ async def entries_near(
     without any of this track is stepped over in doubling strides.
     """
     low, end = await reader.bounds(topic, partition)
-    wanted = key.encode()
     while low < end:
         start = stop = low if end - low <= _FIRST_STEP else (low + end - _FIRST_STEP) // 2
         step = _FIRST_STEP
         found: list[SegmentEntry] = []
         while stop < end and not found:
             block = min(end, stop + step)
-            records = await reader.read_raw(topic, partition, stop, block)
-            decoded = (_decode(m.value()) for m in records if m.key() == wanted)
+            records = await reader.read_raw(topic, partition, stop, block, key)
+            decoded = (_decode(message.value()) for message in records)
             found = [e for e in decoded if isinstance(e, SegmentEntry) and e.track == track]
             stop, step = block, step * 2
         if found and at > (found[-1].epoch, found[-1].msn):

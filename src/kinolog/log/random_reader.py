@@ -68,13 +68,17 @@ class RandomReader:
         key: str | None = None,
     ) -> list[LogRecord]:
         """The records of [start, end) that are still kept, of one key where one is given."""
-        return await self._run(
-            lambda c, wait_s: _records(c, topic, partition, start, end, key, wait_s)
-        )
+        messages = await self.read_raw(topic, partition, start, end, key)
+        return [record for record in map(to_record, messages) if record is not None]
 
-    async def read_raw(self, topic: str, partition: int, start: int, end: int) -> list[Any]:
+    async def read_raw(
+        self, topic: str, partition: int, start: int, end: int, key: str | None = None
+    ) -> list[Any]:
         """The client's own messages of [start, end): for topics without the kinolog header."""
-        return await self._run(lambda c, wait_s: _messages(c, topic, partition, start, end, wait_s))
+        wanted = key.encode() if key is not None else None
+        return await self._run(
+            lambda c, wait_s: _messages(c, topic, partition, start, end, wanted, wait_s)
+        )
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """(log start offset, high watermark), asked of the leader now."""
@@ -140,29 +144,18 @@ def _offset_for_time(
     return _bounds(consumer, topic, partition, wait_s)[1]
 
 
-def _records(
+def _messages(
     consumer: Consumer,
     topic: str,
     partition: int,
     start: int,
     end: int,
-    key: str | None,
+    key: bytes | None,
     wait_s: float,
-) -> list[LogRecord]:
-    wanted = key.encode() if key is not None else None
-    found = (
-        to_record(message)
-        for message in _messages(consumer, topic, partition, start, end, wait_s)
-        if wanted is None or message.key() == wanted
-    )
-    return [record for record in found if record is not None]
-
-
-def _messages(
-    consumer: Consumer, topic: str, partition: int, start: int, end: int, wait_s: float
 ) -> list[Any]:
-    """Every message of [start, end). Ends at the partition's end too, so that a range whose
-    last offsets are transaction markers does not wait for ever."""
+    """Every message of [start, end), of one key where one is given: those of its neighbours are
+    let go at once. Ends at the partition's end too, so that a range whose last offsets are
+    transaction markers does not wait for ever."""
     low, high = _bounds(consumer, topic, partition, wait_s)
     start, end = max(start, low), min(end, high)
     found: list[Any] = []
@@ -195,8 +188,9 @@ def _messages(
                     raise found_error
                 if one.offset() >= end:
                     return found
-                found.append(one)
-            if found and found[-1].offset() >= end - 1:
-                return found
+                if key is None or one.key() == key:
+                    found.append(one)
+                if one.offset() == end - 1:
+                    return found
     finally:
         consumer.unassign()

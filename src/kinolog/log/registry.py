@@ -19,7 +19,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from kinolog.core.errors import Conflict, KafkaUnavailable
 from kinolog.core.names import StreamName
-from kinolog.log.client import KafkaSettings, checked, kafka_errors
+from kinolog.log.client import KafkaSettings, checked, kafka_errors, let_go
 from kinolog.log.random_reader import RandomReader
 from kinolog.log.tail_reader import Batch, TailReader
 from kinolog.record.control import encode_value
@@ -89,7 +89,11 @@ class Registry:
             wait_max_ms=_FETCH_WAIT_MS,
         )
         registry._tail.add(registry._topic, 0, 0)
-        await registry.catch_up()
+        try:
+            await registry.catch_up()
+        except BaseException:
+            await registry.close()
+            raise
         return registry
 
     async def close(self) -> None:
@@ -173,15 +177,18 @@ class Registry:
             transaction_timeout_ms=15_000,
             linger_ms=0,
         )
-        with kafka_errors(self._settings, seen):
-            await self._in_thread(_fencing, producer.init_transactions, 20)
-            await self.catch_up()
-            before = current()
-            after = change(before)
-            if after is before:
-                return before
-            value = encode_value(after) if after is not None else None
-            await self._in_thread(_fencing, _commit, producer, self._topic, key, value)
+        try:
+            with kafka_errors(self._settings, seen):
+                await self._in_thread(_fencing, producer.init_transactions, 20)
+                await self.catch_up()
+                before = current()
+                after = change(before)
+                if after is before:
+                    return before
+                value = encode_value(after) if after is not None else None
+                await self._in_thread(_fencing, _commit, producer, self._topic, key, value)
+        finally:
+            let_go(producer)
         await self.catch_up()
         return after
 

@@ -144,15 +144,12 @@ class Seeker:
 
     async def _entries(self, start: int, end: int) -> AsyncIterator[IndexEntry]:
         """The stream's entries of [start, end) of the index whose media is kept, in log order."""
-        key = self.key.encode()
         while start < end:
             stop = min(end, start + _STEP)
             raw = await self.reader.read_raw(
-                self.stretch.index, self.stretch.partition, start, stop
+                self.stretch.index, self.stretch.partition, start, stop, self.key
             )
             for message in raw:
-                if message.key() != key:
-                    continue
                 try:
                     entry = decode_index(message.value() or b"")
                 except WireError:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from kinolog.core.errors import DeliveryFailed, KafkaUnavailable, KinologError, Overloaded
-from kinolog.log.client import KafkaSettings, checked, kafka_errors, translate
+from kinolog.log.client import KafkaSettings, checked, kafka_errors, let_go, translate
 from kinolog.log.leader_watch import LeaderWatch
 from kinolog.log.random_reader import RandomReader
 from kinolog.record.header import HEADER_NAME, Header, encode_header
@@ -181,6 +181,7 @@ class LogWriter:
         self._producer = self._make()
         await asyncio.to_thread(_give_up, old)
         await asyncio.to_thread(watch.close)
+        let_go(old)
         self._drain()
 
     async def close(self, timeout_s: float = 10.0) -> int:
@@ -191,6 +192,7 @@ class LogWriter:
         self._closing.set()
         await asyncio.to_thread(self._thread.join, 5.0)
         await asyncio.to_thread(self._watch.close)
+        let_go(self._producer)
         self._drain()
         if self._finding:
             await asyncio.wait(self._finding, timeout=timeout_s)
@@ -204,6 +206,8 @@ class LogWriter:
                 producer.poll(_POLL_S)
             except KafkaException:  # a fatal error is told here, once; its records come later
                 self._broken = producer
+            except RuntimeError:  # it was replaced meanwhile, and is closed
+                continue
             if self._done:
                 self._hand_over()
 
@@ -247,7 +251,8 @@ class LogWriter:
         start = await self._reader.offset_for_time(*place, message.timestamp()[1])
         while True:
             end = min((await self._reader.bounds(*place))[1], start + _FIND_AT_ONCE)
-            for found in await self._reader.read_raw(*place, start, end):
+            key = (message.key() or b"").decode()
+            for found in await self._reader.read_raw(*place, start, end, key):
                 if _content(found) == wanted:
                     return int(found.offset())
             if end <= start:  # not yet replicated to all, so not yet to be read
