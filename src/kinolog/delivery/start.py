@@ -57,17 +57,19 @@ async def find_start(
     if segments:
         first = min(segments, key=lambda e: e.offsets[0])
         return Start(first.offsets[0], sessions[first.epoch], _covers(entries, known))
-    if sessions:
-        newest = sessions[max(sessions)]
-        return Start(newest.open_offset, newest, False)
     offset = await reader.offset_for_time(media, partition, now_ms - _UNINDEXED_MS)
+    if sessions:
+        # Not indexed yet, or by a writer that leaves that to others: not read whole.
+        newest = sessions[max(sessions)]
+        return Start(max(newest.open_offset, offset), newest, False)
     return Start(offset, None, False)
 
 
 def _covers(entries: Sequence[IndexEntry], known: Mapping[int, EpochEntry]) -> bool:
-    """Whether these entries reach back over the longest window that there can be, or over an
-    ordinary one that begins with a keyframe, in every track. Windows are counted in media, not
-    by the clock: what lies before a pause may still be listed."""
+    """Whether these entries reach back over an ordinary window that begins with a keyframe in
+    every track, or over the longest that there can be in one: a track that shows nothing there
+    is new, or dead, and is not waited for. Windows are counted in media, not by the clock: what
+    lies before a pause may still be listed."""
     sessions: dict[int, Session] = {**known}
     sessions |= {entry.epoch: entry for entry in entries if isinstance(entry, SessionEntry)}
     timescales = {
@@ -81,15 +83,18 @@ def _covers(entries: Sequence[IndexEntry], known: Mapping[int, EpochEntry]) -> b
             timescale = timescales.get((entry.epoch, entry.track), 0)
             duration_ms = entry.dur * 1000 // timescale if timescale else 0
             tracks.setdefault(entry.track, []).append((entry, duration_ms))
-    return bool(tracks) and all(_reaches(segments) for segments in tracks.values())
+    if not tracks:
+        return False
+    lengths_ms = (sum(ms for _, ms in segments) for segments in tracks.values())
+    if max(lengths_ms) >= MAX_WINDOW_FACTOR * WINDOW_MS + _SLACK_MS:
+        return True
+    return all(_reaches(segments) for segments in tracks.values())
 
 
 def _reaches(segments: Sequence[tuple[SegmentEntry, int]]) -> bool:
     """One track's segments with their durations in ms."""
     after_ms = 0
     for entry, duration_ms in reversed(segments):
-        if after_ms >= MAX_WINDOW_FACTOR * WINDOW_MS + _SLACK_MS:
-            return True
         if entry.ind and after_ms >= WINDOW_MS + _SLACK_MS:
             return True
         after_ms += duration_ms

@@ -4,6 +4,7 @@ predecessor left out of the index (invariants 1, 5 and 6)."""
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from kinolog.log.index_reader import newest_entries
@@ -17,6 +18,9 @@ from kinolog.timeline.indexer import Indexer
 from kinolog.timeline.reader import StreamReader
 
 _UNKNOWN_PAST_MS = 3_600_000
+_DEAD_MS = 30_000
+"""A track whose newest segment is so much older than another's has nothing under way: a segment
+is indexed when it ends, and lasts for some seconds."""
 
 ChunkName = tuple[str, int, int]
 """(track, MSN, chunk): names a chunk within its epoch."""
@@ -96,7 +100,7 @@ async def read_past(
         past.disc = max(past.disc, known.disc)
         past.opened(known.epoch, known.open.session)
     here = known if known is not None and Place.of(known) == place else None
-    start, session = await _where_to_start(reader, place, entries, here, now_ms)
+    start, session = await _where_to_start(reader, place, past, entries, here, now_ms)
     indexed = {e.track: e.msn for e in entries if isinstance(e, SegmentEntry)}
     scan = _Scan(past, indexed, session)
     for record in await reader.read(place.media, place.partition, start, end, key):
@@ -124,13 +128,16 @@ async def read_landed(
 
 
 def _enough(found: list[IndexEntry], known: EpochEntry | None) -> bool:
-    """Whether every track of the newest epoch is seen, or that epoch's beginning."""
+    """Whether every live track of the newest epoch is seen, or that epoch's beginning."""
     if any(isinstance(e, SessionEntry) and (not known or e.epoch >= known.epoch) for e in found):
         return True
     if known is None:
         return False
-    seen = {e.track for e in found if isinstance(e, SegmentEntry)}
-    return {track.name for track in known.open.tracks} <= seen
+    segments = [e for e in found if isinstance(e, SegmentEntry) and e.epoch == known.epoch]
+    walls = [e.wall for e in segments]
+    if walls and max(walls) - min(walls) > 2 * _DEAD_MS:
+        return True
+    return {track.name for track in known.open.tracks} <= {e.track for e in segments}
 
 
 def _take_entry(past: Past, entry: IndexEntry) -> None:
@@ -143,6 +150,7 @@ def _take_entry(past: Past, entry: IndexEntry) -> None:
 async def _where_to_start(
     reader: RandomReader,
     place: Place,
+    past: Past,
     entries: list[IndexEntry],
     known: EpochEntry | None,
     now_ms: int,
@@ -152,19 +160,40 @@ async def _where_to_start(
     session: SessionEntry | EpochEntry | None = max(sessions, key=lambda e: e.epoch, default=None)
     if known is not None and (session is None or known.epoch > session.epoch):
         session = known
-    newest: dict[str, int] = {}
-    for entry in entries:
-        if isinstance(entry, SegmentEntry) and session and entry.epoch == session.epoch:
-            newest[entry.track] = sum(entry.offsets)
     if session is not None:
-        tracks = {track.name for track in session.open.tracks}
-        if tracks <= newest.keys():
-            return min(newest[track] for track in tracks) + 1, session
-        return session.open_offset, session
+        of_session = [e for e in entries if isinstance(e, SegmentEntry)]
+        of_session = [e for e in of_session if e.epoch == session.epoch]
+        names = [track.name for track in session.open.tracks]
+        start, dead = under_way(session.open_offset, names, of_session)
+        for name in dead & past.next_msn.keys():
+            past.next_msn[name] += 1  # the segment that it may have died in has a number, too
+        return start, session
     return (
         await reader.offset_for_time(place.media, place.partition, now_ms - _UNKNOWN_PAST_MS),
         None,
     )
+
+
+def under_way(
+    open_offset: int, names: Sequence[str], entries: Sequence[SegmentEntry]
+) -> tuple[int, set[str]]:
+    """Of a session with these tracks and newest entries: the media offset behind which a segment
+    may be under way, and the tracks that are dead."""
+    if not entries:
+        return open_offset, set()
+    newest = {entry.track: entry for entry in entries}
+    first_ms, last_ms = min(e.wall for e in entries), max(e.wall for e in entries)
+    dead = {
+        name
+        for name in names
+        if last_ms - (newest[name].wall if name in newest else first_ms) > _DEAD_MS
+    }
+    ends = [
+        sum(newest[name].offsets) if name in newest else open_offset
+        for name in names
+        if name not in dead
+    ]
+    return min(ends, default=open_offset) + 1, dead
 
 
 class _Scan:
