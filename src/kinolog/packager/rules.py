@@ -33,7 +33,7 @@ class VideoRule:
 
     def __init__(self, limits: Limits) -> None:
         self._key = limits.key
-        self._force = limits.force
+        self._force = limits.force - limits.slack
         self._forced = False
 
     def cut_before(self, dts: int, keyframe: bool, start: int, expected: int) -> bool:
@@ -56,7 +56,7 @@ class TargetRule:
 
     def __init__(self, limits: Limits) -> None:
         self._target = limits.target
-        self._force = limits.force
+        self._force = limits.force - limits.slack
 
     def cut_before(self, dts: int, keyframe: bool, start: int, expected: int) -> bool:
         """At the first frame at or after the target."""
@@ -75,7 +75,7 @@ class FollowRule:
     __slots__ = ("_boundaries", "_force", "_forced", "_tiny")
 
     def __init__(self, limits: Limits) -> None:
-        self._force = limits.force
+        self._force = limits.force - limits.slack
         self._tiny = limits.tiny
         self._forced = False
         self._boundaries: deque[int] = deque(maxlen=MAX_BOUNDARIES)

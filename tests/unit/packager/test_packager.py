@@ -116,6 +116,13 @@ def test_frames_a_part_in_millisecond_ticks(rate, frames_a_part) -> None:
     assert counted == [[frames_a_part] * whole + ([rest] if rest else [])] * 3
 
 
+def test_a_frame_that_ends_at_the_limit_by_rounding_is_cut_before() -> None:
+    """29 frames of 86.2 ms last 2499.8 ms, in whole ms 2500: no segment may."""
+    rate = S(4501, 388)
+    form = video_format(1000, rate)
+    check_all([form], plan_cut(rate, True), video(form, rate, S(5), 57))
+
+
 def test_audio_parts_are_whole_frames() -> None:
     for sound, part_frames, chunk_frames in ((AAC_48K, 9, 5), (AAC_44K, 8, 4), (OPUS, 10, 5)):
         (chunks,) = check_all([sound], CutSettings(), audio(sound, S(6), track=0))
