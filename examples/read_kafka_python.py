@@ -85,7 +85,9 @@ def events(
                 yield reader.open(session["epoch"], session["open"], synced=False)
             begun = True
             header = read_header(record.headers) if record.key == name else None
-            if header and header["epoch"] < below:
+            if not header or header["epoch"] < place.get("from_epoch", 0):
+                continue  # or of a stream of this name that was deleted
+            if header["epoch"] < below or header["kind"] == "fence":
                 yield from understood(reader, header, record.value or b"")
 
 

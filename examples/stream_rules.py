@@ -32,12 +32,13 @@ class Stream:
 
     def __init__(self) -> None:
         self.epoch = -1
-        self.closed = self.ended = False
+        self.closed = self.ended = self.fenced = False
         self.tracks: dict[str, Track] = {}
 
     def open(self, epoch: int, value: Json, *, synced: bool = True) -> Json:
         """A valid open record; or, not synced, a session to begin from in its middle."""
-        self.epoch, self.closed, self.ended = epoch, False, False
+        self.epoch = epoch
+        self.closed = self.ended = self.fenced = False
         self.tracks = {track["name"]: Track(synced) for track in value["tracks"]}
         return {"event": "open", "epoch": epoch, "open": value}
 
@@ -47,8 +48,12 @@ class Stream:
         if kind == "open":
             if epoch > self.epoch and (opened := read_open(value)):
                 yield self.open(epoch, opened)  # any other is void
-        elif epoch != self.epoch or (self.closed and (kind != "end" or self.ended)):
-            return  # a zombie, the writer of a void open, or after the close
+        elif kind == "fence":
+            self.fenced |= epoch > self.epoch  # the stream has moved away from here
+        elif epoch != self.epoch or self.fenced:
+            return  # a zombie, or the writer of a void open
+        elif self.closed and (kind != "end" or self.ended):
+            return  # after the close
         elif kind == "chunk":
             track = self.tracks.get(header["track"])
             if track and min(header[name] for name in NUMBERS) >= 0:
@@ -112,7 +117,10 @@ def read_open(value: bytes) -> Json | None:
         opened: Json = json.loads(value)
         inits = [base64.b64decode(track["init"], validate=True) for track in opened["tracks"]]
         whole = all(track.keys() >= TRACK_FIELDS for track in opened["tracks"])
-        return opened if whole and inits is not None and opened.keys() >= OPEN_FIELDS else None
+        numbers = [opened["target_ms"], opened["part_ms"]]
+        numbers += [track["timescale"] for track in opened["tracks"]]
+        whole = whole and opened.keys() >= OPEN_FIELDS and min(numbers) >= 1
+        return opened if whole and inits is not None else None
     return None
 
 

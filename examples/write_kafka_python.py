@@ -96,12 +96,14 @@ class Writer:
         for key, entry in registry.items():
             if key.startswith(f"{name}/") and key.count("/") == 1:
                 load[entry["placements"][-1]["partition"]] += 1
+        now = unix_ms()
+        partition = load.most_common()[-1][0]
         fresh = {
-            "placements": [{"base": base, "partition": load.most_common()[-1][0]}],
+            "placements": [{"base": base, "partition": partition, "from_epoch": now}],
             "target_ms": collection.get("target_ms", 2000),
             "part_ms": collection.get("part_ms", 200),
             "msn_floor": MSN_STEP,
-            "created_ms": unix_ms(),
+            "created_ms": now,
         }
         entry = self.change(self.stream, lambda found: found or fresh)
         return entry, entry is fresh
@@ -119,7 +121,7 @@ class Writer:
         # From the newest session that the registry knows; else all that is kept. (kinolog itself
         # reads the index from its end: cheaper after a long session.)
         start = known["open_offset"] if known and here else None
-        newest, whose = (known["epoch"] if known else 0), ""
+        newest, whose = (known["epoch"] if known else place.get("from_epoch", 0) - 1), ""
         while whose != self.session:  # else it was void, or somebody's is newer already: again
             self.epoch = max(newest + 1, unix_ms())
             sent = self.send(self.media, {"kind": "open"}, json.dumps(value).encode(), self.epoch)
@@ -134,6 +136,11 @@ class Writer:
                     disc = event["header"]["disc"]
                     if event["header"]["track"] == "video":
                         next_msn = max(next_msn, event["header"]["msn"] + 1)
+        # After a move: what an older session still writes in the former place is void.
+        former = [*entry["placements"][-2:-1], *([known] if known else [])]
+        for base, partition in {(one["base"], one["partition"]) for one in former}:
+            if not here and (base, partition) != (place["base"], self.partition):
+                self.send(f"{base}.media", {"kind": "fence"}, b"", unix_ms(), partition).get(30)
         self.disc = disc
         self.first_msn = next_msn or (0 if new else entry.get("msn_floor", 0))
         session = {"epoch": self.epoch, "disc": disc, "open_offset": offset, "wall": self.epoch}
@@ -175,12 +182,15 @@ class Writer:
         self.tell("ended" if end else "away")
         self.producer.close()
 
-    def send(self, topic: str, header: Json | None, value: bytes, wall: int) -> Any:
-        """One record; the future of its acknowledgement."""
+    def send(
+        self, topic: str, header: Json | None, value: bytes, wall: int, partition: int = -1
+    ) -> Any:
+        """One record, in the stream's partition if no other; the future of its acknowledgement."""
+        partition = self.partition if partition < 0 else partition
         whole = json.dumps({"v": 1, "epoch": self.epoch} | header) if header else ""
         headers = [("kinolog", whole.encode())] if header else []
         return self.producer.send(
-            topic, value, self.key, headers, partition=self.partition, timestamp_ms=wall
+            topic, value, self.key, headers, partition=partition, timestamp_ms=wall
         )
 
 

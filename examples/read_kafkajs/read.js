@@ -66,7 +66,11 @@ async function readStream(kafka, name, take) {
       begun = true
       if (record.key?.toString() !== key) return
       const header = readHeader([record.headers.kinolog].flat()[0])
-      if (header && header.epoch < below) stream.feed(header, record.value).forEach(take)
+      // What is older than the placement is of a stream of this name that was deleted.
+      if (!header || header.epoch < (place.from_epoch ?? 0)) return
+      if (header.epoch < below || header.kind === 'fence') {
+        stream.feed(header, record.value).forEach(take)
+      }
     })
   }
 }

@@ -32,8 +32,10 @@ function readOpen(bytes) {
   const open = parse(bytes)
   if (!open || !Array.isArray(open.tracks)) return null
   const whole = (object, fields) => fields.every((field) => object?.[field] !== undefined)
-  const readable = (track) => whole(track, TRACK_FIELDS) && BASE64.test(track.init)
-  return whole(open, OPEN_FIELDS) && open.tracks.every(readable) ? open : null
+  const readable = (track) =>
+    whole(track, TRACK_FIELDS) && BASE64.test(track.init) && track.timescale >= 1
+  const positive = open.target_ms >= 1 && open.part_ms >= 1
+  return whole(open, OPEN_FIELDS) && positive && open.tracks.every(readable) ? open : null
 }
 
 /** Takes a stream's records in log order. `feed` gives what they mean: an array of events. */
@@ -41,12 +43,13 @@ export class Stream {
   epoch = -1
   #closed = false
   #ended = false
+  #fenced = false
   #tracks = new Map()
 
   /** A valid open record; or, not synced, a session to begin from in its middle. */
   open(epoch, value, synced = true) {
     this.epoch = epoch
-    this.#closed = this.#ended = false
+    this.#closed = this.#ended = this.#fenced = false
     // synced: false until a segment begins, where we started in the middle.
     const track = () => ({ synced, msn: -1, next: 0, ended: true, holed: false, pieces: [] })
     this.#tracks = new Map(value.tracks.map(({ name }) => [name, track()]))
@@ -59,8 +62,13 @@ export class Stream {
       const open = epoch > this.epoch ? readOpen(value) : null
       return open ? [this.open(epoch, open)] : [] // any other is void
     }
+    if (kind === 'fence') {
+      this.#fenced ||= epoch > this.epoch // the stream has moved away from here
+      return []
+    }
     // A zombie, the writer of a void open, or after the close.
-    if (epoch !== this.epoch || (this.#closed && (kind !== 'end' || this.#ended))) return []
+    if (epoch !== this.epoch || this.#fenced) return []
+    if (this.#closed && (kind !== 'end' || this.#ended)) return []
     if (kind === 'chunk') return this.#chunk(header, value)
     if (kind === 'end' || (kind === 'close' && (!value?.length || parse(value)))) {
       const halves = [...this.#tracks].filter(([, track]) => track.pieces.length)

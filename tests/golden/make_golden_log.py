@@ -26,6 +26,7 @@ from kinolog.testing.log_script import (
     Item,
     close_item,
     end_item,
+    fence_item,
     gap_item,
     open_item,
     session,
@@ -153,10 +154,20 @@ def compose() -> Golden:
     # Nothing of a closed session counts.
     log.ignored([Item(replace_msn(first[7].header, 40), first[7].value), close_item(FIRST)])
 
-    # A session that is torn in the middle of a chunk, and one that takes over and ends.
+    # A session that is torn in the middle of a chunk, and one that takes over and ends. Between
+    # them the stream has moved away and come back: a fence that is older than the session is
+    # nothing, behind a newer one nothing of the session counts, though no open has come.
     second = session(epoch=SECOND, disc=2, first_msn=17, seconds=0.8, tracks=TRACKS)
-    log.valid(second[:-1])
+    log.valid(second[:4])
+    log.ignored([fence_item(SECOND), fence_item(FIRST)])
+    log.valid(second[4:-1])
     log.ignored(split_item(second[-1], 100)[:-1])
+    log.ignored([fence_item(SECOND + 1)])
+    late = session(epoch=SECOND, disc=2, first_msn=18, seconds=0.8, tracks=TRACKS)[1:]
+    log.ignored([*late, close_item(SECOND), end_item(SECOND)])
+    nonsense = json.loads(open_item(THIRD - 1, TRACKS).value)
+    nonsense["tracks"][0]["timescale"] = 0
+    log.ignored([Item(Header(1, "open", THIRD - 1), json.dumps(nonsense).encode())])
     third = session(epoch=THIRD, disc=3, first_msn=20, seconds=0.9, tracks=(V0,), ends=False)
     log.valid([*third, close_item(THIRD), end_item(THIRD)])
     return log

@@ -89,6 +89,11 @@ def end_item(epoch: int) -> Item:
     return Item(Header(VERSION, "end", epoch), b"{}")
 
 
+def fence_item(epoch: int) -> Item:
+    """A fence record."""
+    return Item(Header(VERSION, "fence", epoch), b"")
+
+
 def gap_item(epoch: int, gap: Gap) -> Item:
     """A gap record."""
     return Item(Header(VERSION, "gap", epoch), encode_value(gap))

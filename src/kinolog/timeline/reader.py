@@ -134,6 +134,8 @@ class StreamReader:
                     track.synced = True
             return _NOTHING
         value = decode_value(record.value, Open)
+        if min(value.target_ms, value.part_ms, *(t.timescale for t in value.tracks)) < 1:
+            raise WireError("an open record whose durations or timescales are not positive")
         self._open(epoch, value, synced=True)
         return (Opened(epoch, None, value, record.offset),)
 

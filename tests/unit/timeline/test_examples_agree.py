@@ -32,6 +32,8 @@ OPENS = [
     json.dumps(OPEN).encode(),
     json.dumps(OPEN | {"tracks": [{"name": "v"}]}).encode(),
     json.dumps(OPEN | {"tracks": [TRACK | {"init": "?"}]}).encode(),
+    json.dumps(OPEN | {"tracks": [TRACK | {"timescale": 0}]}).encode(),
+    json.dumps(OPEN | {"tracks": [TRACK], "part_ms": 0}).encode(),
     b"{",
     b"[]",
     b"",
@@ -46,7 +48,7 @@ def random_log(draw: random.Random) -> list[Record]:
     """A log of few numbers, so that they meet: repeats, holes, zombies, void opens, nonsense."""
     log: list[Record] = [({"v": 1, "kind": "open", "epoch": 1}, OPENS[draw.randrange(2)])]
     for _ in range(draw.randrange(40)):
-        kind = draw.choice(["chunk"] * 12 + ["open", "close", "end", "gap", "later"])
+        kind = draw.choice(["chunk"] * 12 + ["open", "close", "end", "gap", "fence", "later"])
         header: dict[str, Any] = {"v": draw.choice([1] * 20 + [2]), "kind": kind}
         header["epoch"] = draw.choice([1, 2, 2, 3])
         value = draw.choice([b"", b"{}", b"{"])
