@@ -125,7 +125,10 @@ class Hub:
 
     async def _start(self, name: StreamName, placement: Placement) -> Start:
         known = self._catalog.registry.epochs.get(name, {})
-        return await find_start(self._reader, name, placement, known, self._clock.unix_ms())
+        entry = self._catalog.registry.streams.get(name)
+        first_epoch = entry.placements[0].from_epoch if entry is not None else 0
+        now_ms = self._clock.unix_ms()
+        return await find_start(self._reader, name, placement, known, now_ms, first_epoch)
 
     async def _follow(self, channel: Channel, starts: Mapping[Place, Start]) -> None:
         """Add places to the channel: their past up to the tail, then the tail."""

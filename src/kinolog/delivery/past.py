@@ -133,7 +133,9 @@ class Past:
             (name.epoch, name.msn),
         )
         for entry in entries:  # who asks for one will ask for the next
-            self._places[name._replace(epoch=entry.epoch, msn=entry.msn)] = _place(entry)
+            # The first counts: a zombie may index a segment again, with what it wrote too late.
+            found = name._replace(epoch=entry.epoch, msn=entry.msn)
+            self._places.setdefault(found, _place(entry))
         while len(self._places) > _MOST_PLACES:
             self._places.popitem(last=False)
         return self._places.get(name)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from kinolog.core.names import StreamName
-from kinolog.log.index_reader import newest_entries
+from kinolog.log.index_reader import is_void, newest_entries
 from kinolog.log.random_reader import RandomReader
 from kinolog.record.control import IndexEntry, SegmentEntry, SessionEntry
 from kinolog.record.registry import EpochEntry, Placement
@@ -36,14 +36,20 @@ async def find_start(
     placement: Placement,
     known: Mapping[int, EpochEntry],
     now_ms: int,
+    first_epoch: int = 0,
 ) -> Start:
     """Where to begin reading a stream's newest window in one placement. `known`: the registry's
-    epochs of the stream."""
+    epochs of the stream. What is older than `first_epoch` is of a deleted stream of that name."""
     index, media = topic(placement.base, "index"), topic(placement.base, "media")
     partition = placement.partition
-    entries = await newest_entries(
-        reader, index, partition, name.name, lambda found: _covers(found, known)
+    found = await newest_entries(
+        reader,
+        index,
+        partition,
+        name.name,
+        lambda found: _covers(found, known) or any(e.epoch < first_epoch for e in found[:1]),
     )
+    entries = [entry for entry in found if entry.epoch >= first_epoch]
     here = {
         epoch: entry
         for epoch, entry in known.items()
@@ -52,12 +58,15 @@ async def find_start(
     sessions: dict[int, Session] = {**here}
     sessions |= {e.epoch: e for e in entries if isinstance(e, SessionEntry)}
     segments = [
-        e for e in _window(entries, known) if isinstance(e, SegmentEntry) and e.epoch in sessions
+        e
+        for e in _window(entries, known)
+        if isinstance(e, SegmentEntry) and e.epoch in sessions and not is_void(e, sessions)
     ]
     if segments:
         first = min(segments, key=lambda e: e.offsets[0])
         return Start(first.offsets[0], sessions[first.epoch], _covers(entries, known))
-    offset = await reader.offset_for_time(media, partition, now_ms - _UNINDEXED_MS)
+    since_ms = max(now_ms - _UNINDEXED_MS, first_epoch)
+    offset = await reader.offset_for_time(media, partition, since_ms)
     if sessions:
         # Not indexed yet, or by a writer that leaves that to others: not read whole.
         newest = sessions[max(sessions)]

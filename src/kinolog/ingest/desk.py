@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import msgspec
 import structlog
 
-from kinolog.core.errors import KinologError, NotFound, Refused, Replaced
+from kinolog.core.errors import KinologError, Refused, Replaced
 from kinolog.core.names import StreamName
-from kinolog.ingest.epoch import EpochOpener
+from kinolog.ingest.epoch import INGEST, EpochOpener
 from kinolog.ingest.past import Place
 from kinolog.ingest.services import Request, Services
 from kinolog.ingest.session import Session
@@ -30,6 +31,8 @@ class LocalDesk:
         self._refused_until: dict[tuple[StreamName, str], float] = {}
         self._endings: dict[StreamName, asyncio.Task[None]] = {}
         self._unwatch = services.catalog.registry.watch(self._registry_changed)
+        for name in services.catalog.registry.epochs:
+            self._end_for_others(name)
 
     @property
     def sessions(self) -> dict[StreamName, Session]:
@@ -70,12 +73,17 @@ class LocalDesk:
         for key in [key for key, until in self._refused_until.items() if until <= now]:
             del self._refused_until[key]
         until = self._refused_until.get((name, _who(publisher)))
-        if until is not None and name in self._sessions:
+        if until is not None and (name in self._sessions or self._is_elsewhere(name)):
             raise Refused(
                 f"{name} was taken over by a newer publisher; "
                 f"this one is refused for {until - now:.0f} s more",
                 hint="stop one of the two, or publish under another name",
             )
+
+    def _is_elsewhere(self, name: StreamName) -> bool:
+        """Whether another process has a session of this stream."""
+        newest = self._services.catalog.registry.newest_epoch(name)
+        return newest is not None and newest.state == "live" and newest.ingest != INGEST
 
     def _replace(self, name: StreamName, older: Session) -> None:
         now = self._services.clock.monotonic()
@@ -84,12 +92,18 @@ class LocalDesk:
         _log.info("replaced", stream=str(name), publisher=older.request.publisher)
 
     def _registry_changed(self, key: str, entry: msgspec.Struct | None) -> None:
-        """Another process opened a newer epoch of a stream that is published here."""
+        """Another process opened a newer epoch of a stream that is published here, or it was
+        deleted."""
         parts = key.split("/")
-        if len(parts) != 3 or not isinstance(entry, EpochEntry):
+        if len(parts) < 2:
             return
         name = StreamName(*parts[:2])
         session = self._sessions.get(name)
+        if len(parts) == 2 and entry is None and session is not None and session.epoch:
+            session.fail(Replaced(f"{name} was deleted", hint="publish again to begin it anew"))
+        if not isinstance(entry, EpochEntry):
+            return
+        self._end_for_others(name)
         if session is not None and session.epoch and entry.epoch > session.epoch:
             ours = session.session_id == entry.open.session
             if not ours:
@@ -102,16 +116,31 @@ class LocalDesk:
             return
         del self._sessions[name]
         if place is not None:
-            self._endings[name] = asyncio.create_task(self._end_later(session, *place))
+            grace_s = self._services.end_grace_ms / 1000
+            self._endings[name] = asyncio.create_task(self._end_later(name, *place, grace_s))
 
-    async def _end_later(self, session: Session, epoch: int, place: Place) -> None:
-        await asyncio.sleep(self._services.end_grace_ms / 1000)
+    def _end_for_others(self, name: StreamName) -> None:
+        """A stream that is away ends, also where the process that had it is gone. It gets twice
+        its time, and each of several ingests waits for a little longer than another."""
+        newest = self._services.catalog.registry.newest_epoch(name)
+        if newest is None or newest.state != "away" or name in self._sessions:
+            return
+        if name not in self._endings:
+            wait_s = newest.open.end_grace_ms / 1000 * random.uniform(2, 3)  # noqa: S311
+            ending = self._end_later(name, newest.epoch, Place.of(newest), wait_s)
+            self._endings[name] = asyncio.create_task(ending)
+
+    async def _end_later(self, name: StreamName, epoch: int, place: Place, wait_s: float) -> None:
+        await asyncio.sleep(wait_s)
         try:
-            await EpochOpener(self._services, session.request).end(epoch, place)
-        except (KinologError, NotFound) as error:
-            _log.warning("end not written", stream=str(session.request.name), error=str(error))
+            newest = self._services.catalog.registry.newest_epoch(name)
+            if newest is not None and (newest.epoch > epoch or newest.state == "ended"):
+                return
+            await EpochOpener(self._services, Request(name, "")).end(epoch, place)
+        except KinologError as error:
+            _log.warning("end not written", stream=str(name), error=str(error))
         finally:
-            self._endings.pop(session.request.name, None)
+            self._endings.pop(name, None)
 
 
 class Ticket:

@@ -12,11 +12,13 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Final
 
 import msgspec
 import structlog
 
-from kinolog.core.errors import KinologError, NotFound, Replaced, Unavailable
+from kinolog.core.errors import ConfigError, KinologError, NotFound, Replaced, Unavailable
+from kinolog.core.units import show_duration, show_time
 from kinolog.ingest.outbox import Outbox
 from kinolog.ingest.past import ChunkName, Past, Place, read_landed, read_past
 from kinolog.ingest.services import Request, Services
@@ -43,8 +45,12 @@ MSN_STEP = 10_000
 """Media sequence numbers are set aside in steps of this many: 5.5 hours of 2 s segments."""
 
 _VOID_OPENS = 10
+_UNKNOWN_PAST_MS = 3_600_000
+"""How far the log is read for a stream of which registry and index know nothing."""
+_CLOCKS_APART_MS = 10_000
 _WEIGH_MS = 20_000
-_INGEST = f"{socket.gethostname()}:{os.getpid()}"
+INGEST: Final = f"{socket.gethostname()}:{os.getpid()}"
+"""This process, as the registry names it."""
 _log = structlog.get_logger("kinolog.ingest")
 
 
@@ -97,6 +103,7 @@ class EpochOpener:
         self._request = request
         self.session_id = uuid.uuid4().hex[:16]
         self._key = request.name.name.encode()
+        self._superseded = False
         self._announcing: asyncio.Task[None] | None = None
         self._telling_rate: asyncio.Task[None] | None = None
         self.newest: tuple[int, Place] | None = None
@@ -108,6 +115,7 @@ class EpochOpener:
         services, request = self._services, self._request
         await services.writer.repair()
         settings = await self._collection()
+        self._check_retention(settings)
         cut = self._cut(settings, formats)
         entry, new = await services.catalog.place(
             request.name,
@@ -128,13 +136,15 @@ class EpochOpener:
         cut = CutSettings(entry.target_ms, entry.part_ms, cut.profile, parts)
         place = Place.of(entry.placements[-1])
         value = await self._value(formats, cut)
-        number, offset, past = await self._append_open(place, value, entry, new)
+        number, offset, past = await self._append_open(place, value, entry)
         disc = past.disc + 1
         names = [track.name for track in value.tracks]
         await self._write_index(place, past.unindexed)
         session = SessionEntry(number, disc, offset, number, value)
         await services.writer.append(self._index(place), None, encode_value(session), number)
-        first = self._first_msn(past, entry, new)
+        # A track that the log does not know begins with the others, so that a late track's numbers
+        # run beside theirs; where it knows none, at the floor.
+        first = max(past.next_msn.values(), default=0 if new else entry.msn_floor)
         plans = [
             TrackPlan(name, fmt, past.next_msn.get(name, first))
             for name, fmt in zip(names, formats, strict=True)
@@ -156,6 +166,7 @@ class EpochOpener:
         outbox.on_landed = lambda event: self._landed(epoch, event)
         if max(plan.first_msn for plan in plans) >= entry.msn_floor:
             await self.reserve(epoch)
+        self._check_newest(number)
         self.newest = (number, place)
         self._announce(epoch, "live")
         _log.info(
@@ -207,8 +218,9 @@ class EpochOpener:
         """Write the close record, and the index entries of what it cut short."""
         header = Header(v=VERSION, kind="close", epoch=epoch.number)
         offset = await self.control(epoch, header, Close(reason))
-        entries = epoch.indexer.apply(Closed(epoch.number, reason, offset))
-        await self._write_index(epoch.place, entries)
+        if not self._superseded:
+            entries = epoch.indexer.apply(Closed(epoch.number, reason, offset))
+            await self._write_index(epoch.place, entries)
         if epoch.index_writes:
             await asyncio.wait(epoch.index_writes, timeout=30)
         self._announce(epoch, "away")
@@ -222,6 +234,11 @@ class EpochOpener:
         await self._services.catalog.registry.change_epoch(
             self._request.name, epoch, lambda e: e and msgspec.structs.replace(e, state="ended")
         )
+
+    def superseded(self) -> None:
+        """A newer publisher has the stream: what is acknowledged from now on is a zombie's, and
+        indexes nothing. What landed before the newer open, its session has indexed."""
+        self._superseded = True
 
     async def finish(self) -> None:
         """Wait for the registry to know how the session ended."""
@@ -292,26 +309,24 @@ class EpochOpener:
         )
 
     async def _append_open(
-        self, place: Place, value: Open, entry: StreamEntry, new: bool
+        self, place: Place, value: Open, entry: StreamEntry
     ) -> tuple[int, int, Past]:
         """Append an open, read the log up to it, and again with a greater epoch where it is
         void: somebody else opened meanwhile, or a clock was ahead."""
         services = self._services
         known = services.catalog.registry.newest_epoch(self._request.name)
-        newest = known.epoch if known else 0
+        newest = max(known.epoch if known else 0, entry.placements[-1].from_epoch - 1)
         if self.newest is not None:
             _, end = await services.reader.bounds(place.media, place.partition)
             past = await self._past(place, known, entry, end - 1)
             self._check_ours(past)
             newest = max(newest, past.newest_epoch)
         data = encode_value(value)
-        await self._fence_off(place, known, entry, max(newest + 1, services.clock.unix_ms()))
         for _ in range(_VOID_OPENS):
             number = max(newest + 1, services.clock.unix_ms())
             header = Header(v=VERSION, kind="open", epoch=number)
             offset = await services.writer.append(self._media(place), header, data, number)
-            if new:
-                return number, offset, Past()
+            await self._fence_off(place, known, entry, number)
             past = await self._past(place, known, entry, offset)
             if past.newest_epoch == number and past.open_offset == offset:
                 return number, offset, past
@@ -323,14 +338,35 @@ class EpochOpener:
     async def _fence_off(
         self, place: Place, known: EpochEntry | None, entry: StreamEntry, epoch: int
     ) -> None:
-        """Before the first open after a move: what an older session still writes in the former
-        place is void, for those who read it later, too."""
+        """After the first open after a move: what an older session still writes in the former
+        place is void, for those who read it later, too. With the epoch of an open that is there,
+        so that no fence ends a session without another's beginning."""
         if known is not None and Place.of(known) == place:
             return
         header = Header(v=VERSION, kind="fence", epoch=epoch)
         for former in self._former_places(place, known, entry):
             now_ms = self._services.clock.unix_ms()
             await self._services.writer.append(self._media(former), header, b"", now_ms)
+
+    def _check_retention(self, settings: CollectionEntry) -> None:
+        """What Kafka would delete at once is not taken (DESIGN.md section 3, Time)."""
+        at_ms, kept_ms = self._request.at_ms, settings.retention_ms
+        if at_ms is None or kept_ms < 0:
+            return
+        if self._services.clock.unix_ms() - at_ms >= kept_ms and self.newest is None:
+            name = self._request.name.collection
+            raise ConfigError(
+                f"collection {name} keeps {show_duration(kept_ms)}, and {show_time(at_ms)} is "
+                "before that: Kafka would delete it at once",
+                hint=f"kinolog collections alter {name} --retention, or a later --at",
+            )
+
+    def _check_newest(self, number: int) -> None:
+        """Somebody may have opened after us and told the registry before this session had an
+        epoch to compare with. Raises Replaced."""
+        newest = self._services.catalog.registry.newest_epoch(self._request.name)
+        if newest is not None and newest.epoch > number and newest.open.session != self.session_id:
+            raise Replaced(f"{self._request.name}: replaced by a newer publisher")
 
     def _check_ours(self, past: Past) -> None:
         """The newest publisher wins: a session that opens again must not take the stream back
@@ -344,11 +380,13 @@ class EpochOpener:
     ) -> Past:
         """What the log holds of the stream, in its former place too where it has moved."""
         reader, key = self._services.reader, self._key.decode()
-        now_ms = self._services.clock.unix_ms()
-        past = await read_past(reader, key, place, known, offset + 1, now_ms)
+        since_ms = max(
+            self._services.clock.unix_ms() - _UNKNOWN_PAST_MS, entry.created_ms - _CLOCKS_APART_MS
+        )
+        past = await read_past(reader, key, place, known, offset + 1, since_ms)
         for before in self._former_places(place, known, entry):
             _, end = await reader.bounds(before.media, before.partition)
-            old = await read_past(reader, key, before, known, end, now_ms)
+            old = await read_past(reader, key, before, known, end, since_ms)
             await self._write_index(before, old.unindexed)
             past.follow(old)
         return past
@@ -363,13 +401,6 @@ class EpochOpener:
         former += [Place.of(placement) for placement in entry.placements[-2:-1]]
         return [found for found in dict.fromkeys(former) if found != place]
 
-    def _first_msn(self, past: Past, entry: StreamEntry, new: bool) -> int:
-        """Where numbering begins for a track that the log does not know: with the others, so
-        that a late track's numbers run beside theirs; from the floor where nothing is known."""
-        if new:
-            return 0
-        return max(past.next_msn.values(), default=entry.msn_floor)
-
     def _media(self, place: Place) -> Target:
         return Target(place.media, place.partition, self._key)
 
@@ -380,6 +411,8 @@ class EpochOpener:
         if self._services.ack_log is not None:
             self._services.ack_log.add(self._request.name, event.header, event.last_offset)
         self._weigh(epoch, event)
+        if self._superseded:
+            return
         for entry in epoch.indexer.apply(event):
             write = asyncio.ensure_future(self._write_entry(epoch.place, entry))
             epoch.index_writes.add(write)
@@ -440,7 +473,7 @@ class EpochOpener:
                 base=epoch.place.base,
                 wall=epoch.number,
                 open=epoch.open,
-                ingest=_INGEST,
+                ingest=INGEST,
                 state=state,
             )
             try:

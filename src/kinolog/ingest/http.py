@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 import structlog
 
 from kinolog.core.clock import Clock
-from kinolog.core.errors import InputError, KinologError, NameError_, Refused
+from kinolog.core.errors import InputError, KinologError, MediaError, NameError_, Refused
 from kinolog.core.names import StreamName
 from kinolog.core.rsgi import HttpProtocol, Scope
 from kinolog.core.units import unix_ms
@@ -96,8 +96,10 @@ async def _receive(protocol: HttpProtocol, body: PushedBytes) -> None:
     try:
         async for data in protocol:
             await body.feed(data)
-    except KinologError:
-        return  # the reader is gone, and says why itself
+    except KinologError as error:
+        # The reader is gone, and says why itself; or it is held up for too long, and must not
+        # take what it has for the whole.
+        body.abort(error)
     finally:
         # A connection that breaks ends the body too: what arrived is worth keeping.
         body.finish()
@@ -127,4 +129,6 @@ def _status(error: KinologError) -> int:
         return 409
     if error.retriable:
         return 503
-    return 415 if isinstance(error, InputError) else 500
+    if isinstance(error, MediaError):
+        return 415
+    return 400 if isinstance(error, InputError) else 500

@@ -17,7 +17,6 @@ from kinolog.timeline.events import ChunkEvent, Event, Opened
 from kinolog.timeline.indexer import Indexer
 from kinolog.timeline.reader import StreamReader
 
-_UNKNOWN_PAST_MS = 3_600_000
 _DEAD_MS = 30_000
 """A track whose newest segment is so much older than another's has nothing under way: a segment
 is indexed when it ends, and lasts for some seconds."""
@@ -86,13 +85,19 @@ async def read_past(
     place: Place,
     known: EpochEntry | None,
     end: int,
-    now_ms: int,
+    since_ms: int,
 ) -> Past:
     """Read a stream's place up to the media offset `end` (exclusive). `known` is the newest epoch
-    of the registry, in this place or another one (then only its numbers count)."""
+    of the registry, in this place or another one (then only its numbers count). What is older than
+    `since_ms` is not looked for where neither registry nor index knows anything."""
     past = Past()
     entries = await newest_entries(
-        reader, place.index, place.partition, key, lambda found: _enough(found, known)
+        reader,
+        place.index,
+        place.partition,
+        key,
+        lambda found: _enough(found, known),
+        lowest=await _lowest(reader, place, known, since_ms),
     )
     for entry in entries:
         _take_entry(past, entry)
@@ -100,7 +105,7 @@ async def read_past(
         past.disc = max(past.disc, known.disc)
         past.opened(known.epoch, known.open.session)
     here = known if known is not None and Place.of(known) == place else None
-    start, session = await _where_to_start(reader, place, past, entries, here, now_ms)
+    start, session = await _where_to_start(reader, place, past, entries, here, since_ms)
     indexed = {e.track: e.msn for e in entries if isinstance(e, SegmentEntry)}
     scan = _Scan(past, indexed, session)
     for record in await reader.read(place.media, place.partition, start, end, key):
@@ -140,6 +145,15 @@ def _enough(found: list[IndexEntry], known: EpochEntry | None) -> bool:
     return {track.name for track in known.open.tracks} <= {e.track for e in segments}
 
 
+async def _lowest(
+    reader: RandomReader, place: Place, known: EpochEntry | None, since_ms: int
+) -> int:
+    """How far back the index is looked through."""
+    if known is not None:
+        return 0
+    return await reader.offset_for_time(place.index, place.partition, since_ms)
+
+
 def _take_entry(past: Past, entry: IndexEntry) -> None:
     past.opened(entry.epoch, entry.open.session if isinstance(entry, SessionEntry) else "")
     past.disc = max(past.disc, entry.disc)
@@ -153,7 +167,7 @@ async def _where_to_start(
     past: Past,
     entries: list[IndexEntry],
     known: EpochEntry | None,
-    now_ms: int,
+    since_ms: int,
 ) -> tuple[int, SessionEntry | EpochEntry | None]:
     """The media offset behind which something may not be indexed, and the session in force."""
     sessions = [e for e in entries if isinstance(e, SessionEntry)]
@@ -168,10 +182,7 @@ async def _where_to_start(
         for name in dead & past.next_msn.keys():
             past.next_msn[name] += 1  # the segment that it may have died in has a number, too
         return start, session
-    return (
-        await reader.offset_for_time(place.media, place.partition, now_ms - _UNKNOWN_PAST_MS),
-        None,
-    )
+    return await reader.offset_for_time(place.media, place.partition, since_ms), None
 
 
 def under_way(

@@ -111,6 +111,8 @@ class Session:
     def fail(self, error: KinologError) -> None:
         """End the session from outside: its next `feed` raises this."""
         self._failure = self._failure or error
+        if isinstance(error, Replaced):
+            self._opener.superseded()
         if self._epoch is not None:
             self._epoch.outbox.wake()
 
@@ -127,7 +129,7 @@ class Session:
         if self._closed:
             return
         self._closed = True
-        if self._epoch is None and self._buffer and self._formats:
+        if self._epoch is None and self._failure is None and self._buffer and self._formats:
             await self._begin()
         await self._end_epoch(reason)
         await self._opener.finish()
@@ -217,6 +219,8 @@ class Session:
         tracks = sorted(self._formats.items(), key=lambda item: (item[1].kind == "audio", item[0]))
         if not tracks:
             raise self._nothing_usable()
+        if self._failure is not None:
+            raise self._failure
         self._index_of = {number: index for index, (number, _) in enumerate(tracks)}
         self._epoch = await self._opener.open([f for _, f in tracks], self._wall_of)
         self._packager = self._epoch.packager
@@ -293,9 +297,10 @@ class Session:
                 continue
             if epoch.outbox.unacked_bytes < self._services.buffer_bytes:
                 return
+            if self._dropping is not None:
+                return
             if self.request.live and asyncio.get_running_loop().time() >= waited_until:
-                if self._dropping is None:
-                    self._dropping = Dropped({}, {})
+                self._dropping = Dropped({}, {})
                 return
             await epoch.outbox.changed(1.0)
 

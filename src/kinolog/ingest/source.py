@@ -63,10 +63,12 @@ class Desk(Protocol):
         publisher: str,
         at_ms: int | None = None,
         live: bool = True,
+        owner: str = "",
     ) -> Publication:
         """Open a publication. Raises NameError_, Refused (with the seconds to wait), Unavailable.
 
         `publisher`: who, for people, e.g. `rtmp 127.0.0.1:50312 OBS`. `at_ms`: capture time of
         the first packet (Unix ms), None for now. `live` False: never drop, wait instead.
+        `owner`: the user or tenant, for the strategy that places by it.
         """
         ...

@@ -181,14 +181,16 @@ class Catalog:
             return found, False
         settings = self.collection(stream.collection)
         async with self._placing.setdefault(stream.collection, asyncio.Lock()):
+            now_ms = self._clock.unix_ms()
             placement = await self._choose(stream, settings, owner)
             new = StreamEntry(
-                placements=[placement],
+                # A stream of this name may have been deleted: what the log has of it is not this.
+                placements=[msgspec.structs.replace(placement, from_epoch=now_ms)],
                 owner=owner,
                 target_ms=target_ms,
                 part_ms=part_ms,
                 msn_floor=msn_floor,
-                created_ms=self._clock.unix_ms(),
+                created_ms=now_ms,
             )
             entry = await self.registry.change_stream(stream, lambda entry: entry or new)
         assert entry is not None

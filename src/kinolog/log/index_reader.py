@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from kinolog.core.errors import WireError
 from kinolog.log.random_reader import RandomReader
-from kinolog.record.control import IndexEntry, SegmentEntry, decode_index
+from kinolog.record.control import IndexEntry, SegmentEntry, SessionEntry, decode_index
+from kinolog.record.registry import EpochEntry
 
 _FIRST_STEP = 256
 
@@ -35,6 +36,15 @@ async def newest_entries(
             break
         end, step = start, step * 2
     return found
+
+
+def is_void(entry: SegmentEntry, sessions: Mapping[int, SessionEntry | EpochEntry]) -> bool:
+    """Whether a segment was written behind a newer session's open, by a zombie that could still
+    index it. `sessions`: those of the entry's own place, by epoch."""
+    return any(
+        epoch > entry.epoch and session.open_offset < entry.offsets[0]
+        for epoch, session in sessions.items()
+    )
 
 
 def _decode(value: bytes | None) -> IndexEntry | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kinolog.core.errors import WireError
-from kinolog.log.index_reader import newest_entries
+from kinolog.log.index_reader import is_void, newest_entries
 from kinolog.log.random_reader import RandomReader
 from kinolog.record.control import IndexEntry, SegmentEntry, SessionEntry, decode_index
 from kinolog.record.registry import EpochEntry
@@ -169,6 +169,8 @@ class Seeker:
 
     def _is_kept(self, entry: IndexEntry) -> bool:
         if not self._is_here(entry.epoch):
+            return False
+        if isinstance(entry, SegmentEntry) and is_void(entry, self._sessions):
             return False
         first = entry.offsets[0] if isinstance(entry, SegmentEntry) else entry.open_offset
         return first >= self.low

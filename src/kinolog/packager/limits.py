@@ -25,8 +25,8 @@ class Limits(NamedTuple):
     """`key`: a keyframe this far into its segment begins the next. `target`: where audio alone is
     cut. `force`: no segment reaches this. `tiny`: a segment shorter than this is not worth a cut
     that another cut has already answered. `part`: no part is longer. `split`: distance of the
-    chunks within a part. `slack`: what timestamps in rounded milliseconds may be off; a forced cut comes so
-    much early, or the last frame before it might turn out a tick too long to be the last.
+    chunks within a part. `slack`: what timestamps in rounded milliseconds may be off; a forced
+    cut comes so much early, for the last frame may turn out a tick longer than expected.
     """
 
     key: int

@@ -103,6 +103,8 @@ async def read_kept(catalog: Catalog, reader: RandomReader, name: StreamName) ->
         _, end = await reader.bounds(media, placement.partition)
         rule = StreamReader()
         for record in await reader.read(media, placement.partition, 0, end, name.name):
+            if record.header.epoch < placement.from_epoch:
+                continue  # of a stream of this name that was deleted
             for event in rule.feed(record):
                 _take(kept, event)
         kept.ignored = rule.ignored

@@ -81,9 +81,11 @@ class _Index:
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         return 0, len(self._log)
 
-    async def read_raw(self, topic: str, partition: int, start: int, end: int) -> list[Any]:
+    async def read_raw(
+        self, topic: str, partition: int, start: int, end: int, key: str
+    ) -> list[Any]:
         self.read += end - start
-        return list(self._log[start:end])
+        return [one for one in self._log[start:end] if one.key() == key.encode()]
 
 
 def entry_of(track: str, msn: int) -> SegmentEntry:

@@ -160,7 +160,9 @@ class RtmpSession:
         if self._authorize is not None:
             await self._authorize(address.stream, address.parameters)
         publisher = f"rtmp {self._peer} {request.client}".rstrip()
-        self._publication = await self._desk.publish(address.stream, publisher=publisher)
+        self._publication = await self._desk.publish(
+            address.stream, publisher=publisher, owner=address.parameters.get("owner", "")[:100]
+        )
         self._tracks = Tracks()
         self._protocol.accept()
         await self._flush()

@@ -108,11 +108,19 @@ class MemoryDesk:
         self.error = error
         self.publications: dict[str, MemoryPublication] = {}
         self.publishers: list[str] = []
+        self.owners: list[str] = []
 
     async def publish(
-        self, name: StreamName, *, publisher: str, at_ms: int | None = None, live: bool = True
+        self,
+        name: StreamName,
+        *,
+        publisher: str,
+        at_ms: int | None = None,
+        live: bool = True,
+        owner: str = "",
     ) -> MemoryPublication:
         if self.error is not None:
             raise self.error
         self.publishers.append(publisher)
+        self.owners.append(owner)
         return self.publications.setdefault(str(name), MemoryPublication())

@@ -64,6 +64,15 @@ async def fed(publication: MemoryPublication, packets: int) -> list[Packet]:
 
 
 @in_loop
+async def test_the_owner_stands_in_the_urls_query() -> None:
+    desk = MemoryDesk()
+    async with RtmpServer(desk, LOOPBACK, 0) as server, connected(server) as wire:
+        await wire.send(wire.publisher.publish(key="camera?owner=ann"))
+        await wire.until(b"Publishing.")
+    assert desk.owners == ["ann"]
+
+
+@in_loop
 async def test_media_is_fed_and_the_end_told() -> None:
     desk = MemoryDesk()
     async with RtmpServer(desk, LOOPBACK, 0) as server, connected(server) as wire:
