@@ -15,11 +15,13 @@ import pytest
 from kinolog.core.clock import SystemClock
 from kinolog.core.errors import ConfigError, NotFound
 from kinolog.core.names import StreamName
+from kinolog.log import catalog as catalog_module
 from kinolog.log.admin import Admin
 from kinolog.log.catalog import Catalog
 from kinolog.log.client import KafkaSettings
 from kinolog.log.partitioner import murmur2_partition
 from kinolog.record.registry import CollectionEntry, StreamEntry
+from kinolog.record.topics import Suffix
 
 pytestmark = pytest.mark.cluster
 
@@ -232,5 +234,29 @@ def test_deleting_a_collection_takes_all_of_it(kafka: KafkaSettings) -> None:
             assert not [name for name in topics if name.startswith(f"{kafka.prefix}.cams.")]
             with pytest.raises(NotFound):
                 await one.delete("cams")
+
+    run(work)
+
+
+def test_a_cluster_that_fixes_some_settings_is_taken_as_it_is(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Confluent Cloud does. The broker refuses for real: there is no such compression."""
+    made = catalog_module.topic_config
+
+    def fixed(entry: CollectionEntry, suffix: Suffix) -> dict[str, str]:
+        return made(entry, suffix) | {"compression.type": "none-of-these"}
+
+    monkeypatch.setattr(catalog_module, "topic_config", fixed)
+
+    async def work() -> None:
+        async with catalog(kafka) as one:
+            await one.create("managed", small(retention_ms=7_200_000))
+            admin = Admin(kafka)
+            media = f"{kafka.prefix}.managed.media"
+            config = await admin.config(media)
+            assert (config["retention.ms"], config["cleanup.policy"]) == ("7200000", "delete")
+            await one.alter("managed", retention_ms=10_800_000)
+            assert (await admin.config(media))["retention.ms"] == "10800000"
 
     run(work)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
@@ -18,12 +19,17 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from kinolog.core.errors import KafkaUnavailable
+from kinolog.core.errors import KafkaRefused, KafkaUnavailable
 from kinolog.log.client import KafkaSettings, checked, kafka_errors
+
+ESSENTIAL = frozenset({"cleanup.policy", "retention.ms", "retention.bytes", "min.insync.replicas"})
+"""What a topic cannot do without. Managed clusters fix others of its settings, or bound them:
+Confluent Cloud sets compression.type itself, and takes no segment.ms below four hours."""
 
 _REQUEST_S = 30.0
 _LOOK_AGAIN_S = 0.05
 T = TypeVar("T")
+_log = structlog.get_logger("kinolog.log")
 
 
 class TopicSpec(NamedTuple):
@@ -76,8 +82,19 @@ class Admin:
         return await self._ask(ask)
 
     async def create(self, specs: Sequence[TopicSpec]) -> None:
-        """Make topics, and wait until brokers tell of them; one that is there already is left."""
+        """Make topics, and wait until brokers tell of them; one that is there already is left.
 
+        Where the cluster refuses a setting, they are made with the essential ones alone.
+        """
+        try:
+            await self._create(specs)
+        except KafkaRefused as refused:
+            await self._create([spec._replace(config=_essential(spec.config)) for spec in specs])
+            names = [spec.name for spec in specs]
+            _log.warning("topics made with essential settings only", topics=names, why=str(refused))
+        await self._known({spec.name: spec.partitions for spec in specs})
+
+    async def _create(self, specs: Sequence[TopicSpec]) -> None:
         def ask() -> None:
             new = [
                 NewTopic(s.name, s.partitions, s.replication_factor, config=dict(s.config))
@@ -87,7 +104,6 @@ class Admin:
             _wait(futures, allowed={KafkaError.TOPIC_ALREADY_EXISTS})
 
         await self._ask(ask)
-        await self._known({spec.name: spec.partitions for spec in specs})
 
     async def delete(self, topics: Sequence[str]) -> None:
         """Delete topics; one that is not there is no error."""
@@ -109,8 +125,15 @@ class Admin:
         await self._known({topic: total})
 
     async def set_config(self, topic: str, config: Mapping[str, str]) -> None:
-        """Set some of a topic's settings, the others stay."""
+        """Set some of a topic's settings, the others stay. Where the cluster refuses one, the
+        essential ones alone are set."""
+        try:
+            await self._set_config(topic, config)
+        except KafkaRefused as refused:
+            await self._set_config(topic, _essential(config))
+            _log.warning("only essential settings were set", topic=topic, why=str(refused))
 
+    async def _set_config(self, topic: str, config: Mapping[str, str]) -> None:
         def ask() -> None:
             entries = [
                 ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
@@ -154,6 +177,10 @@ class Admin:
     async def _ask(self, work: Callable[[], T]) -> T:
         with kafka_errors(self._settings, self._seen):
             return await asyncio.to_thread(work)
+
+
+def _essential(config: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in config.items() if key in ESSENTIAL}
 
 
 def _wait(futures: Mapping[Any, Any], allowed: frozenset[int] | set[int] = frozenset()) -> None:
