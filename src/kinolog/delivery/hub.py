@@ -55,7 +55,7 @@ class Hub:
         self._channels: dict[StreamName, Channel] = {}
         self._joining: dict[StreamName, asyncio.Task[Channel | None]] = {}
         self._partitions: dict[Place, _Partition] = {}
-        self._moves: set[asyncio.Task[None]] = set()
+        self._moves: dict[Channel, asyncio.Task[None]] = {}
         self._on_leave: list[Callable[[Channel], None]] = []
         self._tail = TailReader(settings, to_record, self._deliver, on_problem=_report)
         self._unwatch = catalog.registry.watch(self._registry_changed)
@@ -93,7 +93,7 @@ class Hub:
         """Stop following; waiting requests are answered."""
         self._unwatch()
         self._sweeper.cancel()
-        for task in (*self._joining.values(), *self._moves):
+        for task in (*self._joining.values(), *self._moves.values()):
             task.cancel()
         for channel in self._channels.values():
             channel.close()
@@ -114,12 +114,14 @@ class Hub:
         sessions = [start.session for start in starts.values() if start.session is not None]
         if sessions:
             channel.begin(min(sessions, key=lambda session: session.epoch))
+        oldest = min((session.epoch for session in sessions), default=0)
         try:
-            await self._follow(channel, starts)
+            await self._follow(channel, starts, oldest)
         except BaseException:
             self._leave(channel)
             raise
         self._channels[name] = channel
+        self._look_for_move(channel)
         _log.info("following", stream=str(name), state=channel.live.state)
         return channel
 
@@ -130,15 +132,15 @@ class Hub:
         now_ms = self._clock.unix_ms()
         return await find_start(self._reader, name, placement, known, now_ms, first_epoch)
 
-    async def _follow(self, channel: Channel, starts: Mapping[Place, Start]) -> None:
-        """Add places to the channel: their past up to the tail, then the tail."""
-        oldest = min((s.session.epoch for s in starts.values() if s.session), default=0)
+    async def _follow(self, channel: Channel, starts: Mapping[Place, Start], begun: int) -> None:
+        """Add places to the channel: their past up to the tail, then the tail. `begun`: the epoch
+        that the channel has begun with."""
         pasts: dict[Place, list[LogRecord]] = {}
         ends = {place: await self._hold(channel, place) for place in starts}
         for place, start in starts.items():
-            # A session that is not the oldest is begun by its open record.
+            # A session that the channel has not begun with is begun by its open record.
             offset = start.offset
-            if start.session is not None and start.session.epoch > oldest:
+            if start.session is not None and start.session.epoch > begun:
                 offset = min(offset, start.session.open_offset)
             past = await self._reader.read(*place, offset, ends[place], channel.name.name)
             pasts[place] = past
@@ -157,15 +159,38 @@ class Hub:
         channel.hold(place)
         return partition.position
 
-    async def _move(self, channel: Channel, placement: Placement) -> None:
+    def _look_for_move(self, channel: Channel) -> None:
+        """Follow a stream to where it has moved. One task a channel: the registry's entry changes
+        for other reasons too, and a place that is being added must not be added twice."""
+        if channel not in self._moves and self._new_places(channel):
+            self._moves[channel] = asyncio.create_task(self._move(channel))
+
+    async def _move(self, channel: Channel) -> None:
         try:
-            start = await self._start(channel.name, placement)
-            await self._follow(channel, {_place_of(placement): start})
+            while placements := self._new_places(channel):
+                starts = {
+                    place: await self._start(channel.name, placement)
+                    for place, placement in placements.items()
+                }
+                await self._follow(channel, starts, 0)
         except KinologError as error:
             # Whoever asks next joins the stream anew, in all its places.
             _log.warning("move not followed", stream=str(channel.name), error=str(error))
             if self._channels.get(channel.name) is channel:
                 self._leave(channel)
+        finally:
+            self._moves.pop(channel, None)
+
+    def _new_places(self, channel: Channel) -> dict[Place, Placement]:
+        """Where the stream has moved to since the newest place that is followed."""
+        entry = self._catalog.registry.streams.get(channel.name)
+        found: dict[Place, Placement] = {}
+        for placement in reversed(entry.placements if entry is not None else ()):
+            place = _place_of(placement)
+            if place in channel.places:
+                break
+            found.setdefault(place, placement)
+        return found
 
     def _deliver(self, batches: Sequence[Batch[LogRecord]]) -> None:
         for batch in batches:
@@ -190,15 +215,13 @@ class Hub:
         if not isinstance(entry, StreamEntry):
             self._leave(channel)
             return
-        placement = entry.placements[-1]
-        place = _place_of(placement)
-        if place not in channel.places:
-            task = asyncio.create_task(self._move(channel, placement))
-            self._moves.add(task)
-            task.add_done_callback(self._moves.discard)
+        self._look_for_move(channel)
 
     def _leave(self, channel: Channel) -> None:
         self._channels.pop(channel.name, None)
+        moving = self._moves.pop(channel, None)
+        if moving is not None:
+            moving.cancel()
         channel.close()
         for tell in self._on_leave:
             tell(channel)
