@@ -16,14 +16,14 @@ from kinolog.core.names import StreamName
 from kinolog.ingest.publisher import Source, publish
 from kinolog.log.catalog import HOUR_MS, Catalog
 from kinolog.log.client import KafkaSettings
-from kinolog.record.registry import CollectionEntry
 from kinolog.runtime import roles
+from kinolog.runtime.allowance import Allowance
 from kinolog.runtime.http import check_port
 from kinolog.runtime.settings import Settings
 
 CAMERA = StreamName("demo", "camera")
-_PARTITIONS = 4
-_KEPT_BYTES = 2_000_000_000
+_KEPT_BYTES = 1_800_000_000
+"""Of media, all replicas of all collections; the rest of 2 GB is for indexes and Kafka itself."""
 
 
 def demo(
@@ -36,7 +36,8 @@ def demo(
 ) -> None:
     """See it work: Kafka on this machine, a camera, the page.
 
-    Keeps an hour, 2 GB at most, in --data-dir. Ctrl-C stops all of it; the video stays.
+    Keeps an hour, about 2 GB at most, in --data-dir: all brokers and collections together, also
+    those that you make. Ctrl-C stops all of it; the video stays.
 
     Try it:
 
@@ -70,15 +71,25 @@ def demo(
 
 async def _demo(servers: str, settings: Settings, source: str) -> None:
     kafka = KafkaSettings(servers, prefix=settings.topic_prefix)
-    clock = SystemClock()
-    catalog = await Catalog.open(kafka, clock)
+    catalog = await Catalog.open(kafka, SystemClock())
     try:
-        await _small_collection(catalog)
+        await catalog.ensure_collection(CAMERA.collection)
+        allowance = Allowance(catalog, _KEPT_BYTES, HOUR_MS, note)
+        await allowance.apply()
+        keeping = asyncio.create_task(allowance.keep())
+        try:
+            await _show(kafka, settings, source)
+        finally:
+            keeping.cancel()
+            await asyncio.wait([keeping])
     finally:
         await catalog.close()
+
+
+async def _show(kafka: KafkaSettings, settings: Settings, source: str) -> None:
     async with roles.serve(kafka, settings, with_ingest=True, with_edge=True) as desk:
         assert desk is not None
-        camera = asyncio.create_task(publish(desk, CAMERA, Source(source), clock))
+        camera = asyncio.create_task(publish(desk, CAMERA, Source(source), SystemClock()))
         stop = asyncio.create_task(roles.until_signalled())
         _tell(settings)
         done, _ = await asyncio.wait([camera, stop], return_when=asyncio.FIRST_COMPLETED)
@@ -89,18 +100,6 @@ async def _demo(servers: str, settings: Settings, source: str) -> None:
         note("stopping")
         camera.cancel()
         await asyncio.wait([camera])
-
-
-async def _small_collection(catalog: Catalog) -> None:
-    wanted = CollectionEntry(
-        partitions=_PARTITIONS,
-        replication_factor=min(3, await catalog.brokers()),
-        retention_ms=HOUR_MS,
-        retention_bytes=_KEPT_BYTES // _PARTITIONS,
-        max_partitions=_PARTITIONS,
-        created_ms=SystemClock().unix_ms(),
-    )
-    await catalog.ensure_collection(CAMERA.collection, wanted)
 
 
 def _tell(settings: Settings) -> None:
@@ -117,5 +116,5 @@ def _tell(settings: Settings) -> None:
            curl -T film.ts {base}/ingest/demo/film
            kinolog publish film.mp4 demo/film --data-dir {settings.data_dir}
 
-  Ctrl-C stops it."""
+  An hour of it all is kept, about 2 GB at most. Ctrl-C stops it."""
     )

@@ -30,8 +30,10 @@ DEFAULT_PARTITIONS = 4
 _UNKNOWN_BIT_RATE = 4_000_000
 """What a stream that nobody has measured yet is taken for."""
 _TEN_YEARS_MS = 10 * 365 * 24 * HOUR_MS
-_LEAST_SEGMENT_BYTES = 16 * 1024 * 1024
+_LEAST_SEGMENT_BYTES = 4 * 1024 * 1024
 _MOST_SEGMENT_BYTES = 1024 * 1024 * 1024
+LEAST_RETENTION_BYTES = 10 * _LEAST_SEGMENT_BYTES
+"""A limit by size is no smaller than that, per partition."""
 
 
 class Catalog:
@@ -132,6 +134,13 @@ class Catalog:
                 hint="`kinolog collections list` names those there are",
             )
         return found
+
+    def media_replicas(self, name: str) -> int:
+        """How many replicas the partitions of a collection's media topics have, all together."""
+        entry, shared = self.collection(name), collection_base(self._settings.prefix, name)
+        bases = self._bases(name)
+        partitions = sum(entry.partitions if base == shared else 1 for base in bases)
+        return partitions * entry.replication_factor
 
     async def delete(self, name: str) -> None:
         """Delete a collection with all its streams, records and settings."""
@@ -339,7 +348,7 @@ def _check(entry: CollectionEntry) -> None:
         raise ConfigError("the replication factor must be at least 1")
     if entry.retention_ms != -1 and entry.retention_ms < 60_000:
         raise ConfigError("retention must be at least a minute", hint="for example 1h, 7d, forever")
-    if entry.retention_bytes != -1 and entry.retention_bytes < 10 * _LEAST_SEGMENT_BYTES:
+    if entry.retention_bytes != -1 and entry.retention_bytes < LEAST_RETENTION_BYTES:
         raise ConfigError(
-            f"retention by size must be at least {10 * _LEAST_SEGMENT_BYTES >> 20} MiB a partition"
+            f"retention by size must be at least {LEAST_RETENTION_BYTES >> 20} MiB a partition"
         )

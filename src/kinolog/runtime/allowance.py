@@ -1,0 +1,80 @@
+"""An allowance: the log of all collections together kept within so many bytes of disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from kinolog.core.errors import KinologError
+from kinolog.log.catalog import LEAST_RETENTION_BYTES, Catalog
+
+_AGAIN_S = 5.0
+_log = structlog.get_logger("kinolog")
+
+
+class Allowance:
+    """Lowers the limits of every collection there is, and of each that is made, whoever makes it.
+
+    What media topics may keep is split evenly over their partitions and replicas. `tell` is told
+    where there are too many of them for that: none keeps less than LEAST_RETENTION_BYTES.
+    """
+
+    def __init__(
+        self, catalog: Catalog, most_bytes: int, most_ms: int, tell: Callable[[str], None]
+    ) -> None:
+        self._catalog = catalog
+        self._most_bytes = most_bytes
+        self._most_ms = most_ms
+        self._tell = tell
+        self._told_bytes = most_bytes
+
+    async def keep(self) -> None:
+        """Go on until cancelled."""
+        changed = asyncio.Event()
+        changed.set()
+        unwatch = self._catalog.registry.watch(lambda *_: changed.set())
+        try:
+            while True:
+                await changed.wait()
+                changed.clear()
+                try:
+                    await self.apply()
+                except KinologError as error:
+                    _log.warning("limits not set", error=str(error))
+                    await asyncio.sleep(_AGAIN_S)
+                    changed.set()
+        finally:
+            unwatch()
+
+    async def apply(self) -> None:
+        """Bring every collection's limits down to its part. Nothing is raised but to an even
+        share, and nothing is written where that is what they are."""
+        replicas = {
+            name: self._catalog.media_replicas(name)
+            for name, entry in self._catalog.registry.collections.items()
+            if not entry.deleting
+        }
+        share = share_bytes(replicas, self._most_bytes)
+        for name in replicas:
+            entry = self._catalog.collection(name)
+            kept_ms = entry.retention_ms if entry.retention_ms > 0 else self._most_ms
+            limits = {
+                "retention_bytes": share,
+                "retention_ms": min(kept_ms, self._most_ms),
+            }
+            if any(getattr(entry, key) != value for key, value in limits.items()):
+                await self._catalog.alter(name, **limits)
+        needed = share * sum(replicas.values())
+        if needed > self._told_bytes:
+            self._told_bytes = needed
+            self._tell(
+                f"{len(replicas)} collections may take {needed / 1e9:.1f} GB: "
+                "`kinolog collections delete` those that are not needed"
+            )
+
+
+def share_bytes(replicas: Mapping[str, int], most_bytes: int) -> int:
+    """What each replica of a media partition may keep, given how many each collection has."""
+    return max(LEAST_RETENTION_BYTES, most_bytes // max(1, sum(replicas.values())))
