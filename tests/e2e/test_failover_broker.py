@@ -34,6 +34,7 @@ pytestmark = pytest.mark.cluster
 
 RATE, SECONDS = 30, 16
 AGAIN_WITHIN_S = 5.0
+PLAYERS_BUFFER_S = 6.0
 
 
 @pytest.mark.parametrize(
@@ -90,3 +91,4 @@ def test_a_leaders_death_costs_no_frame(
         assert shown == list(range(shown[0], RATE * SECONDS))
         assert len(found.opens) == 1, "a new epoch was opened, though no delivery failed"
         assert written < AGAIN_WITHIN_S
+        assert seen < PLAYERS_BUFFER_S, "a player with so much in its buffer would have stalled"
