@@ -8,6 +8,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from kinolog.core.clock import Clock
+from kinolog.core.errors import Overloaded
 from kinolog.core.names import StreamName
 from kinolog.log.tail_reader import Place
 from kinolog.record.control import SessionEntry
@@ -19,9 +20,8 @@ from kinolog.timeline.places import join_places
 from kinolog.timeline.reader import StreamReader
 from kinolog.timeline.track import Version
 
-MOST_WAITING = 65_536
-"""Requests that may wait for one stream at a time."""
-
+MOST_WAITING = 16_384
+"""Requests that may wait for one stream at a time: a few KB each."""
 
 WHOLE = 1 << 30
 """In place of a part's number: the whole media segment."""
@@ -53,6 +53,7 @@ class Channel:
         self._reader = StreamReader()
         self._held: dict[Place, list[LogRecord]] = {}
         self._waiting: dict[Awaited, list[tuple[asyncio.Future[bool], float]]] = {}
+        self._waiting_count = 0
         self._closed = False
         self.places: list[Place] = []
 
@@ -94,12 +95,17 @@ class Channel:
             held.append(record)
 
     async def wait(self, awaited: Awaited, timeout_s: float) -> bool:
-        """Wait for a part; False when it took too long, or there are too many waiting."""
-        if self._closed or len(self._waiting) >= MOST_WAITING:
+        """Wait for a part; False when it took too long. Overloaded where too many wait."""
+        if self._closed:
             return False
+        if self._waiting_count >= MOST_WAITING:
+            raise Overloaded(
+                f"{MOST_WAITING} requests wait for {self.name} already", hint="ask another edge"
+            )
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         deadline = self._clock.monotonic() + timeout_s
         self._waiting.setdefault(awaited, []).append((future, deadline))
+        self._waiting_count += 1
         return await future
 
     def expire(self, now: float) -> None:
@@ -112,6 +118,7 @@ class Channel:
                     kept.append((future, deadline))
                 elif not future.done():
                     future.set_result(False)
+            self._waiting_count -= len(waiting) - len(kept)
             if kept:
                 self._waiting[awaited] = kept
             else:
@@ -140,7 +147,9 @@ class Channel:
         for awaited in [a for a in self._waiting if a.track == track]:
             if version is not None and self.live.state == "live" and _later(awaited, version):
                 continue
-            for future, _ in self._waiting.pop(awaited):
+            woken = self._waiting.pop(awaited)
+            self._waiting_count -= len(woken)
+            for future, _ in woken:
                 if not future.done():
                     future.set_result(True)
 
