@@ -89,19 +89,34 @@ def test_settings_that_do_not_fit(tmp_path: Path) -> None:
 
 
 @pytest.mark.cluster
-def test_a_port_is_taken(tmp_path: Path, one_broker: str) -> None:
+@pytest.mark.parametrize(
+    ("verb", "flag"), [("edge", "--http-port"), ("ingest", "--http-port"), ("serve", "--rtmp-port")]
+)
+def test_a_port_is_taken(
+    tmp_path: Path, one_broker: str, free_port: int, verb: str, flag: str
+) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
+        other = ("--http-port", str(free_port)) if flag == "--rtmp-port" else ()
         said = kinolog(
-            *("edge", "--bootstrap-servers", one_broker, "--http-port", str(port)),
+            *(verb, "--bootstrap-servers", one_broker, flag, str(port), *other),
             cwd=tmp_path,
             code=2,
         )
     (line,) = [text for text in lines_of(said) if "listen" in text]
     assert f":{port}" in line
-    assert "--http-port" in said
+    assert flag in said
+
+
+def test_tls_files_that_cannot_be_used(tmp_path: Path, free_port: int) -> None:
+    at = ("serve", "--bootstrap-servers", f"127.0.0.1:{free_port}")
+    (line,) = lines_of(kinolog(*at, "--tls-cert", "cert.pem", cwd=tmp_path, code=2))
+    assert "--tls-cert without --tls-key" in line
+    pair = ("--tls-cert", "cert.pem", "--tls-key", "key.pem")
+    (line,) = lines_of(kinolog(*at, *pair, cwd=tmp_path, code=2))
+    assert "cannot read cert.pem" in line
 
 
 @pytest.mark.cluster

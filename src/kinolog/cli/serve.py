@@ -118,7 +118,8 @@ async def _serve(settings: Settings, *, with_ingest: bool, with_edge: bool) -> N
     async with roles.serve(kafka, settings, with_ingest=with_ingest, with_edge=with_edge):
         host = f"{settings.host}:{settings.http_port}"
         if with_edge:
-            note(f"page and playlists: http://{host}/")
+            scheme = "https" if settings.tls_cert else "http"
+            note(f"page and playlists: {scheme}://{host}/")
         if with_ingest:
             note(f"publish to:         rtmp://{settings.host}:{settings.rtmp_port}/demo/camera")
         await roles.until_signalled()

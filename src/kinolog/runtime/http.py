@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,18 +43,60 @@ _log = structlog.get_logger("kinolog.http")
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """Where to listen. With `cert` and `key` (PEM files): TLS, HTTP/1.1 and HTTP/2 by ALPN."""
+    """Where to listen. With `cert` and `key` (PEM files): TLS, HTTP/1.1 and HTTP/2 by ALPN.
+
+    ConfigError where only one of the two is given, or they cannot be used.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
     cert: Path | None = None
     key: Path | None = None
 
+    def __post_init__(self) -> None:
+        if self.cert is not None or self.key is not None:
+            _check_pair(self.cert, self.key)
+
     @property
     def url(self) -> str:
         """The address for people."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
         return f"{'https' if self.cert else 'http'}://{host}:{self.port}"
+
+
+def _check_pair(cert: Path | None, key: Path | None) -> None:
+    if cert is None or key is None:
+        given, other = ("--tls-cert", "--tls-key") if key is None else ("--tls-key", "--tls-cert")
+        raise ConfigError(
+            f"{given} without {other}: TLS needs the certificate and its key",
+            hint=f"add {other} FILE, or leave {given} out to serve plain HTTP",
+        )
+    for flag, path in (("--tls-cert", cert), ("--tls-key", key)):
+        try:
+            with path.open("rb"):
+                pass
+        except OSError as error:
+            raise ConfigError(
+                f"{flag}: cannot read {path}: {error.strerror}",
+                hint="name a PEM file that this user may read",
+            ) from error
+    try:
+        # The empty password: OpenSSL would ask at the terminal for that of an encrypted key.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
+    except (ssl.SSLError, ValueError) as error:
+        raise ConfigError(
+            f"--tls-cert {cert} and --tls-key {key} cannot be used: {_tls_reason(error)}",
+            hint="TLS needs a PEM certificate chain and its own PEM private key, not encrypted",
+        ) from error
+
+
+def _tls_reason(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or ""
+    if reason == "KEY_VALUES_MISMATCH":
+        return "the key is not that of the certificate"
+    if "PEM" in reason or "NO_START_LINE" in reason or not reason:
+        return "not PEM, or encrypted"
+    return str(reason).replace("_", " ").lower()
 
 
 class Router:
