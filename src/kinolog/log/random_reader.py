@@ -135,13 +135,13 @@ def _bounds(consumer: Consumer, topic: str, partition: int, wait_s: float) -> tu
 def _offset_for_time(
     consumer: Consumer, topic: str, partition: int, unix_ms: int, wait_s: float
 ) -> int:
+    # The end first: a record that comes between the two questions is after the time asked for.
+    _, end = _bounds(consumer, topic, partition, wait_s)
     place = TopicPartition(topic, partition, unix_ms)
     found = consumer.offsets_for_times([place], timeout=wait_s)[0]
     if found.error:
         raise KafkaException(found.error)
-    if found.offset >= 0:
-        return int(found.offset)
-    return _bounds(consumer, topic, partition, wait_s)[1]
+    return int(found.offset) if found.offset >= 0 else end
 
 
 def _messages(
