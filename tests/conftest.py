@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +14,15 @@ import pytest
 
 from kinolog.cluster import Cluster
 
+SMALL_DISK = "a right to mount"
+"""As `needs` says it: the test fills a small file system of its own."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("kinolog")
     group.addoption("--slow", action="store_true", help="run the tests of minutes, too")
     group.addoption(
-        "--all", action="store_true", help="fail where a system program is missing, not skip"
+        "--all", action="store_true", help="fail where the system lacks something, not skip"
     )
 
 
@@ -30,11 +36,41 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
-        missing = [program for program in marker.args if shutil.which(program) is None]
+        missing = [need for need in marker.args if not _is_there(need)]
         if missing and item.config.getoption("--all"):
-            pytest.fail(f"missing system program: {', '.join(missing)}", pytrace=False)
+            pytest.fail(f"missing on this system: {', '.join(missing)}", pytrace=False)
         if missing:
-            pytest.skip(f"missing system program: {', '.join(missing)}")
+            pytest.skip(f"missing on this system: {', '.join(missing)}")
+
+
+def _is_there(need: str) -> bool:
+    return _may_mount() if need == SMALL_DISK else shutil.which(need) is not None
+
+
+@functools.cache
+def _may_mount() -> bool:
+    """Whether this user may mount a file system: root, where no container forbids it."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True
+        )
+        if done.returncode == 0:
+            subprocess.run(["umount", folder], check=True)
+        return done.returncode == 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A file system of so many MB (indirect parameter); of `needs(SMALL_DISK)` tests."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={request.param}m", "tmpfs", str(folder)], check=True
+    )
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @pytest.fixture(scope="session")

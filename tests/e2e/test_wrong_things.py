@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kit.server import wait_for
 
-from kinolog.cluster import Cluster
+from conftest import SMALL_DISK
+from kinolog.cluster import KAFKA_FOLDER, Cluster
 
 _TIMEOUT_S = 90
 
@@ -234,18 +236,62 @@ def test_right_credentials_work_for_every_client(tmp_path: Path, secured: _Secur
 
 
 @pytest.mark.cluster
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="mounts a small disk")
-def test_a_full_disk_is_told_by_the_cluster(tmp_path: Path) -> None:
+@pytest.mark.needs(SMALL_DISK)
+@pytest.mark.parametrize("small_disk", [2], indirect=True)
+def test_a_full_disk_is_told_by_the_cluster(tmp_path: Path, small_disk: Path) -> None:
     """A broker that cannot write its data does not start, and says why."""
-    small = tmp_path / "small"
-    small.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(small)], capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip("may not mount here")
+    said = kinolog("cluster", "start", "--data-dir", str(small_disk / "state"), cwd=tmp_path)
+    assert "disk" in said.lower()
+
+
+@pytest.mark.cluster
+@pytest.mark.needs(SMALL_DISK)
+@pytest.mark.parametrize("small_disk", [72], indirect=True)
+def test_a_disk_that_fills_while_somebody_publishes(tmp_path: Path, small_disk: Path) -> None:
+    """The broker dies; its publisher is held up and told why, and so is who asks afterwards."""
+    at = ("--data-dir", str(small_disk / "state"))
+    cluster = Cluster.start(small_disk / "state" / KAFKA_FOLDER, 1, owned=True)
+    told = tmp_path / "publisher.txt"
     try:
-        said = kinolog("cluster", "start", "--data-dir", str(small / "state"), cwd=tmp_path)
+        with told.open("wb") as output:
+            publisher = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "kinolog", "publish"),
+                    *("test:1280x720@30?bitrate=30000k", "full/cam", "--fast", *at),
+                ],
+                cwd=tmp_path,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            wait_for(lambda: "broker 1 died" in told.read_text(), "the reason", _TIMEOUT_S)
+            assert publisher.poll() is None, "it waits for the broker"
+            publisher.send_signal(signal.SIGINT)
+            wait_for(lambda: "finishing" in told.read_text(), "its farewell", _TIMEOUT_S)
+            publisher.send_signal(signal.SIGINT)
+            code = publisher.wait(_TIMEOUT_S)
+        finally:
+            publisher.kill()
+        said = told.read_text()
+        assert code not in (0, -signal.SIGKILL), said
+        assert "Traceback" not in said
+        (line,) = [line for line in lines_of(said) if "died" in line]
+        assert "the disk is full" in line
+        assert "free some space" in said
+
+        status = subprocess.run(
+            [sys.executable, "-m", "kinolog", "cluster", "status", *at],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+        )
+        assert "died" in status.stdout
+        assert "the disk is full; free some space" in status.stdout
+        (line,) = lines_of(kinolog("streams", *at, cwd=tmp_path, code=1))
+        assert "the disk is full" in line
+        (line,) = lines_of(kinolog("cluster", "start", *at, cwd=tmp_path, code=1))
+        assert "is full" in line
     finally:
-        subprocess.run(["umount", "-l", str(small)], check=True)
-    assert "disk" in said.lower() or "space" in said.lower()
+        cluster.stop()

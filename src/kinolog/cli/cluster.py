@@ -201,7 +201,10 @@ def _line(broker: BrokerStatus) -> str:
     text = f"broker {broker.id}  {broker.state:8}  127.0.0.1:{broker.port}"
     if broker.pid is not None:
         return f"{text}  pid {broker.pid}  {broker.rss_bytes / 1e6:.0f} MB"
-    return f"{text}  {broker.reason} (log: {broker.log})" if broker.reason else text
+    if not broker.reason:
+        return text
+    advice = f"; {broker.hint}" if broker.hint else ""
+    return f"{text}  {broker.reason}{advice} (log: {broker.log})"
 
 
 def _say(text: str) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,10 +15,12 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
-from kinolog.cluster import running_servers
+from kinolog.cluster import deaths, running_servers
 from kinolog.log.client import KafkaSettings
 from kinolog.runtime import logs
 from kinolog.runtime.settings import Settings, load
+
+_LOOK_S = 2.0
 
 
 @Parameter(name="*")
@@ -49,8 +54,40 @@ def settings_of(kafka: KafkaFlags | None, *, log_level: str = "warning", **flags
 
 def kafka_of(settings: Settings) -> KafkaSettings:
     """The Kafka that is meant: the named one, else the cluster that runs in the data dir."""
-    named = settings.bootstrap_servers or settings.kafka_config is not None
-    return settings.kafka(None if named else running_servers(settings.data_dir))
+    if _is_named(settings):
+        return settings.kafka(None)
+    servers = running_servers(settings.data_dir)
+    died = [] if servers else deaths(settings.data_dir)
+    if died:
+        raise died[0]
+    return settings.kafka(servers)
+
+
+def _is_named(settings: Settings) -> bool:
+    return bool(settings.bootstrap_servers) or settings.kafka_config is not None
+
+
+@asynccontextmanager
+async def telling_of_deaths(settings: Settings) -> AsyncIterator[None]:
+    """Inside, tell the person at the terminal, once, of each broker of the data dir that dies:
+    what is published waits for it."""
+
+    async def look() -> None:
+        told: set[str] = set()
+        while True:
+            for death in await asyncio.to_thread(deaths, settings.data_dir):
+                if str(death) not in told:
+                    told.add(str(death))
+                    note(f"kinolog: {death}\n  {death.hint}")
+            await asyncio.sleep(_LOOK_S)
+
+    looking = None if _is_named(settings) else asyncio.create_task(look())
+    try:
+        yield
+    finally:
+        if looking is not None:
+            looking.cancel()
+            await asyncio.wait([looking])
 
 
 def show(rows: list[dict[str, Any]], columns: dict[str, str], *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from kinolog.cli.common import note, settings_of
+from kinolog.cli.common import note, settings_of, telling_of_deaths
 from kinolog.cluster import KAFKA_FOLDER, Cluster
 from kinolog.core.clock import SystemClock
 from kinolog.core.names import StreamName
@@ -87,7 +87,10 @@ async def _demo(servers: str, settings: Settings, source: str) -> None:
 
 
 async def _show(kafka: KafkaSettings, settings: Settings, source: str) -> None:
-    async with roles.serve(kafka, settings, with_ingest=True, with_edge=True) as desk:
+    async with (
+        telling_of_deaths(settings),
+        roles.serve(kafka, settings, with_ingest=True, with_edge=True) as desk,
+    ):
         assert desk is not None
         camera = asyncio.create_task(publish(desk, CAMERA, Source(source), SystemClock()))
         stop = asyncio.create_task(roles.until_signalled())

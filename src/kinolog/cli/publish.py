@@ -11,7 +11,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from kinolog.cli.common import KafkaFlags, kafka_of, note, settings_of
+from kinolog.cli.common import KafkaFlags, kafka_of, note, settings_of, telling_of_deaths
 from kinolog.core.clock import SystemClock
 from kinolog.core.errors import ConfigError
 from kinolog.core.names import StreamName
@@ -118,6 +118,7 @@ async def _publish(
     if at_ms is None and not source.paced and total_ms is not None:
         at_ms = clock.unix_ms() - total_ms
     async with (
+        telling_of_deaths(settings),
         roles.backend(kafka_of(settings)) as base,
         roles.ingest_desk(base, settings) as desk,
     ):
@@ -130,7 +131,7 @@ async def _publish(
             stop = asyncio.create_task(roles.until_signalled())
             await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
-                note("finishing: what was read is written")
+                note("finishing: what was read is written (Ctrl-C again ends at once)")
                 task.cancel()
                 await asyncio.wait([task])
             stop.cancel()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from kinolog.cli.common import KafkaFlags, kafka_of, note, settings_of
+from kinolog.cli.common import KafkaFlags, kafka_of, note, settings_of, telling_of_deaths
 from kinolog.record.control import Profile
 from kinolog.runtime import roles
 from kinolog.runtime.settings import Settings
@@ -115,7 +115,10 @@ def _run(
 
 async def _serve(settings: Settings, *, with_ingest: bool, with_edge: bool) -> None:
     kafka = kafka_of(settings)
-    async with roles.serve(kafka, settings, with_ingest=with_ingest, with_edge=with_edge):
+    async with (
+        telling_of_deaths(settings),
+        roles.serve(kafka, settings, with_ingest=with_ingest, with_edge=with_edge),
+    ):
         host = f"{settings.host}:{settings.http_port}"
         if with_edge:
             scheme = "https" if settings.tls_cert else "http"

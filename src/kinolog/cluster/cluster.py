@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from kinolog.cluster import diagnosis, jars, java, launch, probe, process, state
+from kinolog.cluster import jars, java, launch, probe, process, state
 from kinolog.cluster.layout import Layout
 from kinolog.cluster.process import ProcessId
 from kinolog.cluster.settings import HOST
@@ -37,6 +37,8 @@ class BrokerStatus(msgspec.Struct, frozen=True):
     rss_bytes: int
     reason: str
     """Why it died; '' otherwise."""
+    hint: str
+    """What to do about it; '' where nothing went wrong by itself."""
     log: str
     """Path of its log file."""
 
@@ -258,11 +260,12 @@ class Cluster:
 
     def _status(self, broker: BrokerState) -> BrokerStatus:
         alive = process.is_alive(broker.process)
-        reason = ""
+        reason = hint = ""
         if not alive and broker.ended_by == "kill":
             reason = "killed by kinolog cluster kill"
         elif not alive and broker.process is not None:
-            reason = self._reason(broker).text
+            found = launch.why_it_died(self._layout, broker)
+            reason, hint = found.text, "" if found.from_outside else found.hint
         return BrokerStatus(
             id=broker.id,
             state="running" if alive else "died" if reason else "stopped",
@@ -270,11 +273,9 @@ class Cluster:
             pid=broker.process.pid if alive and broker.process else None,
             rss_bytes=process.rss_bytes(broker.process) if broker.process else 0,
             reason=reason,
+            hint=hint,
             log=str(self._layout.log(broker.id)),
         )
-
-    def _reason(self, broker: BrokerState) -> diagnosis.Reason:
-        return launch.why_it_died(self._layout, broker)
 
     def _out_of_sync(self, known: State) -> str:
         for broker in known.brokers:

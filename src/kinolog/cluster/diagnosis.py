@@ -17,6 +17,8 @@ class Reason(NamedTuple):
     port_taken: bool = False
     known: bool = True
     """False when the files say nothing."""
+    from_outside: bool = False
+    """Somebody ended it with a signal: nothing is wrong with it."""
 
 
 DISK_FULL = Reason(
@@ -78,7 +80,8 @@ def explain(log: str, output: str) -> Reason:
     """The reason found in the tail of a broker's log and of its stdout and stderr."""
     if signalled := re.search(r"Terminating process due to signal (\w+)", log):
         # What it says afterwards, on its way down, is no reason.
-        return Reason(f"it was stopped from outside ({signalled[1]})", "start it again")
+        text = f"it was stopped from outside ({signalled[1]})"
+        return Reason(text, "start it again", from_outside=True)
     for pattern, text, hint in _KNOWN:
         if re.search(pattern, output) or _in_errors(pattern, log):
             return Reason(text, hint, port_taken="port" in text)
