@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
 import shutil
@@ -44,7 +45,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def _is_there(need: str) -> bool:
-    return _may_mount() if need == SMALL_DISK else shutil.which(need) is not None
+    return _may_mount() if need == SMALL_DISK else _installed(need)
 
 
 @functools.cache
@@ -71,6 +72,17 @@ def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]
     )
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def _installed(name: str) -> bool:
+    """Whether the system has this program, or this library (`libx-1.0.so.0`)."""
+    if ".so" not in name:
+        return shutil.which(name) is not None
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,6 @@ from kinolog.core.names import StreamName
 from kinolog.core.units import show_duration, unix_ms
 from kinolog.ingest import publisher
 from kinolog.ingest.encode_video import parse_target
-from kinolog.ingest.probe import duration_ms_of
 from kinolog.ingest.session import Session
 from kinolog.record.control import Profile
 from kinolog.runtime import roles
@@ -33,6 +32,7 @@ def publish(
     *,
     fast: Annotated[bool, Parameter(negative="")] = False,
     loop: Annotated[bool, Parameter(negative="")] = False,
+    reconnect: Annotated[bool, Parameter(negative="--no-reconnect", show_default=False)] = True,
     at: str | None = None,
     encode: str | None = None,
     format: str | None = None,
@@ -70,12 +70,14 @@ def publish(
         As fast as Kafka takes it; ends at now unless --at says when it began.
     loop
         Again from the beginning, for ever.
+    reconnect
+        Open a live source again when it drops, as a camera does that restarts. [default: yes]
     at
         When it was captured: -2h, 2026-01-31T12:00:00Z, or Unix seconds.
     encode
         Encode the video: h264, hevc, vp9 or av1, with a bit rate: vp9:2M.
     format
-        FFmpeg's name of the input format, for devices: v4l2.
+        FFmpeg's name of the input format, where it cannot tell: v4l2, x11grab, mpegts.
     option
         An option of FFmpeg's for the input, key=value; may be repeated.
     owner
@@ -96,8 +98,9 @@ def publish(
         paced=not fast,
         loop=loop,
         encode=parse_target(encode) if encode else None,
+        reconnect=reconnect,
     )
-    if loop and (fast or origin.live or origin.synthetic):
+    if loop and fast:
         raise ConfigError("--loop is for files at their own pace")
     roles.run(_publish(settings, name, origin, at, owner))
 
@@ -114,7 +117,9 @@ async def _publish(
 ) -> None:
     clock = SystemClock()
     at_ms = unix_ms(at, clock.unix_ms()) if at else None
-    total_ms = None if source.synthetic or source.live else await duration_ms_of(source.url)
+    source, total_ms = await source.measured()
+    if source.loop and (source.live or source.synthetic):
+        raise ConfigError("--loop is for files, and this source never ends")
     if at_ms is None and not source.paced and total_ms is not None:
         at_ms = clock.unix_ms() - total_ms
     async with (
@@ -136,7 +141,8 @@ async def _publish(
                 await asyncio.wait([task])
             stop.cancel()
             if not task.cancelled():
-                report.done(task.result())
+                task.result()
+                report.done()
 
 
 class _Report:
@@ -145,6 +151,9 @@ class _Report:
     def __init__(self, name: StreamName, total_ms: int | None) -> None:
         self._name = name
         self._begun_ms: int | None = None
+        self._session: Session | None = None
+        self._earlier_packets = 0  # of connections before the present one
+        self._skipped: set[str] = set()
         self._told = self._started = time.monotonic()
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -165,6 +174,10 @@ class _Report:
 
     def see(self, session: Session) -> None:
         """Called after each batch."""
+        if session is not self._session:
+            self._earlier_packets = self._packets
+            self._session = session
+        self._skipped.update(session.skipped.values())
         now = time.monotonic()
         if now - self._told < (0.2 if self._bar.disable is False else 10):
             return
@@ -172,14 +185,18 @@ class _Report:
         if self._begun_ms is None:
             self._begun_ms = session.media_ms
         sent_ms = session.media_ms - self._begun_ms
-        state = f"{session.packets} packets, {session.unacked_bytes / 1e6:.1f} MB under way"
+        state = f"{self._packets} packets, {session.unacked_bytes / 1e6:.1f} MB under way"
         self._bar.update(self._task, completed=sent_ms, state=state)
         if self._bar.disable:
             note(f"{self._name}: {show_duration(sent_ms // 1000 * 1000)} published, {state}")
 
-    def done(self, session: Session) -> None:
+    @property
+    def _packets(self) -> int:
+        return self._earlier_packets + (self._session.packets if self._session else 0)
+
+    def done(self) -> None:
         """The end, and what was left out."""
-        for codec in sorted(set(session.skipped.values())):
+        for codec in sorted(self._skipped):
             note(f"{self._name}: a track was left out, {codec} cannot be carried")
         seconds = time.monotonic() - self._started
-        note(f"{self._name}: {session.packets} packets published in {seconds:.1f} s")
+        note(f"{self._name}: {self._packets} packets published in {seconds:.1f} s")

@@ -25,6 +25,7 @@ from kinolog.ingest.demux_errors import redacted, translated
 from kinolog.ingest.demux_handover import Handover, Stopped
 from kinolog.ingest.demux_pushed import PushedBytes
 from kinolog.ingest.demux_track import Track, codec_name, is_picture, open_track
+from kinolog.ingest.encode_video import VideoTarget
 from kinolog.ingest.source import Expect, Format, Skipped, SourceEvent
 
 __all__ = ["PushedBytes", "demux"]
@@ -51,20 +52,21 @@ async def demux(
     *,
     format: str | None = None,
     options: Mapping[str, str] | None = None,
+    encode: VideoTarget | None = None,
     timeout_s: float = TIMEOUT_S,
 ) -> AsyncGenerator[list[SourceEvent], None]:
     """Batches of events of `source` until it ends.
 
     `format`: FFmpeg's name of the demuxer, where it cannot tell by itself (`v4l2`, `mpegts`).
-    `options`: FFmpeg's own, before ours. `timeout_s`: how long opening a URL, and each read
-    from it, may take. Closing the generator ends the reading thread: at once for pushed bytes,
-    else at its next packet or when `timeout_s` is over.
+    `options`: FFmpeg's own, before ours. `encode`: what all video is encoded to. `timeout_s`: how
+    long opening a URL, and each read from it, may take. Closing the generator ends the reading
+    thread: at once for pushed bytes, else at its next packet or when `timeout_s` is over.
 
     Raises MediaError (UnsupportedCodec when no track can be carried) for what cannot be used,
     Unavailable for a source that does not answer, and what a PushedBytes was aborted with.
     """
     handover = Handover()
-    reader = _Reader(source, format, dict(options or {}), timeout_s, handover)
+    reader = _Reader(source, format, dict(options or {}), encode, timeout_s, handover)
     thread = threading.Thread(target=reader.run, name="kinolog-demux", daemon=True)
     thread.start()
     try:
@@ -91,12 +93,14 @@ class _Reader:
         source: str | PushedBytes,
         format: str | None,
         options: dict[str, str],
+        encode: VideoTarget | None,
         timeout_s: float,
         handover: Handover,
     ) -> None:
         self._source = source
         self._format = format
         self._options = options
+        self._encode = encode
         self._timeout_s = timeout_s
         self._handover = handover
         self._name = "what was sent" if isinstance(source, PushedBytes) else redacted(source)
@@ -142,7 +146,7 @@ class _Reader:
         name = container.format.name
         skipped: list[SourceEvent] = []
         for stream in _chosen(container):
-            track = open_track(stream, name)
+            track = open_track(stream, name, self._encode)
             if track is not None:
                 self._tracks[stream.index] = track
             else:
@@ -163,7 +167,8 @@ class _Reader:
         codecs = ", ".join(item.codec for item in skipped if isinstance(item, Skipped))
         return UnsupportedCodec(
             f"{self._name}: {codecs} cannot be carried",
-            hint="send H.264, HEVC, VP9 or AV1, and AAC or Opus",
+            hint="send H.264, HEVC, VP9 or AV1, and AAC or Opus; "
+            "`kinolog publish --encode h264` makes H.264 of other video",
         )
 
     def _read(self, container: InputContainer) -> None:

@@ -11,6 +11,7 @@ from av.packet import Packet as AvPacket
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
+from kinolog.ingest.demux_encoded import EncodedTrack, PictureTrack
 from kinolog.ingest.demux_time import (
     AudioGrid,
     Unwrap,
@@ -20,6 +21,7 @@ from kinolog.ingest.demux_time import (
 )
 from kinolog.ingest.demux_transcoded import TranscodedTrack
 from kinolog.ingest.encode_audio import TRANSCODED
+from kinolog.ingest.encode_video import VideoTarget
 from kinolog.ingest.source import Format, SourceEvent
 from kinolog.media.normaliser import normaliser
 from kinolog.media.samples import Unit
@@ -55,14 +57,18 @@ def is_picture(stream: Stream) -> bool:
     return bool(stream.disposition & Disposition.attached_pic)
 
 
-def open_track(stream: Stream, container: str) -> Track | None:
+def open_track(stream: Stream, container: str, encode: VideoTarget | None = None) -> Track | None:
     """The conversion for a stream; None for one that kinolog does not carry.
 
-    `container` is FFmpeg's name of the demuxer. MediaError for a configuration that is broken.
+    `container` is FFmpeg's name of the demuxer; with `encode`, video is encoded to that, from
+    whatever codec. MediaError for a configuration that is broken.
     """
     codec = codec_name(stream)
     if codec in VIDEO_CODECS and isinstance(stream, VideoStream):
-        return VideoTrack(stream, cast(Codec, codec), container)
+        carried = VideoTrack(stream, cast(Codec, codec), container)
+        return EncodedTrack(carried, encode) if encode is not None else carried
+    if isinstance(stream, VideoStream) and encode is not None and codec != "unknown":
+        return PictureTrack(stream, container, encode)
     if codec in AUDIO_CODECS and isinstance(stream, AudioStream):
         return AudioTrack(stream, cast(Codec, codec), container)
     if codec in TRANSCODED and isinstance(stream, AudioStream):
@@ -232,6 +238,6 @@ def _new_extradata(packet: AvPacket[Stream]) -> bytes | None:
     return bytes(packet.get_sidedata("new_extradata")) or None
 
 
-Track = VideoTrack | AudioTrack | TranscodedTrack
+Track = VideoTrack | EncodedTrack | PictureTrack | AudioTrack | TranscodedTrack
 
 __all__ = ["AudioTrack", "Track", "VideoTrack", "codec_name", "is_picture", "open_track"]

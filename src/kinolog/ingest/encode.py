@@ -66,13 +66,16 @@ class _Transcoded:
     """One video track on its way through a decoder and an encoder."""
 
     def __init__(self, target: VideoTarget, first: Format) -> None:
-        self._target = target
         self._track = first.track
-        self._timescale = first.format.timescale
         self._source = first.format
         self._decoder = _decoder(first.format)
-        self._encoder: VideoEncoder | None = None
-        self._last_pts: int | None = None
+        self._pictures = PictureEncoder(
+            target,
+            first.track,
+            first.format.timescale,
+            frame_rate=first.format.frame_rate,
+            language=first.format.language,
+        )
         self._damaged_in_a_row = 0
         self.damaged = 0
 
@@ -82,6 +85,7 @@ class _Transcoded:
             return []
         out = self._drain()
         self._source = source
+        self._pictures.frame_rate = source.frame_rate
         self._decoder = _decoder(source)
         return out
 
@@ -107,11 +111,7 @@ class _Transcoded:
 
     def flush(self) -> list[SourceEvent]:
         """The last packets of decoder and encoder."""
-        out = self._drain()
-        if self._encoder is not None:
-            out += self._encoder.flush()
-            self._encoder = None
-        return out
+        return self._drain() + self._pictures.flush()
 
     def _drain(self) -> list[SourceEvent]:
         try:
@@ -121,8 +121,37 @@ class _Transcoded:
         return [event for frame in frames for event in self._encode(frame)]
 
     def _encode(self, frame: av.VideoFrame) -> list[SourceEvent]:
-        pts = rescale(frame.pts or 0, self._source.timescale, self._timescale)
-        duration = rescale(frame.duration or 0, self._source.timescale, self._timescale)
+        timescale = self._source.timescale
+        return self._pictures.encode(frame, frame.pts or 0, frame.duration or 0, timescale)
+
+
+class PictureEncoder:
+    """Pictures of any size and format to one track; times in ticks of `timescale`."""
+
+    def __init__(
+        self,
+        target: VideoTarget,
+        track: int,
+        timescale: int,
+        *,
+        frame_rate: Fraction | None,
+        language: str = "und",
+    ) -> None:
+        self.frame_rate = frame_rate
+        self._target = target
+        self._track = track
+        self._timescale = timescale
+        self._language = language
+        self._encoder: VideoEncoder | None = None
+        self._last_pts: int | None = None
+
+    def encode(
+        self, frame: av.VideoFrame, pts: int, duration: int, timescale: int
+    ) -> list[SourceEvent]:
+        """What comes out when a picture goes in, a Format before the first packet of each.
+        `pts` and `duration` (0: unknown) are ticks of the `timescale` given here."""
+        pts = rescale(pts, timescale, self._timescale)
+        duration = rescale(duration, timescale, self._timescale)
         picture = _plain(frame)
         out: list[SourceEvent] = []
         if self._must_open(picture, pts):
@@ -136,6 +165,11 @@ class _Transcoded:
         assert self._encoder is not None
         out += self._encoder.encode(picture, pts, duration or None)
         return out
+
+    def flush(self) -> list[SourceEvent]:
+        """The last packets; what is encoded after that begins anew."""
+        encoder, self._encoder = self._encoder, None
+        return [*encoder.flush()] if encoder is not None else []
 
     def _must_open(self, picture: av.VideoFrame, pts: int) -> bool:
         """At first, for another size, and when time goes back by over a second."""
@@ -151,9 +185,9 @@ class _Transcoded:
             track=self._track,
             width=picture.width,
             height=picture.height,
-            frame_rate=self._source.frame_rate or _USUAL_RATE,
+            frame_rate=self.frame_rate or _USUAL_RATE,
             timescale=self._timescale,
-            language=self._source.language,
+            language=self._language,
             colour=(
                 int(picture.colorspace),
                 int(picture.color_primaries),

@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+import structlog
+
 from kinolog.core.clock import Clock
+from kinolog.core.errors import KinologError, MediaError, Unavailable, UnsupportedCodec
 from kinolog.core.names import StreamName
 from kinolog.ingest.camera import SyntheticCamera
 from kinolog.ingest.demux import demux
-from kinolog.ingest.desk import LocalDesk
-from kinolog.ingest.encode import Encoder
+from kinolog.ingest.demux_errors import redacted
+from kinolog.ingest.desk import LocalDesk, Ticket
+from kinolog.ingest.encode import Encoder, encoded
 from kinolog.ingest.encode_video import VideoTarget
 from kinolog.ingest.pace import Looper, Pacer
+from kinolog.ingest.probe import duration_ms_of
 from kinolog.ingest.session import Session
 from kinolog.ingest.source import Format, SourceEvent
 from kinolog.media.types import Packet, TrackFormat
 
+_DEVICES = frozenset(
+    {
+        "v4l2", "video4linux2", "alsa", "oss", "pulse", "jack", "sndio", "openal",
+        "x11grab", "xcbgrab", "fbdev", "kmsgrab", "gdigrab", "avfoundation", "dshow", "vfwcap",
+        "android_camera", "decklink", "iec61883", "libdc1394", "libcdio",
+    }
+)  # fmt: skip
+"""FFmpeg's input formats that capture. `lavfi` is none: it makes pictures as fast as it can."""
+_SENDERS = ("rtsp", "rtsps", "rtmp", "rtmps", "rtmpt", "udp", "srt", "rtp", "rist", "tcp")
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 10.0
+_log = structlog.get_logger("kinolog.ingest")
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What to publish. `paced`: at its own speed; live sources pace themselves."""
+    """What to publish. `paced`: at its own speed. `reconnect`: a live one that drops is opened
+    again. `endless`: of an HTTP address, that it has no length (see `measured`)."""
 
     url: str
     format: str | None = None
@@ -30,6 +49,8 @@ class Source:
     paced: bool = True
     loop: bool = False
     encode: VideoTarget | None = None
+    reconnect: bool = True
+    endless: bool = False
 
     @property
     def synthetic(self) -> bool:
@@ -37,11 +58,33 @@ class Source:
         return self.url.startswith("test:")
 
     @property
+    def device(self) -> bool:
+        """Whether it is captured on this machine."""
+        return self.format in _DEVICES
+
+    @property
+    def pushes(self) -> bool:
+        """Whether it sends by a clock of its own. What is fetched (a file, a playlist) does not,
+        and comes in bursts where nobody paces it."""
+        return self.device or self._scheme in _SENDERS
+
+    @property
     def live(self) -> bool:
-        """Whether it goes on by a clock of its own: it is never read ahead of, nor looped."""
-        return self.format is not None or self.url.startswith(
-            ("rtsp://", "rtsps://", "rtmp://", "rtmps://", "udp://", "srt://", "rtp://")
-        )
+        """Whether it goes on whether or not somebody takes it: it can be neither held up nor
+        looped."""
+        return self.pushes or self.endless
+
+    @property
+    def _scheme(self) -> str:
+        return self.url.partition("://")[0].lower() if "://" in self.url else ""
+
+    async def measured(self) -> tuple[Source, int | None]:
+        """The source with `endless` decided, and its length in ms, None where it has none."""
+        if self.live or self.synthetic or self.url.startswith("pipe:"):
+            return self, None
+        length_ms = await duration_ms_of(self.url, self.format, self.options)
+        endless = length_ms is None and self._scheme in ("http", "https")
+        return replace(self, endless=endless), length_ms
 
 
 class Watcher(Protocol):
@@ -59,62 +102,125 @@ async def publish(
     at_ms: int | None = None,
     owner: str = "",
     watch: Watcher | None = None,
-) -> Session:
-    """Publish a source to its end; the closed session. Raises what the source or Kafka raises."""
-    ticket = await desk.publish(
-        name,
-        publisher=f"publish {source.url.split('?')[0][:80]}",
-        at_ms=at_ms,
-        live=source.live or (source.synthetic and source.paced),
-        owner=owner,
-    )
+) -> None:
+    """Publish a source to its end. Raises what the source or Kafka raises.
+
+    A live source that worked once and then drops is opened again, at longer and longer intervals:
+    each connection is a session of its own, so the stream says meanwhile that it is away, and goes
+    on in a new epoch.
+    """
+    begun = False
+    wait_s = _FIRST_WAIT_S
+    while True:
+        connection = _Connection(source, clock)
+        if await _publish_one(desk, name, connection, at_ms, owner, watch):
+            begun, wait_s = True, _FIRST_WAIT_S
+        if not (begun and connection.comes_back):
+            if connection.lost is not None:
+                raise connection.lost
+            return
+        why = str(connection.lost or f"{redacted(source.url)} has ended")
+        _log.warning("connecting again", stream=str(name), reason=why, wait_s=wait_s)
+        await asyncio.sleep(wait_s)
+        wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+        at_ms = None
+
+
+async def _publish_one(
+    desk: LocalDesk,
+    name: StreamName,
+    connection: _Connection,
+    at_ms: int | None,
+    owner: str,
+    watch: Watcher | None,
+) -> bool:
+    """One session, from its source's first events on; whether it had any packets.
+
+    Not before: somebody else may publish while the source is away, and the stream may end.
+    """
+    source = connection.source
+    ticket: Ticket | None = None
     reason = "interrupted"
     try:
-        async with aclosing(_events(source, clock)) as batches:
+        async with aclosing(connection.events()) as batches:
             async for events in batches:
+                if ticket is None:
+                    ticket = await desk.publish(
+                        name,
+                        publisher=f"publish {redacted(source.url).split('?')[0][:80]}",
+                        at_ms=at_ms,
+                        live=source.live or (source.synthetic and source.paced),
+                        owner=owner,
+                    )
                 await ticket.feed(events)
                 if watch is not None:
                     watch(ticket.session)
-        reason = "the source has ended"
+        reason = str(connection.lost or "the source has ended")
     except Exception as error:
         reason = str(error)
         raise
     finally:
-        await ticket.close(reason)
-    return ticket.session
+        if ticket is not None:
+            await ticket.close(reason)
+    return ticket is not None and ticket.session.packets > 0
 
 
-async def _events(source: Source, clock: Clock) -> AsyncGenerator[Sequence[SourceEvent], None]:
-    encoder = Encoder(source.encode) if source.encode is not None else None
-    async with aclosing(_paced(source, clock)) as batches:
-        async for events in batches:
-            yield encoder.feed(events) if encoder is not None else events
-    if encoder is not None:
-        yield encoder.flush()
+class _Connection:
+    """A source, opened once. `lost`: the error that ended it, None for its own end."""
 
+    def __init__(self, source: Source, clock: Clock) -> None:
+        self.source = source
+        self.lost: KinologError | None = None
+        self._clock = clock
 
-async def _paced(source: Source, clock: Clock) -> AsyncGenerator[Sequence[SourceEvent], None]:
-    if source.synthetic:
-        camera = SyntheticCamera(source.url)
-        async with aclosing(camera.run(clock, fast=not source.paced)) as frames:
-            async for batch in frames:
-                yield batch
-        return
-    looper = Looper() if source.loop else None
-    pace = _Pace(clock) if source.paced and not source.live else None
-    while True:
-        opened = demux(source.url, format=source.format, options=source.options)
-        async with aclosing(opened) as batches:
-            async for found in batches:
-                events = looper.feed(found) if looper is not None else found
-                if pace is None:
+    @property
+    def comes_back(self) -> bool:
+        """Whether another one is worth a try: a playlist's end is its end, a camera's is not."""
+        source = self.source
+        if not source.reconnect or not source.live or source.device:
+            return False
+        return source.pushes if self.lost is None else not isinstance(self.lost, UnsupportedCodec)
+
+    async def events(self) -> AsyncGenerator[Sequence[SourceEvent], None]:
+        """The source's events, at its pace. Its errors end them and are kept in `lost`."""
+        opened = self._camera() if self.source.synthetic else self._paced()
+        try:
+            async with aclosing(opened) as batches:
+                async for events in batches:
                     yield events
-                else:
-                    async for some in pace.spread(events):
-                        yield some
-        if looper is None:
-            return
-        looper.end_pass()
+        except (MediaError, Unavailable) as error:
+            self.lost = error
+
+    async def _camera(self) -> AsyncGenerator[Sequence[SourceEvent], None]:
+        camera = SyntheticCamera(self.source.url)
+        async with aclosing(camera.run(self._clock, fast=not self.source.paced)) as frames:
+            if self.source.encode is None:
+                async for batch in frames:
+                    yield batch
+                return
+            async with aclosing(encoded(frames, Encoder(self.source.encode))) as again:
+                async for some in again:
+                    yield some
+
+    async def _paced(self) -> AsyncGenerator[Sequence[SourceEvent], None]:
+        source = self.source
+        looper = Looper() if source.loop else None
+        pace = _Pace(self._clock) if source.paced and not source.pushes else None
+        while True:
+            opened = demux(
+                source.url, format=source.format, options=source.options, encode=source.encode
+            )
+            async with aclosing(opened) as batches:
+                async for found in batches:
+                    events = looper.feed(found) if looper is not None else found
+                    if pace is None:
+                        yield events
+                    else:
+                        async for some in pace.spread(events):
+                            yield some
+            if looper is None:
+                return
+            looper.end_pass()
 
 
 class _Pace:
