@@ -35,6 +35,7 @@ def publish(
     reconnect: Annotated[bool, Parameter(negative="--no-reconnect", show_default=False)] = True,
     at: str | None = None,
     encode: str | None = None,
+    transcode_audio: Annotated[bool | None, Parameter(negative="--no-transcode-audio")] = None,
     format: str | None = None,
     option: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
     owner: Annotated[str, Parameter(show_default=False)] = "",
@@ -76,6 +77,8 @@ def publish(
         When it was captured: -2h, 2026-01-31T12:00:00Z, or Unix seconds.
     encode
         Encode the video: h264, hevc, vp9 or av1, with a bit rate: vp9:2M.
+    transcode_audio
+        Make AAC of MP3, MP2, AC-3, G.711 and PCM; else such a track is left out. [default: yes]
     format
         FFmpeg's name of the input format, where it cannot tell: v4l2, x11grab, mpegts.
     option
@@ -89,7 +92,13 @@ def publish(
     auto_create
         Make the collection where it is unknown.
     """
-    settings = settings_of(kafka, profile=profile, ack_log=ack_log, auto_create=auto_create)
+    settings = settings_of(
+        kafka,
+        profile=profile,
+        ack_log=ack_log,
+        auto_create=auto_create,
+        transcode_audio=transcode_audio,
+    )
     name = StreamName.parse(stream)
     origin = publisher.Source(
         source,
@@ -99,6 +108,7 @@ def publish(
         loop=loop,
         encode=parse_target(encode) if encode else None,
         reconnect=reconnect,
+        transcode_audio=settings.transcode_audio,
     )
     if loop and fast:
         raise ConfigError("--loop is for files at their own pace")

@@ -38,6 +38,8 @@ class IngestFlags:
     """RTMP. [default: 1935]"""
     profile: Profile | None = None
     """Latency: frame (one frame a record), low (100 ms), standard (a part). [default: low]"""
+    transcode_audio: Annotated[bool | None, Parameter(negative="--no-transcode-audio")] = None
+    """Make AAC of MP3, MP2, AC-3, G.711 and PCM; else such a track is left out. [default: yes]"""
     ack_log: Path | None = None
     """Append a JSON line for each acknowledged chunk."""
     auto_create: Annotated[bool | None, Parameter(negative="--no-auto-create")] = None
@@ -106,6 +108,7 @@ def _run(
         tls_key=listen.tls_key,
         rtmp_port=ingest.rtmp_port,
         profile=ingest.profile,
+        transcode_audio=ingest.transcode_audio,
         ack_log=ingest.ack_log,
         auto_create=ingest.auto_create,
         end_grace_s=ingest.end_grace_s,

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from functools import partial
 
 import av
 from av.container import InputContainer
@@ -53,20 +54,24 @@ async def demux(
     format: str | None = None,
     options: Mapping[str, str] | None = None,
     encode: VideoTarget | None = None,
+    transcode_audio: bool = True,
     timeout_s: float = TIMEOUT_S,
 ) -> AsyncGenerator[list[SourceEvent], None]:
     """Batches of events of `source` until it ends.
 
     `format`: FFmpeg's name of the demuxer, where it cannot tell by itself (`v4l2`, `mpegts`).
-    `options`: FFmpeg's own, before ours. `encode`: what all video is encoded to. `timeout_s`: how
-    long opening a URL, and each read from it, may take. Closing the generator ends the reading
-    thread: at once for pushed bytes, else at its next packet or when `timeout_s` is over.
+    `options`: FFmpeg's own, before ours. `encode`: what all video is encoded to.
+    `transcode_audio`: whether sound that kinolog does not carry is made AAC, or skipped.
+    `timeout_s`: how long opening a URL, and each read from it, may take. Closing the generator
+    ends the reading thread: at once for pushed bytes, else at its next packet or when `timeout_s`
+    is over.
 
     Raises MediaError (UnsupportedCodec when no track can be carried) for what cannot be used,
     Unavailable for a source that does not answer, and what a PushedBytes was aborted with.
     """
     handover = Handover()
-    reader = _Reader(source, format, dict(options or {}), encode, timeout_s, handover)
+    opener = partial(open_track, encode=encode, transcode_audio=transcode_audio)
+    reader = _Reader(source, format, dict(options or {}), opener, timeout_s, handover)
     thread = threading.Thread(target=reader.run, name="kinolog-demux", daemon=True)
     thread.start()
     try:
@@ -93,14 +98,14 @@ class _Reader:
         source: str | PushedBytes,
         format: str | None,
         options: dict[str, str],
-        encode: VideoTarget | None,
+        open_track: Callable[[Stream, str], Track | None],
         timeout_s: float,
         handover: Handover,
     ) -> None:
         self._source = source
         self._format = format
         self._options = options
-        self._encode = encode
+        self._open_track = open_track
         self._timeout_s = timeout_s
         self._handover = handover
         self._name = "what was sent" if isinstance(source, PushedBytes) else redacted(source)
@@ -146,7 +151,7 @@ class _Reader:
         name = container.format.name
         skipped: list[SourceEvent] = []
         for stream in _chosen(container):
-            track = open_track(stream, name, self._encode)
+            track = self._open_track(stream, name)
             if track is not None:
                 self._tracks[stream.index] = track
             else:

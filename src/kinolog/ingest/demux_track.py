@@ -57,11 +57,18 @@ def is_picture(stream: Stream) -> bool:
     return bool(stream.disposition & Disposition.attached_pic)
 
 
-def open_track(stream: Stream, container: str, encode: VideoTarget | None = None) -> Track | None:
+def open_track(
+    stream: Stream,
+    container: str,
+    *,
+    encode: VideoTarget | None = None,
+    transcode_audio: bool = True,
+) -> Track | None:
     """The conversion for a stream; None for one that kinolog does not carry.
 
     `container` is FFmpeg's name of the demuxer; with `encode`, video is encoded to that, from
-    whatever codec. MediaError for a configuration that is broken.
+    whatever codec; with `transcode_audio`, other audio is made AAC. MediaError for a
+    configuration that is broken.
     """
     codec = codec_name(stream)
     if codec in VIDEO_CODECS and isinstance(stream, VideoStream):
@@ -71,7 +78,7 @@ def open_track(stream: Stream, container: str, encode: VideoTarget | None = None
         return PictureTrack(stream, container, encode)
     if codec in AUDIO_CODECS and isinstance(stream, AudioStream):
         return AudioTrack(stream, cast(Codec, codec), container)
-    if codec in TRANSCODED and isinstance(stream, AudioStream):
+    if transcode_audio and codec in TRANSCODED and isinstance(stream, AudioStream):
         return TranscodedTrack(stream, codec, container)
     return None
 

@@ -28,9 +28,11 @@ _log = structlog.get_logger("kinolog.ingest")
 class HttpIngest:
     """Each request is a publisher: its body goes through FFmpeg's demuxers into a session."""
 
-    def __init__(self, desk: LocalDesk, clock: Clock) -> None:
+    def __init__(self, desk: LocalDesk, clock: Clock, *, transcode_audio: bool = True) -> None:
+        """`transcode_audio`: whether sound that kinolog does not carry is made AAC, or skipped."""
         self._desk = desk
         self._clock = clock
+        self._transcode_audio = transcode_audio
         self._bodies: set[PushedBytes] = set()
 
     async def close(self) -> None:
@@ -74,7 +76,8 @@ class HttpIngest:
         try:
             async with asyncio.TaskGroup() as tasks:
                 receiving = tasks.create_task(_receive(protocol, body))
-                async with aclosing(demux(body)) as batches:
+                opened = demux(body, transcode_audio=self._transcode_audio)
+                async with aclosing(opened) as batches:
                     async for events in batches:
                         await ticket.feed(events)
                 receiving.cancel()

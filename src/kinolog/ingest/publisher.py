@@ -41,7 +41,8 @@ _log = structlog.get_logger("kinolog.ingest")
 @dataclass(frozen=True, slots=True)
 class Source:
     """What to publish. `paced`: at its own speed. `reconnect`: a live one that drops is opened
-    again. `endless`: of an HTTP address, that it has no length (see `measured`)."""
+    again. `transcode_audio`: as demux has it. `endless`: of an HTTP address, that it has no length
+    (see `measured`)."""
 
     url: str
     format: str | None = None
@@ -50,6 +51,7 @@ class Source:
     loop: bool = False
     encode: VideoTarget | None = None
     reconnect: bool = True
+    transcode_audio: bool = True
     endless: bool = False
 
     @property
@@ -208,7 +210,11 @@ class _Connection:
         pace = _Pace(self._clock) if source.paced and not source.pushes else None
         while True:
             opened = demux(
-                source.url, format=source.format, options=source.options, encode=source.encode
+                source.url,
+                format=source.format,
+                options=source.options,
+                encode=source.encode,
+                transcode_audio=source.transcode_audio,
             )
             async with aclosing(opened) as batches:
                 async for found in batches:

@@ -27,7 +27,7 @@ from kinolog.delivery.stills import Stills
 from kinolog.ingest.ack_log import AckLog
 from kinolog.ingest.desk import LocalDesk
 from kinolog.ingest.http import HttpIngest
-from kinolog.ingest.rtmp import RtmpServer
+from kinolog.ingest.rtmp import RtmpServer, RtmpSettings
 from kinolog.ingest.services import Services
 from kinolog.log.catalog import Catalog
 from kinolog.log.client import KafkaSettings
@@ -128,9 +128,10 @@ async def serve(
         if with_ingest:
             ports = {"rtmp_port": settings.rtmp_port, "http_port": settings.http_port}
             desk = await stack.enter_async_context(ingest_desk(base, settings))
-            rtmp = RtmpServer(desk, settings.host, settings.rtmp_port)
+            bounds = RtmpSettings(transcode_audio=settings.transcode_audio)
+            rtmp = RtmpServer(desk, settings.host, settings.rtmp_port, settings=bounds)
             await stack.enter_async_context(rtmp)
-            http_ingest = HttpIngest(desk, SystemClock())
+            http_ingest = HttpIngest(desk, SystemClock(), transcode_audio=settings.transcode_audio)
             stack.push_async_callback(http_ingest.close)
             routes.append(("/ingest/", http_ingest.answer))
         contact = await stack.enter_async_context(Contact(kafka, SystemClock()))

@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     tls_key: Path | None = Field(None, description="PEM private key")
     ack_log: Path | None = Field(None, description="append a JSON line for each acknowledged chunk")
     profile: Profile | None = Field(None, description="latency profile: frame, low or standard")
+    transcode_audio: bool = Field(True, description="make AAC of MP3, MP2, AC-3, G.711 and PCM")
     auto_create: bool = Field(True, description="make unknown collections when published to")
     end_grace_s: float = Field(60.0, gt=0, description="seconds from close to the stream's end")
     log_level: str = Field("info", description="debug, info, warning or error")

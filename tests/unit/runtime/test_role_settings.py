@@ -62,3 +62,10 @@ def test_bootstrap_servers_may_stand_in_the_properties(tmp_path: Path) -> None:
     kafka = load(kafka_config=file).kafka()
     assert kafka.bootstrap_servers == "a:1"
     assert dict(kafka.properties) == {"security.protocol": "SSL"}
+
+
+def test_a_switch_is_thrown_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load().transcode_audio
+    monkeypatch.setenv("KINOLOG_TRANSCODE_AUDIO", "false")
+    assert not load().transcode_audio
+    assert load(transcode_audio=True).transcode_audio

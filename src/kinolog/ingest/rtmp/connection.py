@@ -130,6 +130,10 @@ class RtmpConnection:
         self._send(_CONTROL_CSID, msg.user_control(msg.STREAM_BEGIN, stream_id))
         self._status("status", replies.PUBLISH_START, "Publishing.")
 
+    def warn(self, description: str) -> None:
+        """Tell the publisher something that does not end the publication (7.2.2)."""
+        self._status("warning", replies.WARNING, description)
+
     def refuse(self, code: str, description: str) -> None:
         """Tell the peer why it is cut off, in the form that fits how far it came."""
         if not self._handshake.done:

@@ -14,6 +14,7 @@ AUDIO_FOURCCS = ("mp4a", "Opus")
 
 PUBLISH_START = "NetStream.Publish.Start"
 UNPUBLISHED = "NetStream.Unpublish.Success"
+WARNING = "NetStream.Publish.Warning"
 
 
 def command(stream_id: int, *values: Value) -> Message:
@@ -56,7 +57,7 @@ def connect_rejected(transaction_id: float, description: str) -> Message:
 
 
 def on_status(stream_id: int, level: str, code: str, description: str) -> Message:
-    """`onStatus` of a stream (7.2.2); `level` is `status` or `error`."""
+    """`onStatus` of a stream (7.2.2); `level` is `status`, `warning` or `error`."""
     return command(stream_id, "onStatus", 0, None, _status(level, code, description))
 
 

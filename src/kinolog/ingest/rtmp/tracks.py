@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from kinolog.core.errors import MediaError
 from kinolog.core.timebase import Unwrapper
 from kinolog.ingest.rtmp import message as msg
 from kinolog.ingest.rtmp.audio_tag import parse_audio
@@ -22,9 +23,13 @@ _TEMPORAL_DELIMITER = b"\x12\x00"
 
 
 class Tracks:
-    """The tracks of one publication. Video track n is numbered 2n, audio track n is 2n + 1."""
+    """The tracks of one publication. Video track n is numbered 2n, audio track n is 2n + 1.
 
-    def __init__(self) -> None:
+    `transcode_audio` False: sound that is not AAC or Opus is skipped.
+    """
+
+    def __init__(self, *, transcode_audio: bool = True) -> None:
+        self._foreign_codecs = FOREIGN_CODECS if transcode_audio else {}
         # One counter for both: a wrap between an audio and a video message must not part them.
         self._unwrap = Unwrapper(32)
         self._metadata = Metadata()
@@ -53,10 +58,20 @@ class Tracks:
             for unit in parse_audio(message.payload):
                 if unit.codec in AUDIO_CODECS:
                     self._take_audio(unit, time_ms, events)
-                elif unit.codec in FOREIGN_CODECS:
+                elif unit.codec in self._foreign_codecs:
                     self._take_foreign(unit, time_ms, events)
                 else:
                     self._skip(2 * unit.track + 1, unit.codec, events)
+
+    def transcodes(self, message: Message) -> bool:
+        """Whether `take` decodes and encodes for this message: milliseconds of work, which belong
+        in a thread."""
+        if message.type_id != msg.AUDIO or not self._foreign_codecs:
+            return False
+        try:
+            return any(unit.codec in self._foreign_codecs for unit in parse_audio(message.payload))
+        except MediaError:
+            return False  # take() raises it
 
     def _take_data(self, message: Message, events: list[SourceEvent]) -> None:
         metadata = parse_metadata(message.payload)

@@ -12,6 +12,7 @@ from rtmp_support import MemoryDesk, MemoryPublication, Publisher, in_loop
 from kinolog.core.errors import ConfigError, KafkaUnavailable, MediaError, Refused, Replaced
 from kinolog.core.names import StreamName
 from kinolog.ingest.rtmp import RtmpServer, RtmpSettings
+from kinolog.ingest.rtmp.message import AUDIO
 from kinolog.ingest.source import SourceEvent
 from kinolog.media.types import Packet
 
@@ -234,6 +235,17 @@ async def test_what_came_before_a_violation_is_fed() -> None:
         await wire.send(wire.publisher.headers() + wire.publisher.picture(0, b"last") + b"\xc7" * 4)
         await wire.to_end()
         assert [packet.data for packet in await fed(publication, 1)] == [b"last"]
+
+
+@in_loop
+async def test_a_track_that_is_left_out_is_named_to_the_publisher() -> None:
+    desk = MemoryDesk()
+    async with RtmpServer(desk, LOOPBACK, 0) as server, connected(server) as wire:
+        publication = await publishing(wire, desk)
+        await wire.send(wire.publisher.message(AUDIO, b"\xb6speex"))
+        await wire.until(b"Speex cannot be carried: the track is left out")
+        await wire.send(wire.publisher.headers() + wire.publisher.picture(0, b"pic", keyframe=True))
+        assert (await fed(publication, 1))[0].data == b"pic"
 
 
 @in_loop

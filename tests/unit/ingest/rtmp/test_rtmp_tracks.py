@@ -25,8 +25,8 @@ OPUS_HEAD = b"OpusHead\x01\x02\x38\x01\x80\xbb\x00\x00\x00\x00\x00"
 class Feeder:
     """Gives tags to a fresh Tracks and hands back the new events."""
 
-    def __init__(self) -> None:
-        self.tracks = Tracks()
+    def __init__(self, *, transcode_audio: bool = True) -> None:
+        self.tracks = Tracks(transcode_audio=transcode_audio)
 
     def _take(self, type_id: int, time_ms: int, body: bytes) -> list[SourceEvent]:
         events: list[SourceEvent] = []
@@ -317,3 +317,18 @@ def test_grid_follows_a_jump() -> None:
     assert grid.place(100, 0, 1024) == 4800
     assert grid.place(121, 0, 1024) == 4800 + 1024
     assert grid.place(50, 500_000, 1024) == 2424
+
+
+def test_only_foreign_sound_is_work_for_a_thread() -> None:
+    mp3, aac, cut_off = b"\x2f\xff", b"\xaf\x01\x21", b"\x95"
+    tracks = Tracks()
+    found = [tracks.transcodes(Message(8, 1, 0, memoryview(body))) for body in (mp3, aac, cut_off)]
+    assert found == [True, False, False]
+    assert not Tracks(transcode_audio=False).transcodes(Message(8, 1, 0, memoryview(mp3)))
+
+
+def test_foreign_sound_is_named_and_skipped_where_that_is_switched_off() -> None:
+    feeder = Feeder(transcode_audio=False)
+    assert feeder.audio(b"\x2f\xff\xfb\x90") == [Skipped(1, "MP3")]
+    assert feeder.audio(b"\x2f\xff\xfb\x90", 26) == []
+    assert feeder.tracks.finish() == []
