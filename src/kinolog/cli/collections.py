@@ -47,6 +47,8 @@ def create(
     max_partitions: int | None = None,
     partition_mbps: int | None = None,
     profile: Profile | None = None,
+    target: str | None = None,
+    part: str | None = None,
     kafka: KafkaFlags = _KAFKA,
 ) -> None:
     """Make a collection and its topics.
@@ -74,6 +76,11 @@ def create(
         limit. [default: 50]
     profile
         Latency: frame, low or standard. [default: low]
+    target
+        How long a media segment is meant to be: 500ms to 30s. [default: 2s]
+    part
+        How long a part of it is, 50ms at least: players stay three parts behind. A stream keeps
+        both from its first session on, so `alter` changes them for new streams. [default: 200ms]
     """
     settings = settings_of(kafka)
 
@@ -97,6 +104,8 @@ def create(
                     max_partitions=max_partitions,
                     partition_mbps=partition_mbps,
                     profile=profile,
+                    target_ms=duration_ms(target) if target else None,
+                    part_ms=duration_ms(part) if part else None,
                 ),
             )
             await catalog.create(name, wanted)
@@ -117,9 +126,12 @@ def alter(
     max_partitions: int | None = None,
     partition_mbps: int | None = None,
     profile: Profile | None = None,
+    target: str | None = None,
+    part: str | None = None,
     kafka: KafkaFlags = _KAFKA,
 ) -> None:
-    """Change a collection while it runs; see create. Partitions can only grow."""
+    """Change a collection while it runs; see create. Partitions can only grow. Target and part
+    duration are for new streams: one that has been published keeps its own."""
     settings = settings_of(kafka)
 
     async def work() -> dict[str, Any]:
@@ -133,6 +145,8 @@ def alter(
                 max_partitions=max_partitions,
                 partition_mbps=partition_mbps,
                 profile=profile,
+                target_ms=duration_ms(target) if target else None,
+                part_ms=duration_ms(part) if part else None,
             )
             if not changes:
                 raise ConfigError("nothing to change", hint="for example --retention 7d")
@@ -243,6 +257,8 @@ def _row(catalog: Catalog, name: str) -> dict[str, Any]:
         "compression": entry.compression,
         "strategy": entry.strategy,
         "profile": entry.profile,
+        "target": show_duration(entry.target_ms),
+        "part": show_duration(entry.part_ms),
         "max_partitions": entry.max_partitions,
         "partition_mbps": entry.partition_mbps,
     }

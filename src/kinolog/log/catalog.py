@@ -30,6 +30,8 @@ DEFAULT_PARTITIONS = 4
 _UNKNOWN_BIT_RATE = 4_000_000
 """What a stream that nobody has measured yet is taken for."""
 _TEN_YEARS_MS = 10 * 365 * 24 * HOUR_MS
+_TARGETS_MS = (500, 30_000)
+_LEAST_PART_MS = 50
 _LEAST_SEGMENT_BYTES = 4 * 1024 * 1024
 _MOST_SEGMENT_BYTES = 1024 * 1024 * 1024
 LEAST_RETENTION_BYTES = 10 * _LEAST_SEGMENT_BYTES
@@ -344,6 +346,18 @@ def _check(entry: CollectionEntry) -> None:
         raise ConfigError(f"partitions must be 1 to {entry.max_partitions}, not {entry.partitions}")
     if entry.partition_mbps < 0:
         raise ConfigError("a partition's Mb/s cannot be negative", hint="0 means no limit")
+    least, most = _TARGETS_MS
+    if not least <= entry.target_ms <= most:
+        raise ConfigError(
+            f"a target duration of {entry.target_ms} ms is outside {least} ms to {most // 1000} s",
+            hint="2s suits live; longer media segments mean fewer requests and a later start",
+        )
+    if not _LEAST_PART_MS <= entry.part_ms <= entry.target_ms:
+        raise ConfigError(
+            f"a part duration of {entry.part_ms} ms is outside {_LEAST_PART_MS} ms to the target "
+            f"duration, {entry.target_ms} ms",
+            hint="200ms suits live; a player stays three parts behind",
+        )
     if entry.replication_factor < 1:
         raise ConfigError("the replication factor must be at least 1")
     if entry.retention_ms != -1 and entry.retention_ms < 60_000:
