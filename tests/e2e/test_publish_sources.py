@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from kit.camera import LIBRARY, RtspCamera
 from kit.media import FFMPEG, ffmpeg, file_packets, make
-from kit.publish import HTTP_FORMATS
+from kit.publish import HTTP_FORMATS, by_http, by_rtmp
 from kit.readback import KeptStream, read_stream
 from kit.server import HOST, free_ports, kinolog, run, run_well, serving, wait_for
 
@@ -258,16 +258,22 @@ class TestRtspCamera:
         assert read_stream(one_broker, stream).only().closed
 
 
-def test_the_owner_decides_the_partition(one_broker: str) -> None:
+@pytest.mark.needs("ffmpeg")
+def test_the_owner_decides_the_partition(one_broker: str, film: Path, tmp_path: Path) -> None:
+    """By the flag of `publish`, and by the query of an address."""
     servers = ["--bootstrap-servers", one_broker]
     run_well(kinolog("collections", "create", "owned", "--partition-strategy", "owner", *servers))
     camera = "test:320x180@10?seconds=1&audio=0"
     refused = run(kinolog("publish", camera, "owned/a", *servers))
     assert refused.returncode == 2
     assert "--owner" in refused.stderr
-    for name in ("a", "b"):
-        run_well(kinolog("publish", camera, f"owned/{name}", "--owner", "ann", *servers))
+    run_well(kinolog("publish", camera, "owned/flag", "--owner", "ann", *servers))
+    with serving(one_broker, tmp_path) as server:
+        by_rtmp(server, film, "owned/rtmp?owner=ann")
+        by_http("ts")(server, film, "owned/http?owner=ann")
+        server.wait_idle()
+    for name, frames_sent in {"flag": 10, "rtmp": 75, "http": 75}.items():
         found = read_stream(one_broker, f"owned/{name}")
         assert found.entry.owner == "ann"
         assert found.entry.placements[0].partition == murmur2_partition("ann", 4)
-        assert len(found.only().tracks["video"].samples) == 10
+        assert len(found.only().tracks["video"].samples) == frames_sent

@@ -54,7 +54,13 @@ class MemoryDesk:
         self.publications: dict[str, MemoryPublication] = {}
 
     async def publish(
-        self, name: StreamName, *, publisher: str, at_ms: int | None = None, live: bool = True
+        self,
+        name: StreamName,
+        *,
+        publisher: str,
+        at_ms: int | None = None,
+        live: bool = True,
+        owner: str = "",
     ) -> MemoryPublication:
         if str(name) in self.publications:
             raise Refused(f"{name} was replaced; try again in 10 s")

@@ -69,6 +69,6 @@ class Desk(Protocol):
 
         `publisher`: who, for people, e.g. `rtmp 127.0.0.1:50312 OBS`. `at_ms`: capture time of
         the first packet (Unix ms), None for now. `live` False: never drop, wait instead.
-        `owner`: the user or tenant, for the strategy that places by it.
+        `owner`: whose it is, for collections that place streams by owner.
         """
         ...

@@ -1,6 +1,6 @@
 """RTMP ingest: OBS, ffmpeg and the like publish to `rtmp://host/{collection}/{stream}`."""
 
 from kinolog.ingest.rtmp.server import RtmpServer
-from kinolog.ingest.rtmp.session import Authorize, RtmpSettings
+from kinolog.ingest.rtmp.session import RtmpSettings
 
-__all__ = ["Authorize", "RtmpServer", "RtmpSettings"]
+__all__ = ["RtmpServer", "RtmpSettings"]

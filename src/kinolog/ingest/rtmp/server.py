@@ -11,7 +11,7 @@ import structlog
 
 from kinolog.core.errors import ConfigError
 from kinolog.ingest.rtmp.incoming import IncomingReader
-from kinolog.ingest.rtmp.session import Authorize, RtmpSession, RtmpSettings
+from kinolog.ingest.rtmp.session import RtmpSession, RtmpSettings
 from kinolog.ingest.source import Desk
 
 log = structlog.get_logger(__name__)
@@ -21,7 +21,6 @@ class RtmpServer:
     """Listens while its `async with` block runs; its end closes every publication.
 
     `port` 0 takes a free one, which `port` then tells. With `ssl`, publishers use rtmps.
-    `authorize(stream, parameters)` may refuse a publisher by raising Refused.
     """
 
     def __init__(
@@ -31,14 +30,12 @@ class RtmpServer:
         port: int,
         *,
         ssl: tls.SSLContext | None = None,
-        authorize: Authorize | None = None,
         settings: RtmpSettings | None = None,
     ) -> None:
         self.host = host
         self.port = port
         self._desk = desk
         self._ssl = ssl
-        self._authorize = authorize
         self._settings = settings or RtmpSettings()
         self._sessions: dict[asyncio.Task[None], RtmpSession] = {}
         self._tasks = asyncio.TaskGroup()
@@ -100,7 +97,7 @@ class RtmpServer:
             log.warning("rtmp_too_many_connections", limit=self._settings.max_connections)
             writer.close()
             return
-        session = RtmpSession(reader, writer, self._desk, self._settings, self._authorize)
+        session = RtmpSession(reader, writer, self._desk, self._settings)
         task = self._tasks.create_task(session.run(), name="rtmp-session")
         self._sessions[task] = session
         task.add_done_callback(self._sessions.pop)

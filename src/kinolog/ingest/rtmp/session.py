@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
 
 from kinolog.core.errors import KinologError, NameError_, Refused
-from kinolog.core.names import StreamName
 from kinolog.ingest.rtmp.address import parse_address
 from kinolog.ingest.rtmp.chunk_reader import ChunkLimits
 from kinolog.ingest.rtmp.connection import PublishRequested, RtmpConnection, Unpublished
@@ -20,8 +18,7 @@ from kinolog.ingest.source import Desk, Publication, Skipped, SourceEvent
 
 log = structlog.get_logger(__name__)
 
-# Says whether a publisher may have a name: raises Refused. The mapping is the URL's query.
-Authorize = Callable[[StreamName, Mapping[str, str]], Awaitable[None]]
+_MAX_OWNER_CHARS = 100
 
 
 @dataclass(frozen=True)
@@ -49,13 +46,11 @@ class RtmpSession:
         writer: asyncio.StreamWriter,
         desk: Desk,
         settings: RtmpSettings,
-        authorize: Authorize | None,
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._desk = desk
         self._settings = settings
-        self._authorize = authorize
         self._protocol = RtmpConnection(settings.limits)
         self._publication: Publication | None = None
         self._tracks = Tracks(transcode_audio=settings.transcode_audio)
@@ -168,11 +163,10 @@ class RtmpSession:
     async def _publish(self, request: PublishRequested) -> None:
         address = parse_address(request.app, request.key)
         self._stream = str(address.stream)
-        if self._authorize is not None:
-            await self._authorize(address.stream, address.parameters)
         publisher = f"rtmp {self._peer} {request.client}".rstrip()
+        owner = address.parameters.get("owner", "")[:_MAX_OWNER_CHARS]
         self._publication = await self._desk.publish(
-            address.stream, publisher=publisher, owner=address.parameters.get("owner", "")[:100]
+            address.stream, publisher=publisher, owner=owner
         )
         self._tracks = Tracks(transcode_audio=self._settings.transcode_audio)
         self._protocol.accept()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from rtmp_support import MemoryDesk, MemoryPublication, Publisher, in_loop
 
 from kinolog.core.errors import ConfigError, KafkaUnavailable, MediaError, Refused, Replaced
-from kinolog.core.names import StreamName
 from kinolog.ingest.rtmp import RtmpServer, RtmpSettings
 from kinolog.ingest.rtmp.message import AUDIO
 from kinolog.ingest.source import SourceEvent
@@ -285,23 +284,12 @@ async def test_a_full_publication_stops_the_reading() -> None:
 
 
 @in_loop
-async def test_authorize_sees_name_and_query() -> None:
-    seen: list[tuple[str, dict[str, str]]] = []
-
-    async def authorize(name: StreamName, parameters: Mapping[str, str]) -> None:
-        seen.append((str(name), dict(parameters)))
-        if parameters.get("key") != "right":
-            raise Refused("the key for this stream is wrong")
-
+async def test_the_query_names_the_owner() -> None:
     desk = MemoryDesk()
-    async with RtmpServer(desk, LOOPBACK, 0, authorize=authorize) as server:
-        async with connected(server) as wire:
-            await wire.send(wire.publisher.publish(key="camera?key=wrong"))
-            assert b"the key for this stream is wrong" in await wire.to_end()
-        async with connected(server) as wire:
-            await wire.send(wire.publisher.publish(key="camera?key=right"))
-            await wire.until(b"Publishing.")
-    assert seen == [("demo/camera", {"key": "wrong"}), ("demo/camera", {"key": "right"})]
+    async with RtmpServer(desk, LOOPBACK, 0) as server, connected(server) as wire:
+        await wire.send(wire.publisher.publish(key="camera?owner=ann&key=SECRET"))
+        await wire.until(b"Publishing.")
+    assert desk.owners == ["ann"]
 
 
 @in_loop
