@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from hls_stage import Playlist, Stage, fetch, stage
+from kit.tls import certificate
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
@@ -252,13 +252,7 @@ def test_health(client: httpx.Client) -> None:
 
 @pytest.mark.needs("openssl")
 def test_http2_over_tls(played: Stage, playlist: Playlist, tmp_path: Path) -> None:
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names]
-    subprocess.run([*new, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
-    pkcs8 = ["openssl", "pkcs8", "-topk8", "-nocrypt", "-in", str(key), "-out", str(key) + "8"]
-    subprocess.run(pkcs8, check=True, capture_output=True)
-    base = played.edge("--tls-cert", str(cert), "--tls-key", str(key), tls=True)
+    base = played.edge(*certificate(tmp_path), tls=True)
     bodies: dict[str, list[bytes]] = {}
     for http2 in (True, False):
         with httpx.Client(base_url=base, http2=http2, verify=False, timeout=30) as client:

@@ -24,7 +24,7 @@ class ListenFlags:
     http_port: int | None = None
     """Page, playlists, media, HTTP ingest. [default: 8080]"""
     tls_cert: Path | None = None
-    """PEM certificate chain: HTTPS, and HTTP/2, which Apple's players want for LL-HLS."""
+    """PEM certificate chain: HTTPS, HTTP/2, which Apple's players want for LL-HLS, and RTMPS."""
     tls_key: Path | None = None
     """PEM private key."""
 
@@ -36,6 +36,8 @@ class IngestFlags:
 
     rtmp_port: int | None = None
     """RTMP. [default: 1935]"""
+    rtmps_port: int | None = None
+    """RTMP over TLS, with --tls-cert only. [default: 1936]"""
     profile: Profile | None = None
     """Latency: frame (one frame a record), low (100 ms), standard (a part). [default: low]"""
     transcode_audio: Annotated[bool | None, Parameter(negative="--no-transcode-audio")] = None
@@ -107,6 +109,7 @@ def _run(
         tls_cert=listen.tls_cert,
         tls_key=listen.tls_key,
         rtmp_port=ingest.rtmp_port,
+        rtmps_port=ingest.rtmps_port,
         profile=ingest.profile,
         transcode_audio=ingest.transcode_audio,
         ack_log=ingest.ack_log,
@@ -122,11 +125,12 @@ async def _serve(settings: Settings, *, with_ingest: bool, with_edge: bool) -> N
         telling_of_deaths(settings),
         roles.serve(kafka, settings, with_ingest=with_ingest, with_edge=with_edge),
     ):
-        host = f"{settings.host}:{settings.http_port}"
+        secure = "s" if settings.tls_cert else ""
         if with_edge:
-            scheme = "https" if settings.tls_cert else "http"
-            note(f"page and playlists: {scheme}://{host}/")
+            note(f"page and playlists: http{secure}://{settings.host}:{settings.http_port}/")
         if with_ingest:
             note(f"publish to:         rtmp://{settings.host}:{settings.rtmp_port}/demo/camera")
+        if with_ingest and secure:
+            note(f"                    rtmps://{settings.host}:{settings.rtmps_port}/demo/camera")
         await roles.until_signalled()
         note("stopping")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import signal
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import uvloop
 
 from kinolog import __version__
 from kinolog.core.clock import SystemClock
+from kinolog.core.errors import ConfigError
 from kinolog.core.rsgi import Handler
 from kinolog.delivery.edge import Edge, health
 from kinolog.delivery.hub import Hub
@@ -119,6 +121,9 @@ async def serve(
     check_port(settings.host, settings.http_port, "--http-port")
     if with_ingest:
         check_port(settings.host, settings.rtmp_port, "--rtmp-port")
+    tls = _tls(settings) if with_ingest else None
+    if tls is not None:
+        check_port(settings.host, settings.rtmps_port, "--rtmps-port")
     http = HttpSettings(settings.host, settings.http_port, settings.tls_cert, settings.tls_key)
     async with AsyncExitStack() as stack:
         base = await stack.enter_async_context(backend(kafka))
@@ -131,6 +136,11 @@ async def serve(
             bounds = RtmpSettings(transcode_audio=settings.transcode_audio)
             rtmp = RtmpServer(desk, settings.host, settings.rtmp_port, settings=bounds)
             await stack.enter_async_context(rtmp)
+            if tls is not None:
+                rtmps = RtmpServer(
+                    desk, settings.host, settings.rtmps_port, ssl=tls, settings=bounds
+                )
+                await stack.enter_async_context(rtmps)
             http_ingest = HttpIngest(desk, SystemClock(), transcode_audio=settings.transcode_audio)
             stack.push_async_callback(http_ingest.close)
             routes.append(("/ingest/", http_ingest.answer))
@@ -151,6 +161,21 @@ async def serve(
         gc.set_threshold(*_GC_THRESHOLDS)
         _log.info("listening", http=http.url, rtmp=settings.rtmp_port if with_ingest else None)
         yield desk
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    """What RTMPS needs, None without a certificate."""
+    if settings.tls_cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    except OSError as error:
+        raise ConfigError(
+            f"the certificate {settings.tls_cert} or its key cannot be used: {error}",
+            hint="--tls-cert and --tls-key name PEM files; the key must be the certificate's own",
+        ) from error
+    return context
 
 
 def _readiness(

@@ -35,7 +35,12 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address to listen on")
     http_port: int = Field(8080, ge=1, le=65535, description="HTTP: page, playlists, ingest")
     rtmp_port: int = Field(1935, ge=1, le=65535, description="RTMP ingest")
-    tls_cert: Path | None = Field(None, description="PEM certificate chain, for HTTPS and HTTP/2")
+    rtmps_port: int = Field(
+        1936, ge=1, le=65535, description="RTMP over TLS, where there is a certificate"
+    )
+    tls_cert: Path | None = Field(
+        None, description="PEM certificate chain, for HTTPS, HTTP/2 and RTMPS"
+    )
     tls_key: Path | None = Field(None, description="PEM private key")
     ack_log: Path | None = Field(None, description="append a JSON line for each acknowledged chunk")
     profile: Profile | None = Field(None, description="latency profile: frame, low or standard")

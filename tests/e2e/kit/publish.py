@@ -20,7 +20,7 @@ HTTP_FORMATS = {
 }
 
 # In a process of its own, since PyAV keeps the GIL while it opens a network output.
-_PUSH = """
+PUSH = """
 import sys, av
 with av.open(sys.argv[1]) as source, av.open(sys.argv[2], "w", format="flv") as sink:
     streams = {s.index: sink.add_stream_from_template(s, opaque=True) for s in source.streams}
@@ -39,7 +39,7 @@ def by_rtmp(server: Server, path: Path, stream: str) -> None:
 
 def by_enhanced_rtmp(server: Server, path: Path, stream: str) -> None:
     """PyAV's FFmpeg 8, which speaks Enhanced RTMP."""
-    run_well([sys.executable, "-c", _PUSH, str(path), server.rtmp_url(stream)])
+    run_well([sys.executable, "-c", PUSH, str(path), server.rtmp_url(stream)])
 
 
 def by_http(form: str, *options: str) -> Way:

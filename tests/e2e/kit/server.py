@@ -70,6 +70,7 @@ class Server:
         folder.mkdir(parents=True, exist_ok=True)
         self.http_port, self.rtmp_port = free_ports(2)
         self.bootstrap = bootstrap
+        self._scheme = "https" if "--tls-cert" in flags else "http"
         self.ack_log = folder / "acks.jsonl"
         self.log_path = folder / "server.log"
         ports = ["--http-port", str(self.http_port)]
@@ -84,7 +85,7 @@ class Server:
     @property
     def http(self) -> str:
         """Base URL."""
-        return f"http://{HOST}:{self.http_port}"
+        return f"{self._scheme}://{HOST}:{self.http_port}"
 
     def ingest_url(self, stream: str) -> str:
         """Where to PUT a stream."""
@@ -111,13 +112,14 @@ class Server:
         """Whether /ready says 200."""
         assert self.process.poll() is None, f"the server died:\n{self.log_text()[-4000:]}"
         try:
-            return httpx.get(f"{self.http}/ready", timeout=5).status_code == 200
+            return httpx.get(f"{self.http}/ready", timeout=5, verify=False).status_code == 200
         except httpx.TransportError:
             return False
 
     def publishers(self) -> int:
         """How many publish now; one counts until its close is in the log."""
-        return int(httpx.get(f"{self.http}/ready", timeout=10).json()["publishers"])
+        answer = httpx.get(f"{self.http}/ready", timeout=10, verify=False)
+        return int(answer.json()["publishers"])
 
     def wait_idle(self, publishers: int = 0) -> None:
         """Wait until all but so many publishers have closed."""

@@ -51,7 +51,11 @@ class RtmpServer:
         """Listen. Raises ConfigError when the port is taken or the host is not ours."""
         try:
             self._server = await asyncio.get_running_loop().create_server(
-                self._protocol, self.host, self.port, ssl=self._ssl
+                self._protocol,
+                self.host,
+                self.port,
+                ssl=self._ssl,
+                ssl_handshake_timeout=self._settings.publish_deadline if self._ssl else None,
             )
         except OSError as error:
             raise ConfigError(

@@ -200,9 +200,10 @@ class RtmpSession:
     async def _linger(self) -> None:
         """Drop what is still coming for a moment: closing on unread bytes would reset the
         connection, and some systems then lose the answer that was sent."""
-        if not self._writer.can_write_eof() or self._writer.is_closing():
+        if self._writer.is_closing():
             return
-        self._writer.write_eof()
+        if self._writer.can_write_eof():  # not over TLS
+            self._writer.write_eof()
         try:
             async with asyncio.timeout(self._settings.linger_timeout):
                 while await self._reader.read(self._settings.read_bytes):
