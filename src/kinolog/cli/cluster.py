@@ -13,7 +13,7 @@ from cyclopts import App, Parameter
 from kinolog.cluster import KAFKA_FOLDER, BrokerStatus, Cluster
 from kinolog.cluster.diagnosis import last_lines, tail
 from kinolog.core.errors import ClusterError, ConfigError
-from kinolog.runtime.settings import DEFAULT_DATA_DIR
+from kinolog.log.choice import DEFAULT_DATA_DIR
 
 _FOLLOW_POLL_S = 0.2
 

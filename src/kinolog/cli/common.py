@@ -54,13 +54,16 @@ def settings_of(kafka: KafkaFlags | None, *, log_level: str = "warning", **flags
 
 def kafka_of(settings: Settings) -> KafkaSettings:
     """The Kafka that is meant: the named one, else the cluster that runs in the data dir."""
-    if _is_named(settings):
-        return settings.kafka(None)
-    servers = running_servers(settings.data_dir)
-    died = [] if servers else deaths(settings.data_dir)
+    return settings.kafka(_running)
+
+
+def _running(data_dir: Path) -> str:
+    """As running_servers; where a broker died, that is the error, and not that none runs."""
+    servers = running_servers(data_dir)
+    died = [] if servers else deaths(data_dir)
     if died:
         raise died[0]
-    return settings.kafka(servers)
+    return servers
 
 
 def _is_named(settings: Settings) -> bool:

@@ -15,6 +15,7 @@ from kinolog.core.clock import SystemClock
 from kinolog.core.names import StreamName
 from kinolog.ingest.publisher import Source, publish
 from kinolog.log.catalog import HOUR_MS, Catalog
+from kinolog.log.choice import DEFAULT_DATA_DIR
 from kinolog.log.client import KafkaSettings
 from kinolog.runtime import roles
 from kinolog.runtime.allowance import Allowance
@@ -31,7 +32,7 @@ def demo(
     http_port: int = 8080,
     rtmp_port: int = 1935,
     brokers: Annotated[int, Parameter(validator=Number(gte=1, lte=9))] = 1,
-    data_dir: Path = Path(".kinolog"),
+    data_dir: Path = DEFAULT_DATA_DIR,
     source: str = "test:1280x720@30",
 ) -> None:
     """See it work: Kafka on this machine, a camera, the page.

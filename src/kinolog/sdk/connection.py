@@ -9,14 +9,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from kinolog.cluster import running_servers
 from kinolog.core.clock import SystemClock
+from kinolog.log import choice
 from kinolog.log.catalog import Catalog
+from kinolog.log.choice import KafkaChoice
 from kinolog.log.client import KafkaSettings
 from kinolog.log.history import Archive
 from kinolog.log.random_reader import RandomReader
 from kinolog.sdk.loop import background
 from kinolog.sdk.moment import When
-from kinolog.sdk.settings import find_kafka
 
 if TYPE_CHECKING:
     from kinolog.media.types import Codec
@@ -211,12 +213,19 @@ def connect(
             for chunk in cluster.chunks("cams/gate", start="-1m"):
                 ...
     """
+    properties = kafka_config if isinstance(kafka_config, Mapping) else None
+    chosen = choice.load(
+        KafkaChoice,
+        Path(config) if config is not None else None,
+        bootstrap_servers=bootstrap_servers,
+        kafka_config=kafka_config if properties is None else None,
+        topic_prefix=topic_prefix,
+        data_dir=data_dir,
+    )
     return Connection(
-        find_kafka(
-            bootstrap_servers,
-            config=config,
-            kafka_config=kafka_config,
-            topic_prefix=topic_prefix,
-            data_dir=data_dir,
+        chosen.kafka(
+            running_servers,
+            properties=properties,
+            naming='kinolog.connect(bootstrap_servers="host:port")',
         )
     )

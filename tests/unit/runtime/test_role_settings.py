@@ -16,6 +16,10 @@ def _empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KINOLOG_HTTP_PORT", raising=False)
 
 
+def _nowhere(_: Path) -> str:
+    return ""
+
+
 def test_flag_over_environment_over_file_over_default(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load().http_port == 8080
     Path("kinolog.toml").write_text("http_port = 1001\nhost = '::1'\n")
@@ -52,14 +56,14 @@ def test_a_named_file_must_be_there() -> None:
 
 def test_without_any_kafka_the_error_says_how_to_get_one() -> None:
     with pytest.raises(ConfigError, match="no Kafka") as error:
-        load().kafka()
+        load().kafka(_nowhere)
     assert "cluster start" in error.value.hint
 
 
 def test_bootstrap_servers_may_stand_in_the_properties(tmp_path: Path) -> None:
     file = tmp_path / "client.properties"
     file.write_text("bootstrap.servers=a:1\nsecurity.protocol=SSL\n")
-    kafka = load(kafka_config=file).kafka()
+    kafka = load(kafka_config=file).kafka(_nowhere)
     assert kafka.bootstrap_servers == "a:1"
     assert dict(kafka.properties) == {"security.protocol": "SSL"}
 

@@ -1,0 +1,107 @@
+"""Which Kafka is meant: as given, then KINOLOG_* variables, then kinolog.toml, then the embedded
+cluster that runs in the data directory."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from kinolog.core.errors import ConfigError
+from kinolog.log.client import KafkaSettings, read_properties
+from kinolog.record.topics import DEFAULT_PREFIX
+
+DEFAULT_CONFIG = Path("kinolog.toml")
+DEFAULT_DATA_DIR = Path(".kinolog")
+
+# pydantic-settings asks a class for its sources, not an instance.
+_file: ContextVar[Path | None] = ContextVar("settings file", default=None)
+
+
+class KafkaChoice(BaseSettings):
+    """Names a Kafka; the settings of the roles are more of the same. A variable that is set to
+    nothing is not set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="KINOLOG_", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    bootstrap_servers: str = Field("", description="Kafka's address, host:port[,host:port…]")
+    kafka_config: Path | None = Field(None, description="file of librdkafka client properties")
+    topic_prefix: str = Field(DEFAULT_PREFIX, description="what every topic's name begins with")
+    data_dir: Path = Field(DEFAULT_DATA_DIR, description="state of the embedded cluster")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given comes first, then the environment, then the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _file.get())
+
+    def kafka(
+        self,
+        running: Callable[[Path], str],
+        *,
+        properties: Mapping[str, str] | None = None,
+        naming: str = "--bootstrap-servers",
+    ) -> KafkaSettings:
+        """How to reach Kafka; ConfigError where none is named and none runs here.
+
+        `running`: the address of the embedded cluster in a data directory, empty where none runs;
+        asked only when no other is named. `properties`: in place of the file. `naming`: how the
+        person who reads the error names a Kafka.
+        """
+        if properties is None:
+            properties = read_properties(self.kafka_config) if self.kafka_config else {}
+        rest = dict(properties)
+        named = self.bootstrap_servers or rest.pop("bootstrap.servers", "")
+        servers = named or running(self.data_dir)
+        if not servers:
+            raise ConfigError(
+                f"no Kafka: none was named, and none runs in {self.data_dir}",
+                hint=f"`kinolog cluster start` starts one here; {naming} names another",
+            )
+        return KafkaSettings(servers, rest, self.topic_prefix)
+
+
+Choice = TypeVar("Choice", bound=KafkaChoice)
+
+
+def load(kind: type[Choice], config: Path | None = None, **given: Any) -> Choice:
+    """The settings in force. What is given as None was not given. ConfigError says which of
+    them is wrong, and where it may have come from."""
+    if config is not None and not config.is_file():
+        raise ConfigError(f"there is no settings file {config}")
+    file = config or (DEFAULT_CONFIG if DEFAULT_CONFIG.is_file() else None)
+    before = _file.set(file)
+    try:
+        return kind(**{key: value for key, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"setting {name}: {first['msg']}",
+            hint=f"flag --{name.replace('_', '-')}, variable KINOLOG_{name.upper()}, "
+            f"or {file or DEFAULT_CONFIG}",
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file} is not TOML: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {file}: {error}") from error
+    finally:
+        _file.reset(before)
