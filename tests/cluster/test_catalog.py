@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -258,5 +260,35 @@ def test_a_cluster_that_fixes_some_settings_is_taken_as_it_is(
             assert (config["retention.ms"], config["cleanup.policy"]) == ("7200000", "delete")
             await one.alter("managed", retention_ms=10_800_000)
             assert (await admin.config(media))["retention.ms"] == "10800000"
+
+    run(work)
+
+
+def test_the_command_line_says_what_it_made_and_changed_as_json(
+    kafka: KafkaSettings,
+) -> None:
+    def command(*words: str) -> dict[str, Any]:
+        at = ("--bootstrap-servers", kafka.bootstrap_servers, "--topic-prefix", kafka.prefix)
+        said = subprocess.run(
+            [sys.executable, "-m", "kinolog", "collections", *words, "--json", *at],
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+        (row,) = msgspec.json.decode(said.stdout)
+        return dict(row)
+
+    made = command("create", "cams", "--partitions", "2", "--retention", "1h")
+    assert (made["collection"], made["partitions"], made["retention"]) == ("cams", 2, "1h")
+    changed = command("alter", "cams", "--retention", "2h", "--partition-strategy", "stream")
+    assert changed == made | {"retention": "2h", "strategy": "stream"}
+
+
+def test_more_partitions_than_allowed_names_the_flag(kafka: KafkaSettings) -> None:
+    async def work() -> None:
+        async with catalog(kafka) as one:
+            with pytest.raises(ConfigError, match="1 to 48, not 50") as error:
+                await one.create("cams", small(partitions=50))
+            assert "--max-partitions 50" in error.value.hint
 
     run(work)

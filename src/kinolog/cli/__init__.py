@@ -5,15 +5,27 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
 
 from kinolog import __version__
-from kinolog.core.errors import KinologError
+from kinolog.core.errors import ConfigError, KinologError
+
+
+def _default_text(value: Any) -> str | None:
+    """How help names a default: nothing for a flag that is off and a list that is empty."""
+    if value is True:
+        return "yes"
+    if isinstance(value, tuple):
+        value = " ".join(str(one) for one in value)
+    return None if value in (None, False, "") else str(value)
+
 
 app = App(
     name="kinolog",
     version=__version__,
+    default_parameter=Parameter(negative_iterable=(), show_default=_default_text),
     help="""Live video on Apache Kafka: the log is the stream.
 
     Try it, all in one, with Kafka on this machine:
@@ -53,13 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for verb in _VERBS:  # the list of verbs shows what each says of itself
             app[verb]
     try:
-        app(
-            words,
-            exit_on_error=False,
-            print_error=True,
-        )
-    except CycloptsError:
-        sys.exit(2)
+        app(words, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        _fail(_mistyped(error))
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
@@ -69,6 +77,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(_first(group))
     except KinologError as error:
         _fail(error)
+
+
+def _mistyped(error: CycloptsError) -> ConfigError:
+    """What cannot be parsed, with where to read what can."""
+    verb = " ".join(error.command_chain or ())
+    error.verbose = False
+    text = str(error)
+    if isinstance(error, UnusedCliTokensError):
+        text = f"{verb} does not take: {' '.join(error.unused_tokens or ())}"
+    elif isinstance(error, MissingArgumentError) and error.argument is not None:
+        name = error.argument.name
+        text = f"{verb}: {name} needs a value" if name[0] == "-" else f"{verb} needs {name}"
+    return ConfigError(text, hint=f"see {' '.join(['kinolog', verb]).strip()} --help")
 
 
 def _first(error: BaseException) -> BaseException:

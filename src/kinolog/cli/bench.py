@@ -8,15 +8,15 @@ import platform
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from kinolog.bench import live as live_bench
 from kinolog.bench import viewers as viewers_bench
 from kinolog.bench import writer as writer_bench
-from kinolog.cli.common import KafkaFlags, kafka_of, note, settings_of, show
+from kinolog.cli.common import Json, KafkaFlags, kafka_of, note, settings_of, show
 from kinolog.cluster import KAFKA_FOLDER, Cluster
 from kinolog.core.errors import ConfigError
 from kinolog.core.names import StreamName
@@ -36,19 +36,23 @@ app = App(
     """,
 )
 _KAFKA = KafkaFlags()
-_Json = Annotated[bool, Parameter(name="--json", negative="")]
 
 
 @app.command
 def live(
     stream: str,
+    /,
     *,
     edge: str = "http://127.0.0.1:8080",
     seconds: float = 20.0,
-    json: _Json = False,
+    json: Json = False,
     kafka: KafkaFlags = _KAFKA,
 ) -> None:
     """Latency of a live stream by stage: its frames captured, readable, at a client.
+
+    Try it:
+
+        kinolog bench live demo/camera --seconds 60
 
     Parameters
     ----------
@@ -90,10 +94,14 @@ def ingest(
     runs: int = 5,
     megabytes: int = 200,
     replication_factor: int = 3,
-    json: _Json = False,
+    json: Json = False,
     kafka: KafkaFlags = _KAFKA,
 ) -> None:
     """The writer beside Kafka's ProducerPerformance: same acks, replication, record size.
+
+    Try it:
+
+        kinolog bench ingest --sizes 131072 --runs 5
 
     Parameters
     ----------
@@ -145,6 +153,7 @@ def ingest(
 @app.command
 def viewers(
     stream: str,
+    /,
     *,
     edge: str = "http://127.0.0.1:8080",
     edge_pid: tuple[int, ...] = (),
@@ -155,9 +164,13 @@ def viewers(
     viewers: tuple[int, ...] = (200, 500),
     seconds: int = 15,
     runs: int = 3,
-    json: _Json = False,
+    json: Json = False,
 ) -> None:
     """CPU of the server for each second of each LL-HLS viewer, beside a peer's server.
+
+    Try it:
+
+        kinolog bench viewers demo/camera --edge-pid 4711 --viewers 200 --viewers 500
 
     Parameters
     ----------

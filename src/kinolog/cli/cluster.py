@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, Parameter
 
+from kinolog.cli.common import Json
 from kinolog.cluster import KAFKA_FOLDER, BrokerStatus, Cluster
 from kinolog.cluster.diagnosis import last_lines, tail
 from kinolog.core.errors import ClusterError, ConfigError
@@ -82,7 +83,7 @@ def start(
 def status(
     *,
     data_dir: DataDir = DEFAULT_DATA_DIR,
-    json: Annotated[bool, Parameter(help="Print JSON, for programs.", negative=())] = False,
+    json: Json = False,
 ) -> None:
     """Show each broker: running, stopped or died, and why.
 
@@ -154,7 +155,9 @@ def logs(
     *,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     lines: Annotated[int, Parameter(help="How many of the last lines.")] = 50,
-    follow: Annotated[bool, Parameter(alias="-f", help="Go on as the log grows.")] = False,
+    follow: Annotated[
+        bool, Parameter(alias="-f", negative="", help="Go on as the log grows.")
+    ] = False,
 ) -> None:
     """Print the end of a broker's log.
 
@@ -184,7 +187,9 @@ def logs(
 def _setting(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals:
-        raise ConfigError(f"--set {text!r} is not key=value")
+        raise ConfigError(
+            f"--set {text!r} is not key=value", hint="for example --set log.retention.hours=1"
+        )
     return key, value
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
 from cyclopts import App, Parameter
 
-from kinolog.cli.common import KafkaFlags, kafka_of, note, settings_of, show
+from kinolog.cli.common import Json, KafkaFlags, kafka_of, note, settings_of, show
 from kinolog.core.errors import ConfigError
 from kinolog.core.units import duration_ms, show_duration, show_size, size_bytes
 from kinolog.log.catalog import Catalog
@@ -31,58 +32,87 @@ app = App(
     """,
 )
 _KAFKA = KafkaFlags()
-_Json = Annotated[bool, Parameter(name="--json", negative="")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionFlags:
+    """What can be chosen, and changed later."""
+
+    partitions: int | None = None
+    """How many; they can only grow. [default of a new one: 4]"""
+    retention: str | None = None
+    """How long video is kept: 90s, 1h, 7d, forever. [default of a new one: 24h]"""
+    retention_size: str | None = None
+    """How much a partition keeps: 500MB, 20GiB, unlimited. [default of a new one: unlimited]"""
+    compression: Compression | None = None
+    """Of media; video does not compress, so none. [default of a new one: none]"""
+    partition_strategy: Strategy | None = None
+    """Which partition a new stream gets: balanced, stream (by name), owner (by user), dedicated
+    (topics of its own). [default of a new one: balanced]"""
+    max_partitions: int | None = None
+    """The most partitions; `balanced` adds some up to this. [default of a new one: 48]"""
+    partition_mbps: int | None = None
+    """`balanced` refuses a new stream once every partition carries this many Mb/s; 0 for no limit.
+    [default of a new one: 50]"""
+    profile: Profile | None = None
+    """Latency of new streams: frame, low or standard. [default of a new one: low]"""
+    target: str | None = None
+    """How long a media segment is meant to be: 500ms to 30s. A stream keeps target and part from
+    its first session on: a change is for new streams. [default of a new one: 2s]"""
+    part: str | None = None
+    """How long a part of it is, 50ms at least: players stay three parts behind. It gets up to a
+    tenth longer, to suit every usual frame rate. [default of a new one: 200ms]"""
+
+    def given(self) -> dict[str, Any]:
+        """The fields of the registry's entry that were given."""
+        entry = {
+            "partitions": self.partitions,
+            "retention_ms": duration_ms(self.retention) if self.retention else None,
+            "retention_bytes": size_bytes(self.retention_size) if self.retention_size else None,
+            "compression": self.compression,
+            "strategy": self.partition_strategy,
+            "max_partitions": self.max_partitions,
+            "partition_mbps": self.partition_mbps,
+            "profile": self.profile,
+            "target_ms": duration_ms(self.target) if self.target else None,
+            "part_ms": duration_ms(self.part) if self.part else None,
+        }
+        return {key: value for key, value in entry.items() if value is not None}
+
+
+_FLAGS = CollectionFlags()
 
 
 @app.command
 def create(
     name: str,
+    /,
     *,
-    partitions: int | None = None,
     replication_factor: int | None = None,
-    retention: str | None = None,
-    retention_size: str | None = None,
-    compression: Compression | None = None,
-    partition_strategy: Strategy | None = None,
-    max_partitions: int | None = None,
-    partition_mbps: int | None = None,
-    profile: Profile | None = None,
-    target: str | None = None,
-    part: str | None = None,
+    flags: CollectionFlags = _FLAGS,
+    json: Json = False,
     kafka: KafkaFlags = _KAFKA,
 ) -> None:
     """Make a collection and its topics.
+
+    Try it:
+
+        kinolog collections create cams --retention 7d --replication-factor 3
+
+        kinolog collections create shows --partition-strategy dedicated --json
 
     Parameters
     ----------
     name
         a-z, 0-9 and -, at most 48.
-    partitions
-        To begin with. [default: 4]
     replication_factor
         Copies of each record. [default: 3, or the number of brokers]
-    retention
-        How long video is kept: 90s, 1h, 7d, forever. [default: 24h]
-    retention_size
-        How much a partition keeps: 500MB, 20GiB, unlimited. [default: unlimited]
-    compression
-        Of media; video does not compress, so none. [default: none]
-    partition_strategy
-        balanced, stream (by name), owner (by user), dedicated (topics of its own).
-    max_partitions
-        `balanced` adds partitions up to this. [default: 48]
-    partition_mbps
-        `balanced` refuses a new stream once every partition carries this many Mb/s; 0 for no
-        limit. [default: 50]
-    profile
-        Latency: frame, low or standard. [default: low]
-    target
-        How long a media segment is meant to be: 500ms to 30s. [default: 2s]
-    part
-        How long a part of it is, 50ms at least: players stay three parts behind. A stream keeps
-        both from its first session on, so `alter` changes them for new streams. [default: 200ms]
     """
     settings = settings_of(kafka)
+    wanted = flags.given()
+    if replication_factor is not None:
+        wanted["replication_factor"] = replication_factor
 
     async def work() -> dict[str, Any]:
         async with roles.backend(kafka_of(settings)) as base:
@@ -92,73 +122,54 @@ def create(
                     f"collection {name} is there already",
                     hint=f"`kinolog collections alter {name}` changes it",
                 )
-            wanted = msgspec.structs.replace(
-                catalog.defaults(await catalog.brokers()),
-                **_given(
-                    partitions=partitions,
-                    replication_factor=replication_factor,
-                    retention_ms=duration_ms(retention) if retention else None,
-                    retention_bytes=size_bytes(retention_size) if retention_size else None,
-                    compression=compression,
-                    strategy=partition_strategy,
-                    max_partitions=max_partitions,
-                    partition_mbps=partition_mbps,
-                    profile=profile,
-                    target_ms=duration_ms(target) if target else None,
-                    part_ms=duration_ms(part) if part else None,
-                ),
-            )
-            await catalog.create(name, wanted)
+            defaults = catalog.defaults(await catalog.brokers())
+            await catalog.create(name, msgspec.structs.replace(defaults, **wanted))
             return _row(catalog, name)
 
-    _show_one(roles.run(work()))
+    _show_one(roles.run(work()), as_json=json)
 
 
 @app.command
 def alter(
     name: str,
+    /,
     *,
-    partitions: int | None = None,
-    retention: str | None = None,
-    retention_size: str | None = None,
-    compression: Compression | None = None,
-    partition_strategy: Strategy | None = None,
-    max_partitions: int | None = None,
-    partition_mbps: int | None = None,
-    profile: Profile | None = None,
-    target: str | None = None,
-    part: str | None = None,
+    flags: CollectionFlags = _FLAGS,
+    json: Json = False,
     kafka: KafkaFlags = _KAFKA,
 ) -> None:
-    """Change a collection while it runs; see create. Partitions can only grow. Target and part
-    duration are for new streams: one that has been published keeps its own."""
+    """Change a collection while it runs; what is not given stays.
+
+    Try it:
+
+        kinolog collections alter cams --retention 30d
+
+    Parameters
+    ----------
+    name
+        The collection.
+    """
     settings = settings_of(kafka)
+    changes = flags.given()
+    if not changes:
+        raise ConfigError("nothing to change", hint="for example --retention 7d")
 
     async def work() -> dict[str, Any]:
         async with roles.backend(kafka_of(settings)) as base:
-            changes = _given(
-                partitions=partitions,
-                retention_ms=duration_ms(retention) if retention else None,
-                retention_bytes=size_bytes(retention_size) if retention_size else None,
-                compression=compression,
-                strategy=partition_strategy,
-                max_partitions=max_partitions,
-                partition_mbps=partition_mbps,
-                profile=profile,
-                target_ms=duration_ms(target) if target else None,
-                part_ms=duration_ms(part) if part else None,
-            )
-            if not changes:
-                raise ConfigError("nothing to change", hint="for example --retention 7d")
             await base.catalog.alter(name, **changes)
             return _row(base.catalog, name)
 
-    _show_one(roles.run(work()))
+    _show_one(roles.run(work()), as_json=json)
 
 
 @app.command(name="list")
-def list_(*, json: _Json = False, kafka: KafkaFlags = _KAFKA) -> None:
-    """List the collections."""
+def list_(*, json: Json = False, kafka: KafkaFlags = _KAFKA) -> None:
+    """List the collections.
+
+    Try it:
+
+        kinolog collections list --json
+    """
     settings = settings_of(kafka)
 
     async def ask() -> list[dict[str, Any]]:
@@ -173,8 +184,18 @@ def list_(*, json: _Json = False, kafka: KafkaFlags = _KAFKA) -> None:
 
 
 @app.command(name="show")
-def show_(name: str, *, json: _Json = False, kafka: KafkaFlags = _KAFKA) -> None:
-    """Show one collection, with its topics and streams."""
+def show_(name: str, /, *, json: Json = False, kafka: KafkaFlags = _KAFKA) -> None:
+    """Show one collection, with its topics and streams.
+
+    Try it:
+
+        kinolog collections show cams
+
+    Parameters
+    ----------
+    name
+        The collection.
+    """
     settings = settings_of(kafka)
 
     async def ask() -> dict[str, Any]:
@@ -187,21 +208,22 @@ def show_(name: str, *, json: _Json = False, kafka: KafkaFlags = _KAFKA) -> None
                 "names": [stream.name for stream in names],
             }
 
-    found = roles.run(ask())
-    if json:
-        show([found], {}, as_json=True)
-    else:
-        _show_one(found)
+    _show_one(roles.run(ask()), as_json=json)
 
 
 @app.command
 def delete(
     name: str,
+    /,
     *,
     yes: Annotated[bool, Parameter(negative="")] = False,
     kafka: KafkaFlags = _KAFKA,
 ) -> None:
     """Delete a collection, its streams and all their video.
+
+    Try it:
+
+        kinolog collections delete cams
 
     Parameters
     ----------
@@ -240,10 +262,6 @@ _COLUMNS = {
 }
 
 
-def _given(**changes: Any) -> dict[str, Any]:
-    return {key: value for key, value in changes.items() if value is not None}
-
-
 def _row(catalog: Catalog, name: str) -> dict[str, Any]:
     entry = catalog.collection(name)
     streams: Counter[str] = Counter(stream.collection for stream in catalog.registry.streams)
@@ -264,7 +282,10 @@ def _row(catalog: Catalog, name: str) -> dict[str, Any]:
     }
 
 
-def _show_one(row: dict[str, Any]) -> None:
+def _show_one(row: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        show([row], {}, as_json=True)
+        return
     width = max(len(key) for key in row)
     for key, value in row.items():
         text = ", ".join(value) if isinstance(value, list) else value

@@ -21,6 +21,9 @@ from kinolog.runtime import logs
 from kinolog.runtime.settings import Settings, load
 
 _LOOK_S = 2.0
+KAFKA_GROUP = "Kafka and settings"
+_GROUP = Parameter(group=KAFKA_GROUP)
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for programs.")]
 
 
 @Parameter(name="*")
@@ -28,17 +31,17 @@ _LOOK_S = 2.0
 class KafkaFlags:
     """Which Kafka."""
 
-    bootstrap_servers: Annotated[str | None, Parameter(group="Kafka")] = None
-    """Kafka's address, host:port[,host:port…]. Default: the cluster running in --data-dir."""
-    kafka_config: Annotated[Path | None, Parameter(group="Kafka")] = None
+    bootstrap_servers: Annotated[str | None, _GROUP] = None
+    """Kafka's address, host:port[,host:port…]. [default: the cluster running in --data-dir]"""
+    kafka_config: Annotated[Path | None, _GROUP] = None
     """File of client properties (librdkafka's keys): security.protocol, sasl and ssl settings."""
-    topic_prefix: Annotated[str | None, Parameter(group="Kafka")] = None
+    topic_prefix: Annotated[str | None, _GROUP] = None
     """What every topic's name begins with. [default: kinolog]"""
-    data_dir: Annotated[Path | None, Parameter(group="Kafka")] = None
+    data_dir: Annotated[Path | None, _GROUP] = None
     """State of the embedded cluster. [default: .kinolog]"""
-    config: Annotated[Path | None, Parameter(group="Kafka")] = None
+    config: Annotated[Path | None, _GROUP] = None
     """Settings file. [default: kinolog.toml, where there is one]"""
-    log_level: Annotated[str | None, Parameter(group="Kafka")] = None
+    log_level: Annotated[str | None, _GROUP] = None
     """debug, info, warning or error. [default: info for servers, warning for the rest]"""
 
 

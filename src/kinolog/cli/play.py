@@ -33,6 +33,7 @@ _LOOK_S = 0.5
 
 def play(
     stream: str,
+    /,
     *,
     from_: Annotated[str, Parameter(name="--from")] = "live",
     to: str | None = None,

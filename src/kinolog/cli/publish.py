@@ -29,6 +29,7 @@ _KAFKA = KafkaFlags()
 def publish(
     source: str,
     stream: str,
+    /,
     *,
     fast: Annotated[bool, Parameter(negative="")] = False,
     loop: Annotated[bool, Parameter(negative="")] = False,
@@ -86,11 +87,11 @@ def publish(
     owner
         User or tenant, for collections that place streams by owner.
     profile
-        Latency: frame, low or standard.
+        Latency: frame, low or standard. [default: the collection's]
     ack_log
         Append a JSON line for each acknowledged chunk.
     auto_create
-        Make the collection where it is unknown.
+        Make the collection where it is unknown. [default: yes]
     """
     settings = settings_of(
         kafka,
@@ -111,14 +112,16 @@ def publish(
         transcode_audio=settings.transcode_audio,
     )
     if loop and fast:
-        raise ConfigError("--loop is for files at their own pace")
+        raise ConfigError("--loop is for files at their own pace", hint="leave --fast out")
     roles.run(_publish(settings, name, origin, at, owner))
 
 
 def _option(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals:
-        raise ConfigError(f"--option {text!r} is not key=value")
+        raise ConfigError(
+            f"--option {text!r} is not key=value", hint="for example --option rtsp_transport=tcp"
+        )
     return key, value
 
 

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from kinolog.cli.common import KafkaFlags, kafka_of, note, settings_of, telling_of_deaths
 from kinolog.record.control import Profile
 from kinolog.runtime import roles
+from kinolog.runtime.http import HttpSettings
 from kinolog.runtime.settings import Settings
 
 
@@ -120,17 +121,17 @@ def _run(
 
 
 async def _serve(settings: Settings, *, with_ingest: bool, with_edge: bool) -> None:
+    http = HttpSettings.of(settings)
     kafka = kafka_of(settings)
     async with (
         telling_of_deaths(settings),
         roles.serve(kafka, settings, with_ingest=with_ingest, with_edge=with_edge),
     ):
-        secure = "s" if settings.tls_cert else ""
         if with_edge:
-            note(f"page and playlists: http{secure}://{settings.host}:{settings.http_port}/")
+            note(f"page and playlists: {http.url}/")
         if with_ingest:
             note(f"publish to:         rtmp://{settings.host}:{settings.rtmp_port}/demo/camera")
-        if with_ingest and secure:
+        if with_ingest and settings.tls_cert:
             note(f"                    rtmps://{settings.host}:{settings.rtmps_port}/demo/camera")
         await roles.until_signalled()
         note("stopping")

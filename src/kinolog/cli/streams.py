@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
-from kinolog.cli.common import KafkaFlags, kafka_of, note, settings_of, show
+from kinolog.cli.common import Json, KafkaFlags, kafka_of, note, settings_of, show
 from kinolog.core.clock import SystemClock
 from kinolog.core.names import StreamName
 from kinolog.core.units import show_time
@@ -31,11 +31,10 @@ app = App(
     """,
 )
 _KAFKA = KafkaFlags()
-_Json = Annotated[bool, Parameter(name="--json", negative="")]
 
 
 @app.default
-def streams(*, json: _Json = False, kafka: KafkaFlags = _KAFKA) -> None:
+def streams(*, json: Json = False, kafka: KafkaFlags = _KAFKA) -> None:
     """List the streams."""
     settings = settings_of(kafka)
 
@@ -65,8 +64,18 @@ def streams(*, json: _Json = False, kafka: KafkaFlags = _KAFKA) -> None:
 
 
 @app.command
-def delete(stream: str, *, kafka: KafkaFlags = _KAFKA) -> None:
-    """Forget a stream. Its records go with its own topics, else with retention."""
+def delete(stream: str, /, *, kafka: KafkaFlags = _KAFKA) -> None:
+    """Forget a stream. Its records go with its own topics, else with retention.
+
+    Try it:
+
+        kinolog streams delete demo/camera
+
+    Parameters
+    ----------
+    stream
+        collection/name.
+    """
     settings = settings_of(kafka)
     name = StreamName.parse(stream)
 
@@ -81,8 +90,20 @@ def delete(stream: str, *, kafka: KafkaFlags = _KAFKA) -> None:
 
 
 @app.command
-def move(stream: str, partition: int, *, kafka: KafkaFlags = _KAFKA) -> None:
-    """Place a stream in another partition, from its next session on."""
+def move(stream: str, partition: int, /, *, kafka: KafkaFlags = _KAFKA) -> None:
+    """Place a stream in another partition, from its next session on.
+
+    Try it:
+
+        kinolog streams move demo/camera 3
+
+    Parameters
+    ----------
+    stream
+        collection/name.
+    partition
+        Number of the partition, from 0.
+    """
     settings = settings_of(kafka)
     name = StreamName.parse(stream)
 

@@ -343,7 +343,12 @@ def topic_config(entry: CollectionEntry, suffix: Suffix) -> dict[str, str]:
 
 def _check(entry: CollectionEntry) -> None:
     if not 1 <= entry.partitions <= entry.max_partitions:
-        raise ConfigError(f"partitions must be 1 to {entry.max_partitions}, not {entry.partitions}")
+        raise ConfigError(
+            f"partitions must be 1 to {entry.max_partitions}, not {entry.partitions}",
+            hint=f"--max-partitions {entry.partitions} allows as many"
+            if entry.partitions > 0
+            else "",
+        )
     if entry.partition_mbps < 0:
         raise ConfigError("a partition's Mb/s cannot be negative", hint="0 means no limit")
     least, most = _TARGETS_MS
@@ -359,7 +364,9 @@ def _check(entry: CollectionEntry) -> None:
             hint="200ms suits live; a player stays three parts behind",
         )
     if entry.replication_factor < 1:
-        raise ConfigError("the replication factor must be at least 1")
+        raise ConfigError(
+            "the replication factor must be at least 1", hint="3 survives the death of a broker"
+        )
     if entry.retention_ms != -1 and entry.retention_ms < 60_000:
         raise ConfigError("retention must be at least a minute", hint="for example 1h, 7d, forever")
     if entry.retention_bytes != -1 and entry.retention_bytes < LEAST_RETENTION_BYTES:

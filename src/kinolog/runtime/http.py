@@ -21,6 +21,7 @@ from granian.server.embed import Server
 
 from kinolog.core.errors import ConfigError, KinologError
 from kinolog.core.rsgi import Handler, HttpProtocol, Scope
+from kinolog.runtime.settings import Settings
 
 BACKLOG = 8_192
 BACKPRESSURE = 16_384
@@ -56,6 +57,11 @@ class HttpSettings:
     def __post_init__(self) -> None:
         if self.cert is not None or self.key is not None:
             _check_pair(self.cert, self.key)
+
+    @classmethod
+    def of(cls, settings: Settings) -> HttpSettings:
+        """Those of a role. ConfigError where TLS lacks a file."""
+        return cls(settings.host, settings.http_port, settings.tls_cert, settings.tls_key)
 
     @property
     def url(self) -> str:

@@ -16,7 +16,10 @@ def set_up(level: str) -> None:
     """Send what is at or above `level` to standard error."""
     number = _LEVELS.get(level.lower())
     if number is None:
-        raise ConfigError(f"log level {level!r} is none of {', '.join(_LEVELS)}")
+        raise ConfigError(
+            f"log level {level!r} is none of {', '.join(_LEVELS)}",
+            hint="flag --log-level, variable KINOLOG_LOG_LEVEL, or log_level in kinolog.toml",
+        )
     human = sys.stderr.isatty()
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer()

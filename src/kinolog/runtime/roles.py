@@ -121,10 +121,10 @@ async def serve(
     check_port(settings.host, settings.http_port, "--http-port")
     if with_ingest:
         check_port(settings.host, settings.rtmp_port, "--rtmp-port")
+    http = HttpSettings.of(settings)
     tls = _tls(settings) if with_ingest else None
     if tls is not None:
         check_port(settings.host, settings.rtmps_port, "--rtmps-port")
-    http = HttpSettings(settings.host, settings.http_port, settings.tls_cert, settings.tls_key)
     async with AsyncExitStack() as stack:
         base = await stack.enter_async_context(backend(kafka))
         routes: list[tuple[str, Handler]] = []
