@@ -5,27 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
 
-from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
+from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 from kinolog import __version__
+from kinolog.cli.parameters import PARAMETERS
 from kinolog.core.errors import ConfigError, KinologError
-
-
-def _default_text(value: Any) -> str | None:
-    """How help names a default: nothing for a flag that is off and a list that is empty."""
-    if value is True:
-        return "yes"
-    if isinstance(value, tuple):
-        value = " ".join(str(one) for one in value)
-    return None if value in (None, False, "") else str(value)
-
 
 app = App(
     name="kinolog",
     version=__version__,
-    default_parameter=Parameter(negative_iterable=(), show_default=_default_text),
+    default_parameter=PARAMETERS,
     help="""Live video on Apache Kafka: the log is the stream.
 
     Try it, all in one, with Kafka on this machine:
@@ -57,13 +47,18 @@ for _verb, _where in _VERBS.items():
     app.command(f"kinolog.cli.{_where}", name=_verb)
 
 
+def load_verbs() -> None:
+    """Load every verb, for a list of what each says of itself."""
+    for verb in _VERBS:
+        app[verb]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point. A mistake gives one line that says what, one that says what to do; no
     traceback, exit code not 0. KINOLOG_TRACEBACK=1 shows where it came from."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     if not words or words[0] in ("--help", "-h"):
-        for verb in _VERBS:  # the list of verbs shows what each says of itself
-            app[verb]
+        load_verbs()
     try:
         app(words, exit_on_error=False, print_error=False)
     except CycloptsError as error:

@@ -17,6 +17,7 @@ from kinolog.bench import live as live_bench
 from kinolog.bench import viewers as viewers_bench
 from kinolog.bench import writer as writer_bench
 from kinolog.cli.common import Json, KafkaFlags, kafka_of, note, settings_of, show
+from kinolog.cli.parameters import PARAMETERS
 from kinolog.cluster import KAFKA_FOLDER, Cluster
 from kinolog.core.errors import ConfigError
 from kinolog.core.names import StreamName
@@ -24,6 +25,7 @@ from kinolog.runtime import roles
 
 app = App(
     name="bench",
+    default_parameter=PARAMETERS,
     help="""Measure latency by stage, the writer, viewers.
 
     Try it:

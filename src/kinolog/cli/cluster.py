@@ -11,6 +11,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from kinolog.cli.common import Json
+from kinolog.cli.parameters import PARAMETERS
 from kinolog.cluster import KAFKA_FOLDER, BrokerStatus, Cluster
 from kinolog.cluster.diagnosis import last_lines, tail
 from kinolog.core.errors import ClusterError, ConfigError
@@ -20,6 +21,7 @@ _FOLLOW_POLL_S = 0.2
 
 app = App(
     name="cluster",
+    default_parameter=PARAMETERS,
     help="""Run a real Apache Kafka on this machine, with no Java or Docker installed.
 
     One broker is enough to work with; three show replication and fail-over. Brokers go on

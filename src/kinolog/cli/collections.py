@@ -10,6 +10,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from kinolog.cli.common import Json, KafkaFlags, kafka_of, note, settings_of, show
+from kinolog.cli.parameters import PARAMETERS
 from kinolog.core.errors import ConfigError
 from kinolog.core.units import duration_ms, show_duration, show_size, size_bytes
 from kinolog.log.catalog import Catalog
@@ -20,6 +21,7 @@ from kinolog.runtime import roles
 
 app = App(
     name="collections",
+    default_parameter=PARAMETERS,
     help="""Create, list, alter and delete collections: streams that share topics and rights.
 
     Try it:

@@ -38,7 +38,7 @@ def play(
     from_: Annotated[str, Parameter(name="--from")] = "live",
     to: str | None = None,
     follow: bool = True,
-    track: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    track: tuple[str, ...] = (),
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     keep_times: Annotated[bool, Parameter(negative="")] = False,
     across: Annotated[bool, Parameter(negative="")] = False,

@@ -40,7 +40,8 @@ class IngestFlags:
     rtmps_port: int | None = None
     """RTMP over TLS, with --tls-cert only. [default: 1936]"""
     profile: Profile | None = None
-    """Latency: frame (one frame a record), low (100 ms), standard (a part). [default: low]"""
+    """Latency: frame (one frame a record), low (100 ms), standard (a part). [default: the
+    collection's]"""
     transcode_audio: Annotated[bool | None, Parameter(negative="--no-transcode-audio")] = None
     """Make AAC of MP3, MP2, AC-3, G.711 and PCM; else such a track is left out. [default: yes]"""
     ack_log: Path | None = None

@@ -7,6 +7,7 @@ from typing import Any
 from cyclopts import App
 
 from kinolog.cli.common import Json, KafkaFlags, kafka_of, note, settings_of, show
+from kinolog.cli.parameters import PARAMETERS
 from kinolog.core.clock import SystemClock
 from kinolog.core.names import StreamName
 from kinolog.core.units import show_time
@@ -17,6 +18,7 @@ from kinolog.runtime import roles
 
 app = App(
     name="streams",
+    default_parameter=PARAMETERS,
     help="""List, delete and move streams.
 
     Try it:

@@ -11,7 +11,14 @@ from urllib.parse import parse_qs
 import structlog
 
 from kinolog.core.clock import Clock
-from kinolog.core.errors import InputError, KinologError, MediaError, NameError_, Refused
+from kinolog.core.errors import (
+    InputError,
+    KinologError,
+    MediaError,
+    NameError_,
+    NotFound,
+    Refused,
+)
 from kinolog.core.names import StreamName
 from kinolog.core.rsgi import HttpProtocol, Scope
 from kinolog.core.units import unix_ms
@@ -126,7 +133,7 @@ def _query(query: str, now_ms: int) -> tuple[int | None, str]:
 
 
 def _status(error: KinologError) -> int:
-    if isinstance(error, NameError_):
+    if isinstance(error, NameError_ | NotFound):
         return 404
     if isinstance(error, Refused):
         return 409

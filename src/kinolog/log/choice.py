@@ -36,10 +36,16 @@ class KafkaChoice(BaseSettings):
         env_prefix="KINOLOG_", env_ignore_empty=True, extra="ignore", frozen=True
     )
 
-    bootstrap_servers: str = Field("", description="Kafka's address, host:port[,host:port…]")
-    kafka_config: Path | None = Field(None, description="file of librdkafka client properties")
+    bootstrap_servers: str = Field(
+        "",
+        description="Kafka's address, `host:port[,host:port…]`; none: `bootstrap.servers` of "
+        "`kafka_config`, else the embedded cluster that runs in `data_dir`",
+    )
+    kafka_config: Path | None = Field(
+        None, description="file of client properties, see below; they win over kinolog's own"
+    )
     topic_prefix: str = Field(DEFAULT_PREFIX, description="what every topic's name begins with")
-    data_dir: Path = Field(DEFAULT_DATA_DIR, description="state of the embedded cluster")
+    data_dir: Path = Field(DEFAULT_DATA_DIR, description="where the embedded cluster has its state")
 
     @classmethod
     def settings_customise_sources(

@@ -18,22 +18,36 @@ class Settings(KafkaChoice):
 
     model_config = SettingsConfigDict(extra="forbid")
 
-    host: str = Field("127.0.0.1", description="address to listen on")
-    http_port: int = Field(8080, ge=1, le=65535, description="HTTP: page, playlists, ingest")
+    host: str = Field("127.0.0.1", description="address to listen on, for HTTP and RTMP")
+    http_port: int = Field(8080, ge=1, le=65535, description="HTTP: page, playlists, media, ingest")
     rtmp_port: int = Field(1935, ge=1, le=65535, description="RTMP ingest")
     rtmps_port: int = Field(
         1936, ge=1, le=65535, description="RTMP over TLS, where there is a certificate"
     )
     tls_cert: Path | None = Field(
-        None, description="PEM certificate chain, for HTTPS, HTTP/2 and RTMPS"
+        None, description="PEM certificate chain: HTTPS, HTTP/2, RTMPS; needs `tls_key`"
     )
     tls_key: Path | None = Field(None, description="PEM private key")
-    ack_log: Path | None = Field(None, description="append a JSON line for each acknowledged chunk")
-    profile: Profile | None = Field(None, description="latency profile: frame, low or standard")
-    transcode_audio: bool = Field(True, description="make AAC of MP3, MP2, AC-3, G.711 and PCM")
-    auto_create: bool = Field(True, description="make unknown collections when published to")
-    end_grace_s: float = Field(60.0, gt=0, description="seconds from close to the stream's end")
-    log_level: str = Field("info", description="debug, info, warning or error")
+    ack_log: Path | None = Field(
+        None, description="file that gets a JSON line for each chunk that Kafka acknowledged"
+    )
+    profile: Profile | None = Field(
+        None,
+        description="latency of new streams: `frame` (one frame a record), `low` (about 100 ms), "
+        "`standard` (a part); none: the collection's",
+    )
+    transcode_audio: bool = Field(
+        True, description="make AAC of MP3, MP2, AC-3, G.711 and PCM; else such a track is left out"
+    )
+    auto_create: bool = Field(
+        True, description="make a collection, with defaults, when somebody publishes to it"
+    )
+    end_grace_s: float = Field(
+        60.0, gt=0, description="seconds from a publisher's leaving to the stream's end (ENDLIST)"
+    )
+    log_level: str = Field(
+        "info", description="`debug`, `info`, `warning` or `error`; other verbs: `warning`"
+    )
 
 
 def load(config: Path | None = None, **flags: Any) -> Settings:
