@@ -25,6 +25,9 @@ KAFKA_GROUP = "Kafka and settings"
 _GROUP = Parameter(group=KAFKA_GROUP)
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for programs.")]
 
+MOMENT = Parameter(allow_leading_hyphen=True)
+"""A moment may be before now: -10m."""
+
 
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import Annotated, BinaryIO
 
 from cyclopts import Parameter
 
-from kinolog.cli.common import KafkaFlags, kafka_of, note, settings_of
+from kinolog.cli.common import MOMENT, KafkaFlags, kafka_of, note, settings_of
 from kinolog.core.clock import SystemClock
 from kinolog.core.errors import ConfigError, InputError
 from kinolog.core.units import show_size
@@ -35,8 +35,8 @@ def play(
     stream: str,
     /,
     *,
-    from_: Annotated[str, Parameter(name="--from")] = "live",
-    to: str | None = None,
+    from_: Annotated[str, Parameter(name="--from"), MOMENT] = "live",
+    to: Annotated[str | None, MOMENT] = None,
     follow: bool = True,
     track: tuple[str, ...] = (),
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,

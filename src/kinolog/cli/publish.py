@@ -11,7 +11,14 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from kinolog.cli.common import KafkaFlags, kafka_of, note, settings_of, telling_of_deaths
+from kinolog.cli.common import (
+    MOMENT,
+    KafkaFlags,
+    kafka_of,
+    note,
+    settings_of,
+    telling_of_deaths,
+)
 from kinolog.core.clock import SystemClock
 from kinolog.core.errors import ConfigError
 from kinolog.core.names import StreamName
@@ -34,7 +41,7 @@ def publish(
     fast: Annotated[bool, Parameter(negative="")] = False,
     loop: Annotated[bool, Parameter(negative="")] = False,
     reconnect: Annotated[bool, Parameter(negative="--no-reconnect", show_default=False)] = True,
-    at: str | None = None,
+    at: Annotated[str | None, MOMENT] = None,
     encode: str | None = None,
     transcode_audio: Annotated[bool | None, Parameter(negative="--no-transcode-audio")] = None,
     format: str | None = None,
