@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import IO
 
@@ -13,7 +14,9 @@ from kinolog.record.header import Header
 
 
 class AckLine(msgspec.Struct):
-    """One acknowledged chunk."""
+    """One acknowledged chunk: `offset` is its last record's, `acked_us` when ingest knew that it
+    and every chunk before it was acknowledged (Unix microseconds; 0 in lines of older versions).
+    """
 
     stream: str
     epoch: int
@@ -24,6 +27,7 @@ class AckLine(msgspec.Struct):
     dts: int
     dur: int
     offset: int
+    acked_us: int = 0
 
 
 class AckLog:
@@ -48,6 +52,7 @@ class AckLog:
             header.dts,
             header.dur,
             offset,
+            time.time_ns() // 1000,
         )
         self._file.write(self._encode(line) + b"\n")
 
