@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kinolog.bench.figures import spread
+import msgspec
+
+from kinolog.bench.figures import ratios, spread
+from kinolog.bench.usage import cpu_s
 from kinolog.core.errors import ConfigError
+
+FIGURES = {
+    "cpu_ms_per_viewer_s": ("server_cpu_ms_per_viewer_s",),
+    "live_latency_p50_s": ("live_latency_s", "p50"),
+    "live_latency_p95_s": ("live_latency_s", "p95"),
+    "stalls": ("stalls",),
+    "stalled_s": ("stall_s",),
+    "viewers_with_stalls": ("viewers_with_stalls",),
+    "missing_units": ("missing_units",),
+    "rss_mb": ("server_rss_MB",),
+    "beside_cpu_cores": ("beside_cpu_cores",),
+}
+"""What is told of each run, and where the swarm's report has it."""
+
+RATIOS = ("cpu_ms_per_viewer_s", "live_latency_p50_s", "live_latency_p95_s", "rss_mb")
+"""Figures whose ratio to a peer's means something: stalls are mostly none of none."""
 
 _MARGIN_S = 90.0
 
@@ -33,27 +51,64 @@ async def compare(
     beside: tuple[int, ...] = (),
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[dict[str, Any]]:
-    """Each server in turn, `runs` times, at each number of viewers. `beside`: processes whose
-    CPU is told too (brokers)."""
+    """Each server in turn, `runs` times, at each number of viewers; see `rows`.
+
+    `beside`: processes whose CPU is told too (brokers). Raises ConfigError where the swarm does
+    not run, or a process that is named does not.
+    """
     if not await asyncio.to_thread(swarm.is_file):
         raise ConfigError(f"there is no swarm at {swarm}", hint="build it, or pass --swarm PATH")
-    rows: list[dict[str, Any]] = []
+    cpu_s([*beside, *(pid for server in servers for pid in server.pids)])
+    found: list[dict[str, Any]] = []
     for count in viewers:
-        results: dict[str, list[dict[str, Any]]] = {server.name: [] for server in servers}
+        reports: dict[str, list[dict[str, Any]]] = {server.name: [] for server in servers}
         for run in range(runs):
             for server in servers:
-                before = _cpu_s(beside)
-                begun = time.monotonic()
-                result = await _run(swarm, server, count, seconds)
+                which = f"{server.name}, {count} viewers, run {run + 1} of {runs}"
+                progress(f"{which}: some {seconds + 5 + max(1, count // 100)} s")
+                before_s, begun = cpu_s(beside), time.monotonic()
+                report = await _run(swarm, server, count, seconds)
                 wall_s = time.monotonic() - begun
-                result["beside_cpu_share"] = (_cpu_s(beside) - before) / wall_s
-                results[server.name].append(result)
-                progress(
-                    f"{server.name}, {count} viewers, run {run + 1}: "
-                    f"{result.get('server_cpu_ms_per_viewer_s', 0):.2f} ms per viewer-second"
-                )
-        rows += [{"server": n, "viewers": count, "runs": r} for n, r in results.items()]
-    return rows
+                report["beside_cpu_cores"] = (cpu_s(beside) - before_s) / wall_s
+                reports[server.name].append(report)
+        found += rows(count, reports)
+    return found
+
+
+def rows(viewers: int, reports: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """A row a server, from the swarm's reports of its runs: the spread of each of FIGURES, and the
+    runs themselves. Where there are two servers, a row of RATIOS: the first's figure to the
+    second's, run by run.
+    """
+    found: list[dict[str, Any]] = []
+    for name, runs in reports.items():
+        found.append(
+            {"server": name, "viewers": viewers}
+            | {key: spread(_known(_values(runs, key))) for key in FIGURES}
+            | {"runs": runs}
+        )
+    if len(reports) == 2:
+        ours, theirs = reports.values()
+        found.append(
+            {"server": " / ".join(reports), "viewers": viewers}
+            | {key: ratios(_values(ours, key), _values(theirs, key)) for key in RATIOS}
+        )
+    return found
+
+
+def _values(runs: Sequence[dict[str, Any]], key: str) -> list[float | None]:
+    """A figure of each run, None where the swarm does not tell it."""
+    values: list[float | None] = []
+    for run in runs:
+        found: Any = run
+        for name in FIGURES[key]:
+            found = found.get(name) if found is not None else None
+        values.append(None if found is None else float(found))
+    return values
+
+
+def _known(values: Sequence[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
 
 
 async def _run(swarm: Path, server: Server, viewers: int, seconds: int) -> dict[str, Any]:
@@ -71,19 +126,15 @@ async def _run(swarm: Path, server: Server, viewers: int, seconds: int) -> dict[
         raise
     if process.returncode:
         raise ConfigError(f"the swarm failed on {server.url}: {errors.decode()[-300:]}")
-    found: dict[str, Any] = json.loads(output)
+    return parse_report(output)
+
+
+def parse_report(output: bytes) -> dict[str, Any]:
+    """The swarm's JSON. Raises ConfigError where it is none."""
+    try:
+        found = msgspec.json.decode(output, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise ConfigError(
+            f"the swarm did not print a report: {output[:100]!r}", hint="is --swarm the swarm?"
+        ) from error
     return found
-
-
-def figures(row: dict[str, Any], key: str, digits: int = 3) -> dict[str, Any]:
-    """The spread of one figure over a row's runs."""
-    return spread([float(run[key]) for run in row["runs"] if run.get(key) is not None], digits)
-
-
-def _cpu_s(pids: tuple[int, ...]) -> float:
-    """User and system seconds of processes (proc(5), stat fields 14 and 15)."""
-    total = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / 100

@@ -8,16 +8,18 @@ import platform
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from cyclopts import App
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 from kinolog.bench import live as live_bench
+from kinolog.bench import report
 from kinolog.bench import viewers as viewers_bench
 from kinolog.bench import writer as writer_bench
-from kinolog.cli.common import Json, KafkaFlags, kafka_of, note, settings_of, show
-from kinolog.cli.parameters import PARAMETERS
+from kinolog.bench.figures import short
+from kinolog.cli.common import KafkaFlags, kafka_of, note, settings_of, show
 from kinolog.cluster import KAFKA_FOLDER, Cluster
 from kinolog.core.errors import ConfigError
 from kinolog.core.names import StreamName
@@ -25,7 +27,6 @@ from kinolog.runtime import roles
 
 app = App(
     name="bench",
-    default_parameter=PARAMETERS,
     help="""Measure latency by stage, the writer, viewers.
 
     Try it:
@@ -38,23 +39,22 @@ app = App(
     """,
 )
 _KAFKA = KafkaFlags()
+_EDGE = "http://127.0.0.1:8080"
+_Json = Annotated[bool, Parameter(name="--json", negative="")]
+_Count = Annotated[int, Parameter(validator=Number(gte=1))]
+_Counts = Annotated[tuple[int, ...], Parameter(validator=Number(gte=1), negative="")]
 
 
 @app.command
 def live(
     stream: str,
-    /,
     *,
     edge: str = "http://127.0.0.1:8080",
     seconds: float = 20.0,
-    json: Json = False,
+    json: _Json = False,
     kafka: KafkaFlags = _KAFKA,
 ) -> None:
     """Latency of a live stream by stage: its frames captured, readable, at a client.
-
-    Try it:
-
-        kinolog bench live demo/camera --seconds 60
 
     Parameters
     ----------
@@ -86,7 +86,10 @@ def live(
             ("first_frame_to_client_s", "first frame captured → part's last byte at a client"),
         )
     ]
-    _report("live", rows, {"stage": "STAGE (seconds)", **_SPREAD}, as_json=json)
+    if json:
+        _print_json("live", rows=rows)
+    else:
+        show(rows, {"stage": "STAGE (seconds)", **_SPREAD}, as_json=False)
 
 
 @app.command
@@ -96,14 +99,10 @@ def ingest(
     runs: int = 5,
     megabytes: int = 200,
     replication_factor: int = 3,
-    json: Json = False,
+    json: _Json = False,
     kafka: KafkaFlags = _KAFKA,
 ) -> None:
     """The writer beside Kafka's ProducerPerformance: same acks, replication, record size.
-
-    Try it:
-
-        kinolog bench ingest --sizes 131072 --runs 5
 
     Parameters
     ----------
@@ -137,9 +136,9 @@ def ingest(
     table = [
         {
             "record": row["record_bytes"],
-            "ours": _short(row["kinolog_mb_s"]),
-            "theirs": _short(row["producer_performance_mb_s"]),
-            "ratio": _short(row["ratio"]),
+            "ours": short(row["kinolog_mb_s"]),
+            "theirs": short(row["producer_performance_mb_s"]),
+            "ratio": short(row["ratio"]),
         }
         for row in rows
     ]
@@ -149,30 +148,38 @@ def ingest(
         "theirs": "PRODUCERPERFORMANCE MB/s",
         "ratio": "RATIO",
     }
-    _report("ingest", rows if json else table, columns, as_json=json)
+    if json:
+        _print_json("ingest", rows=rows)
+    else:
+        show(table, columns, as_json=False)
 
 
 @app.command
 def viewers(
     stream: str,
-    /,
     *,
-    edge: str = "http://127.0.0.1:8080",
-    edge_pid: tuple[int, ...] = (),
+    edge: str = _EDGE,
+    edge_pid: _Counts = (),
     peer: str | None = None,
-    peer_pid: tuple[int, ...] = (),
-    beside_pid: tuple[int, ...] = (),
+    peer_pid: _Counts = (),
+    beside_pid: _Counts = (),
     swarm: Path | None = None,
-    viewers: tuple[int, ...] = (200, 500),
-    seconds: int = 15,
-    runs: int = 3,
-    json: Json = False,
+    viewers: _Counts = (200, 500),
+    seconds: _Count = 15,
+    runs: _Count = 3,
+    json: _Json = False,
 ) -> None:
     """CPU of the server for each second of each LL-HLS viewer, beside a peer's server.
 
+    The swarm plays our edge, then the peer, in turn. With a peer, the last row for each number
+    of viewers is the ratio, ours to the peer's, run by run.
+
     Try it:
 
-        kinolog bench viewers demo/camera --edge-pid 4711 --viewers 200 --viewers 500
+        kinolog bench viewers demo/camera --edge-pid 4711 --swarm ./swarm
+
+        kinolog bench viewers demo/camera --edge-pid 4711 --beside-pid 4700 --swarm ./swarm
+        --peer http://127.0.0.1:8888/camera/index.m3u8 --peer-pid 4712
 
     Parameters
     ----------
@@ -196,6 +203,8 @@ def viewers(
         Measured in each run.
     runs
         Of each, in turn.
+    json
+        JSON for programs.
     """
     name = StreamName.parse(stream)
     settings_of(None)
@@ -214,50 +223,19 @@ def viewers(
             progress=note,
         )
     )
-    table = [_viewer_row(row) for row in rows]
-    columns = {
-        "server": "SERVER",
-        "viewers": "VIEWERS",
-        "cpu": "CPU ms/VIEWER-s",
-        "latency": "LIVE LATENCY p50 s",
-        "stalls": "STALLS",
-        "rss": "RSS MB",
-        "beside": "BESIDE cores",
-    }
-    _report("viewers", rows if json else table, columns, as_json=json)
+    if json:
+        _print_json("viewers", rows=rows)
+    else:
+        show(report.viewer_table(rows), report.VIEWER_COLUMNS, as_json=False)
 
 
 _SPREAD = {"n": "N", "min": "MIN", "p50": "P50", "p95": "P95", "p99": "P99", "max": "MAX"}
 
 
-def _viewer_row(row: dict[str, Any]) -> dict[str, Any]:
-    runs = row["runs"]
-    return {
-        "server": row["server"],
-        "viewers": row["viewers"],
-        "cpu": _short(viewers_bench.figures(row, "server_cpu_ms_per_viewer_s")),
-        "latency": " ".join(str(run["live_latency_s"]["p50"]) for run in runs),
-        "stalls": " ".join(str(run["stalls"]) for run in runs),
-        "rss": " ".join(str(round(run.get("server_rss_MB", 0))) for run in runs),
-        "beside": " ".join(f"{run['beside_cpu_share']:.2f}" for run in runs),
+def _print_json(name: str, **found: Any) -> None:
+    about = {
+        "bench": name,
+        "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
     }
-
-
-def _short(figures: dict[str, Any]) -> str:
-    """`median (least to most)`."""
-    return f"{figures.get('p50')} ({figures.get('min')} to {figures.get('max')})"
-
-
-def _report(
-    name: str, rows: list[dict[str, Any]], columns: dict[str, str], *, as_json: bool
-) -> None:
-    if as_json:
-        report = {
-            "bench": name,
-            "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-            "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
-            "rows": rows,
-        }
-        print(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
-    else:
-        show(rows, columns, as_json=False)
+    print(msgspec.json.format(msgspec.json.encode(about | found), indent=2).decode())
