@@ -9,6 +9,21 @@ from kinolog.bench.figures import short
 
 Row = dict[str, Any]
 
+WRITER_COLUMNS = {
+    "record": "RECORD BYTES",
+    "writer": "WRITER",
+    "rate": "MB/s",
+    "cpu": "CPU s/GB",
+    "share": "CPU % OF A CORE",
+}
+STREAM_COLUMNS = {
+    "streams": "STREAMS",
+    "mbps": "Mb/s EACH",
+    "cpu": "CPU % OF A CORE, A STREAM",
+    "all": "INGEST CPU %",
+    "rss": "INGEST RSS MB",
+    "brokers": "BROKERS CPU %",
+}
 VIEWER_COLUMNS = {
     "server": "SERVER",
     "viewers": "VIEWERS",
@@ -19,6 +34,49 @@ VIEWER_COLUMNS = {
     "rss_mb": "RSS MB",
     "beside_cpu_cores": "BESIDE, CORES",
 }
+
+
+def writer_table(rows: Sequence[Row]) -> list[Row]:
+    """For each record size: ours, theirs, and the ratio."""
+    table = []
+    for row in rows:
+        for key, name in (
+            ("kinolog", "kinolog"),
+            ("producer_performance", "ProducerPerformance"),
+        ):
+            table.append(
+                {
+                    "record": row["record_bytes"],
+                    "writer": name,
+                    "rate": short(row[f"{key}_mb_s"]),
+                    "cpu": short(row[f"{key}_cpu_s_per_gb"]),
+                    "share": short(row[f"{key}_cpu_percent"]),
+                }
+            )
+        table.append(
+            {
+                "record": row["record_bytes"],
+                "writer": "RATIO",
+                "rate": short(row["ratio"]),
+                "cpu": short(row["cpu_ratio"]),
+            }
+        )
+    return table
+
+
+def stream_table(rows: Sequence[Row]) -> list[Row]:
+    """CPU and memory of live streams."""
+    return [
+        {
+            "streams": row["streams"],
+            "mbps": row["mbps_per_stream"],
+            "cpu": short(row["cpu_percent_per_stream"]),
+            "all": short(row["cpu_percent"]),
+            "rss": short(row["rss_mb"]),
+            "brokers": short(row["brokers_cpu_percent"]),
+        }
+        for row in rows
+    ]
 
 
 def viewer_table(rows: Sequence[Row]) -> list[Row]:

@@ -16,18 +16,19 @@ from cyclopts.validators import Number
 
 from kinolog.bench import live as live_bench
 from kinolog.bench import report
+from kinolog.bench import streams as streams_bench
 from kinolog.bench import viewers as viewers_bench
 from kinolog.bench import writer as writer_bench
-from kinolog.bench.figures import short
 from kinolog.cli.common import KafkaFlags, kafka_of, note, settings_of, show
 from kinolog.cluster import KAFKA_FOLDER, Cluster
 from kinolog.core.errors import ConfigError
 from kinolog.core.names import StreamName
 from kinolog.runtime import roles
+from kinolog.runtime.settings import Settings
 
 app = App(
     name="bench",
-    help="""Measure latency by stage, the writer, viewers.
+    help="""Measure latency by stage, the writer and live streams, viewers.
 
     Try it:
 
@@ -40,9 +41,11 @@ app = App(
 )
 _KAFKA = KafkaFlags()
 _EDGE = "http://127.0.0.1:8080"
+_MOST_REPLICAS = 3
 _Json = Annotated[bool, Parameter(name="--json", negative="")]
 _Count = Annotated[int, Parameter(validator=Number(gte=1))]
 _Counts = Annotated[tuple[int, ...], Parameter(validator=Number(gte=1), negative="")]
+_Seconds = Annotated[float, Parameter(validator=Number(gte=1))]
 
 
 @app.command
@@ -95,63 +98,97 @@ def live(
 @app.command
 def ingest(
     *,
-    sizes: tuple[int, ...] = (131_072, 16_384),
-    runs: int = 5,
-    megabytes: int = 200,
-    replication_factor: int = 3,
+    no_writer: Annotated[bool, Parameter(negative="")] = False,
+    sizes: _Counts = (131_072, 16_384),
+    megabytes: _Count = 200,
+    streams: Annotated[int, Parameter(validator=Number(gte=0))] = 10,
+    mbps: Annotated[float, Parameter(validator=Number(gte=0.2, lte=100))] = 1.0,
+    seconds: _Seconds = 10.0,
+    runs: _Count = 5,
+    replication_factor: _Count | None = None,
     json: _Json = False,
     kafka: KafkaFlags = _KAFKA,
 ) -> None:
-    """The writer beside Kafka's ProducerPerformance: same acks, replication, record size.
+    """The writer beside Kafka's ProducerPerformance, and what each live stream costs ingest.
+
+    First both write the same records in turn, with the same acks, replication and batches: MB/s,
+    and the CPU of the process that writes. Then live streams are sent by RTMP into a `kinolog
+    ingest` that it starts: CPU and memory of that process. The topics are deleted afterwards.
+
+    Try it:
+
+        kinolog bench ingest
+
+        kinolog bench ingest --sizes 131072 --megabytes 1000 --streams 0
+
+        kinolog bench ingest --no-writer --streams 30 --mbps 1 --seconds 20
 
     Parameters
     ----------
+    no_writer
+        Live streams only: ProducerPerformance is run from the embedded Kafka.
     sizes
         Record sizes in bytes.
-    runs
-        Of each, in turn, after one to warm up.
     megabytes
-        In each run.
+        In each run of a writer.
+    streams
+        How many live streams at once; 0: none.
+    mbps
+        Mb/s of each.
+    seconds
+        In each run of the streams.
+    runs
+        Of each; the writers one more, to warm up.
     replication_factor
-        Of the topic that is written to, and deleted.
+        Of what is written. [default: 3, or as many as there are brokers]
+    json
+        JSON for programs.
     """
     settings = settings_of(kafka)
     cluster = Cluster.find(settings.data_dir / KAFKA_FOLDER)
-    if cluster is None:
+    if cluster is None and not no_writer:
         raise ConfigError(
             "ProducerPerformance is run from the embedded Kafka, and there is none",
-            hint="`kinolog cluster start --brokers 3`",
+            hint="`kinolog cluster start --brokers 3`, or pass --no-writer",
         )
-    rows = roles.run(
-        writer_bench.compare(
-            kafka_of(settings),
-            cluster,
-            sizes=sizes,
-            runs=runs,
-            megabytes=megabytes,
-            replication_factor=replication_factor,
-            progress=note,
-        )
-    )
-    table = [
-        {
-            "record": row["record_bytes"],
-            "ours": short(row["kinolog_mb_s"]),
-            "theirs": short(row["producer_performance_mb_s"]),
-            "ratio": short(row["ratio"]),
-        }
-        for row in rows
-    ]
-    columns = {
-        "record": "RECORD BYTES",
-        "ours": "KINOLOG MB/s",
-        "theirs": "PRODUCERPERFORMANCE MB/s",
-        "ratio": "RATIO",
-    }
+
+    async def work() -> dict[str, list[dict[str, Any]]]:
+        found: dict[str, list[dict[str, Any]]] = {"writer": [], "streams": []}
+        async with roles.backend(kafka_of(settings)) as base:
+            replicas = await _replicas(base, replication_factor)
+            if cluster is not None and not no_writer:
+                found["writer"] = await writer_bench.compare(
+                    base.kafka,
+                    cluster,
+                    sizes=sizes,
+                    runs=runs,
+                    megabytes=megabytes,
+                    replication_factor=replicas,
+                    progress=note,
+                )
+            if streams:
+                row = await streams_bench.measure(
+                    base,
+                    settings.kafka_config,
+                    streams=streams,
+                    mbps=mbps,
+                    seconds=seconds,
+                    runs=runs,
+                    replication_factor=replicas,
+                    brokers=_broker_pids(settings, cluster),
+                    progress=note,
+                )
+                found["streams"].append(row)
+        return found
+
+    found = roles.run(work())
     if json:
-        _print_json("ingest", rows=rows)
-    else:
-        show(table, columns, as_json=False)
+        _print_json("ingest", **found)
+        return
+    if found["writer"]:
+        show(report.writer_table(found["writer"]), report.WRITER_COLUMNS, as_json=False)
+    if found["streams"]:
+        show(report.stream_table(found["streams"]), report.STREAM_COLUMNS, as_json=False)
 
 
 @app.command
@@ -230,6 +267,17 @@ def viewers(
 
 
 _SPREAD = {"n": "N", "min": "MIN", "p50": "P50", "p95": "P95", "p99": "P99", "max": "MAX"}
+
+
+async def _replicas(base: roles.Backend, wanted: int | None) -> int:
+    return wanted or min(_MOST_REPLICAS, await base.catalog.brokers())
+
+
+def _broker_pids(settings: Settings, cluster: Cluster | None) -> tuple[int, ...]:
+    """Those of the embedded cluster, where it is the one that is measured."""
+    if cluster is None or settings.bootstrap_servers or settings.kafka_config is not None:
+        return ()
+    return tuple(broker.pid for broker in cluster.status() if broker.pid is not None)
 
 
 def _print_json(name: str, **found: Any) -> None:
