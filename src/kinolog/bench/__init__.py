@@ -1,1 +1,1 @@
-"""Measurements that users can repeat: latency by stage, the writer, viewers. Ratios and spread."""
+"""Measurements that users can repeat: latency by stage, what writing costs, viewers."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kinolog.bench.figures import short
+from kinolog.bench.latency import STAGES
 
 Row = dict[str, Any]
 
@@ -23,6 +24,10 @@ STREAM_COLUMNS = {
     "all": "INGEST CPU %",
     "rss": "INGEST RSS MB",
     "brokers": "BROKERS CPU %",
+}
+STAGE_COLUMNS = {
+    "stage": "STAGE (seconds)",
+    **{"n": "N", "min": "MIN", "p50": "P50", "p95": "P95", "p99": "P99", "max": "MAX"},
 }
 VIEWER_COLUMNS = {
     "server": "SERVER",
@@ -77,6 +82,13 @@ def stream_table(rows: Sequence[Row]) -> list[Row]:
         }
         for row in rows
     ]
+
+
+def stage_table(found: Row) -> list[Row]:
+    """A row a stage, and one for the viewer."""
+    stages = [{"stage": title, **found["stages"][key]} for key, title in STAGES.items()]
+    title = f"live latency at a hold-back of {found['hold_back_s']:g} s"
+    return [*stages, {"stage": title, **found["live_latency_s"]}]
 
 
 def viewer_table(rows: Sequence[Row]) -> list[Row]:

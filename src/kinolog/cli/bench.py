@@ -32,7 +32,7 @@ app = App(
 
     Try it:
 
-        kinolog bench live demo/camera --edge http://127.0.0.1:8080
+        kinolog bench live
 
         kinolog bench ingest --runs 5
 
@@ -50,49 +50,75 @@ _Seconds = Annotated[float, Parameter(validator=Number(gte=1))]
 
 @app.command
 def live(
-    stream: str,
+    stream: str | None = None,
     *,
-    edge: str = "http://127.0.0.1:8080",
-    seconds: float = 20.0,
+    edge: str | None = None,
+    ack_log: Path | None = None,
+    seconds: _Seconds = 20.0,
     json: _Json = False,
     kafka: KafkaFlags = _KAFKA,
 ) -> None:
-    """Latency of a live stream by stage: its frames captured, readable, at a client.
+    """Latency by stage: a frame captured, acknowledged, readable at an edge, at a client.
+
+    Without STREAM it publishes one itself, by RTMP into a `kinolog serve` that it starts beside
+    the others: then it is known exactly when each frame was captured. With STREAM it follows
+    one that is live, by the capture times in the log; these count from when ingest had the first
+    packets, so what is counted from a capture comes out too small by what those took.
+
+    The client reloads playlists as players do and asks for hinted parts before they exist. Live
+    latency is what its viewer sees, playing at the playlist's PART-HOLD-BACK: three parts.
+
+    Try it:
+
+        kinolog bench live
+
+        kinolog bench live demo/camera --edge https://edge.example --ack-log acks.jsonl --seconds 60
 
     Parameters
     ----------
     stream
-        collection/name, published now with parts, on this machine's clock.
+        collection/name, published now with parts, on this machine's clock. [default: one of its
+        own]
     edge
-        The edge to play from.
+        The edge to play STREAM from; http or https (SSL_CERT_FILE names a CA of your own).
+        [default: http://127.0.0.1:8080]
+    ack_log
+        The --ack-log file of the ingest that STREAM is published to: when it acknowledged.
     seconds
-        How long.
+        How long to play.
+    json
+        JSON for programs.
     """
     settings = settings_of(kafka)
-    name = StreamName.parse(stream)
+    name = StreamName.parse(stream) if stream is not None else None
+    if name is None and (edge or ack_log):
+        raise ConfigError("--edge and --ack-log are for a STREAM that is published already")
 
     async def work() -> dict[str, Any]:
         async with roles.backend(kafka_of(settings)) as base:
-            if name not in base.catalog.registry.streams:
-                raise ConfigError(f"there is no stream {name}")
-            try:
-                return await live_bench.measure(base, name, edge, seconds)
-            except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
-                raise ConfigError(f"{name} cannot be played from {edge}: {error}") from error
+            if name is not None:
+                return await live_bench.measure(
+                    base, name, edge or _EDGE, seconds, ack_log=ack_log, progress=note
+                )
+            return await live_bench.measure_own(
+                base,
+                settings.kafka_config,
+                seconds,
+                replication_factor=await _replicas(base, None),
+                progress=note,
+            )
 
     found = roles.run(work())
-    rows = [
-        {"stage": label, **found[key]}
-        for key, label in (
-            ("last_frame_to_readable_s", "last frame captured → readable in the log"),
-            ("last_frame_to_client_s", "last frame captured → part's last byte at a client"),
-            ("first_frame_to_client_s", "first frame captured → part's last byte at a client"),
-        )
-    ]
     if json:
-        _print_json("live", rows=rows)
-    else:
-        show(rows, {"stage": "STAGE (seconds)", **_SPREAD}, as_json=False)
+        _print_json("live", **found)
+        return
+    show(report.stage_table(found), report.STAGE_COLUMNS, as_json=False)
+    if name is not None:
+        note("by the capture times in the log, which may be too late: see --help")
+    note(
+        f"{found['parts']} parts in {found['epochs']} epochs; {found['missed_parts']} missed, "
+        f"{found['stalls']} stalls of {found['stalled_s']:g} s in all"
+    )
 
 
 @app.command
@@ -264,9 +290,6 @@ def viewers(
         _print_json("viewers", rows=rows)
     else:
         show(report.viewer_table(rows), report.VIEWER_COLUMNS, as_json=False)
-
-
-_SPREAD = {"n": "N", "min": "MIN", "p50": "P50", "p95": "P95", "p99": "P99", "max": "MAX"}
 
 
 async def _replicas(base: roles.Backend, wanted: int | None) -> int:
