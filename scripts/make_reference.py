@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,12 @@ Facts go to standard output, notes to standard error.
 def cli() -> str:
     """cli.md: each verb with its flags; what all verbs share stands once, at the end."""
     load_verbs()
-    made = app.generate_docs(output_format="markdown", recursive=True)
+    # Some of cyclopts' usage lines are by the name of the program that runs.
+    argv, sys.argv = sys.argv, ["kinolog"]
+    try:
+        made = app.generate_docs(output_format="markdown", recursive=True)
+    finally:
+        sys.argv = argv
     text = made[made.index("## Table of Contents") :].rstrip() + "\n\n"
     shared = {found.group() for found in _KAFKA_FLAGS.finditer(text)}
     (once,) = shared

@@ -19,7 +19,8 @@ from kinolog.bench import report
 from kinolog.bench import streams as streams_bench
 from kinolog.bench import viewers as viewers_bench
 from kinolog.bench import writer as writer_bench
-from kinolog.cli.common import KafkaFlags, kafka_of, note, settings_of, show
+from kinolog.cli.common import Json, KafkaFlags, kafka_of, note, settings_of, show
+from kinolog.cli.parameters import PARAMETERS
 from kinolog.cluster import KAFKA_FOLDER, Cluster
 from kinolog.core.errors import ConfigError
 from kinolog.core.names import StreamName
@@ -28,6 +29,7 @@ from kinolog.runtime.settings import Settings
 
 app = App(
     name="bench",
+    default_parameter=PARAMETERS,
     help="""Measure latency by stage, the writer and live streams, viewers.
 
     Try it:
@@ -42,7 +44,6 @@ app = App(
 _KAFKA = KafkaFlags()
 _EDGE = "http://127.0.0.1:8080"
 _MOST_REPLICAS = 3
-_Json = Annotated[bool, Parameter(name="--json", negative="")]
 _Count = Annotated[int, Parameter(validator=Number(gte=1))]
 _Counts = Annotated[tuple[int, ...], Parameter(validator=Number(gte=1), negative="")]
 _Seconds = Annotated[float, Parameter(validator=Number(gte=1))]
@@ -51,11 +52,12 @@ _Seconds = Annotated[float, Parameter(validator=Number(gte=1))]
 @app.command
 def live(
     stream: str | None = None,
+    /,
     *,
     edge: str | None = None,
     ack_log: Path | None = None,
     seconds: _Seconds = 20.0,
-    json: _Json = False,
+    json: Json = False,
     kafka: KafkaFlags = _KAFKA,
 ) -> None:
     """Latency by stage: a frame captured, acknowledged, readable at an edge, at a client.
@@ -86,8 +88,6 @@ def live(
         The --ack-log file of the ingest that STREAM is published to: when it acknowledged.
     seconds
         How long to play.
-    json
-        JSON for programs.
     """
     settings = settings_of(kafka)
     name = StreamName.parse(stream) if stream is not None else None
@@ -132,7 +132,7 @@ def ingest(
     seconds: _Seconds = 10.0,
     runs: _Count = 5,
     replication_factor: _Count | None = None,
-    json: _Json = False,
+    json: Json = False,
     kafka: KafkaFlags = _KAFKA,
 ) -> None:
     """The writer beside Kafka's ProducerPerformance, and what each live stream costs ingest.
@@ -167,8 +167,6 @@ def ingest(
         Of each; the writers one more, to warm up.
     replication_factor
         Of what is written. [default: 3, or as many as there are brokers]
-    json
-        JSON for programs.
     """
     settings = settings_of(kafka)
     cluster = Cluster.find(settings.data_dir / KAFKA_FOLDER)
@@ -220,6 +218,7 @@ def ingest(
 @app.command
 def viewers(
     stream: str,
+    /,
     *,
     edge: str = _EDGE,
     edge_pid: _Counts = (),
@@ -230,7 +229,7 @@ def viewers(
     viewers: _Counts = (200, 500),
     seconds: _Count = 15,
     runs: _Count = 3,
-    json: _Json = False,
+    json: Json = False,
 ) -> None:
     """CPU of the server for each second of each LL-HLS viewer, beside a peer's server.
 
@@ -266,8 +265,6 @@ def viewers(
         Measured in each run.
     runs
         Of each, in turn.
-    json
-        JSON for programs.
     """
     name = StreamName.parse(stream)
     settings_of(None)

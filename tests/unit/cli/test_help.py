@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
+from cyclopts import App
 
-from kinolog.cli import _VERBS, main
+from kinolog.cli import _VERBS, app, main
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """A verb sets logs up to go to standard error, which is the test's own."""
+    yield
+    structlog.reset_defaults()
 
 
 def _help(*words: str) -> None:
@@ -31,11 +41,65 @@ def test_the_list_of_verbs_says_what_each_does(capsys: pytest.CaptureFixture[str
         assert len(line.strip("│ ").split()) > 3, line
 
 
-def test_an_unknown_verb_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def _commands(app: App, *words: str) -> Iterator[tuple[tuple[str, ...], App]]:
+    """Each verb, and each verb's verb, that does something."""
+    if app.default_command is not None:
+        yield words, app
+    for name in app:
+        if not name.startswith("-"):
+            yield from _commands(app[name], *words, name)
+
+
+_COMMANDS = dict(_commands(app))
+
+
+@pytest.mark.parametrize("words", sorted(_COMMANDS), ids=" ".join)
+def test_every_command_and_flag_is_explained(words: tuple[str, ...]) -> None:
+    found = _COMMANDS[words]
+    assert f"    kinolog {' '.join(words)}" in found.help
+    for argument in found.assemble_argument_collection(parse_docstring=True):
+        if argument.show:
+            assert argument.parameter.help, argument.name
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("strams", 'Did you mean "streams"?'),
+        ("serve now", "serve does not take: now"),
+        ("streams delet a/b", "streams does not take: delet a/b"),
+        ("streams --jsno", "Did you mean --json?"),
+        ("publish", "publish needs SOURCE"),
+        ("publish test: a/b --encode", "publish: --encode needs a value"),
+        ("publish test: a/b --profile quick", '"frame", "low", "standard"'),
+        ("publish test: a/b --fast --loop", "leave --fast out"),
+        ("publish test: a/b --option x", "rtsp_transport=tcp"),
+        ("cluster kill two", 'unable to convert "two" into int'),
+        ("cluster start --set x", "log.retention.hours=1"),
+        ("collections create a --retention long", "90s, 10m, 1h, 7d"),
+        ("collections alter a", "nothing to change"),
+        ("edge --tls-cert x", "add --tls-key FILE"),
+        ("edge --tls-cert x --tls-key y", "name a PEM file"),
+        ("edge --log-level loud", "KINOLOG_LOG_LEVEL"),
+    ],
+)
+def test_a_mistake_gives_a_line_that_says_what_and_one_that_says_what_to_do(
+    words: str,
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as ended:
-        main(["strams"])
+        main(words.split())
     assert ended.value.code == 2
-    assert "strams" in "".join(capsys.readouterr())
+    out, said = capsys.readouterr()
+    assert out == ""
+    assert says in said
+    what, to_do = said.splitlines()
+    assert what.startswith("kinolog: ")
+    assert to_do.startswith("  ")
 
 
 @pytest.mark.parametrize("bench", ["live", "ingest", "viewers"])
