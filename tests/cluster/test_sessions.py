@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from desk_kit import FRAME, PICTURES, VIDEO, Desk, opened, video
 
@@ -318,3 +319,38 @@ def test_a_stream_whose_ingest_is_gone_is_ended_by_another(one_broker: str) -> N
             assert (await other.read(name)).ended
 
     asyncio.run(main())
+
+
+def test_a_stream_that_cannot_be_read_is_left_and_its_neighbours_are_not(one_broker: str) -> None:
+    """In one partition, so in one batch of the tail; a defect of one stream's reading."""
+
+    async def test(here: Desk, _: Desk) -> None:
+        wanted = here.catalog.defaults(1)
+        await here.catalog.create(
+            "neighbours", msgspec.structs.replace(wanted, partitions=1, max_partitions=1)
+        )
+        names = [StreamName("neighbours", name) for name in ("bad", "good")]
+        tickets = [await here.publish(str(name)) for name in names]
+        for ticket in tickets:
+            await ticket.feed([*BEGIN, *video(0, 30)])
+        hub = Hub(KafkaSettings(one_broker), here.catalog, here.reader, SystemClock())
+        try:
+            bad, good = [await hub.join(name) for name in names]
+            assert bad is not None
+            assert good is not None
+
+            def broken(*_: object) -> None:
+                raise ZeroDivisionError
+
+            bad.take = broken  # type: ignore[method-assign]
+            for ticket in tickets:
+                await ticket.feed(video(30 * FRAME, 90))
+            await until(lambda: good.live.tracks["video"].version.last.msn >= 1)
+            assert hub.channel(names[0]) is None
+            assert hub.channel(names[1]) is good
+        finally:
+            await hub.close()
+            for ticket in tickets:
+                await ticket.close("done")
+
+    two(one_broker, test)

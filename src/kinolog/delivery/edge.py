@@ -29,7 +29,6 @@ class Edge:
         self._stills = stills
         self._page = page
         self._hls = HlsServer(past)
-        hub.on_leave(self._hls.forget)
 
     async def media(self, scope: Scope, protocol: HttpProtocol) -> None:
         """`/media/{collection}/{stream}/…`."""

@@ -8,7 +8,7 @@ create no Kafka consumer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -56,7 +56,6 @@ class Hub:
         self._joining: dict[StreamName, asyncio.Task[Channel | None]] = {}
         self._partitions: dict[Place, _Partition] = {}
         self._moves: dict[Channel, asyncio.Task[None]] = {}
-        self._on_leave: list[Callable[[Channel], None]] = []
         self._tail = TailReader(settings, to_record, self._deliver, on_problem=_report)
         self._unwatch = catalog.registry.watch(self._registry_changed)
         self._sweeper = asyncio.create_task(self._sweep())
@@ -65,10 +64,6 @@ class Hub:
     def channels(self) -> dict[StreamName, Channel]:
         """The streams that are followed now."""
         return self._channels
-
-    def on_leave(self, tell: Callable[[Channel], None]) -> None:
-        """Call `tell` with each channel that is followed no more."""
-        self._on_leave.append(tell)
 
     def channel(self, name: StreamName) -> Channel | None:
         """The stream if it is followed already: the way of nearly every request."""
@@ -199,8 +194,13 @@ class Hub:
                 continue
             channels = partition.channels
             for record in batch.records:
-                for channel in channels.get(record.key, ()):
-                    channel.take(batch.place, record)
+                for channel in tuple(channels.get(record.key, ())):
+                    try:
+                        channel.take(batch.place, record)
+                    except Exception:
+                        # Other streams, and other collections, are in this batch too.
+                        _log.exception("stream left", stream=str(channel.name))
+                        self._leave(channel)
             partition.position = max(partition.position, batch.position)
 
     def _registry_changed(self, key: str, entry: msgspec.Struct | None) -> None:
@@ -223,8 +223,6 @@ class Hub:
         if moving is not None:
             moving.cancel()
         channel.close()
-        for tell in self._on_leave:
-            tell(channel)
         for place in channel.places:
             partition = self._partitions[place]
             of_key = partition.channels[channel.name.name]

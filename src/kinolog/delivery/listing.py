@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from typing import Any
 
@@ -35,17 +36,18 @@ class Listing:
         self._clock = clock
         self._ingest = ingest or {}
         self._made_ms = 0
+        self._making = asyncio.Lock()
         self._made: tuple[bytes, str] = (b"", "")
 
     async def body(self) -> tuple[bytes, str]:
         """(JSON, entity tag), made anew at most twice a second, however many ask."""
-        now_ms = self._clock.unix_ms()
-        if now_ms - self._made_ms >= _FRESH_MS:
-            self._made_ms = now_ms
-            await self._pulse.look(self._unfollowed())
-            body = msgspec.json.encode({"streams": self.streams(), "ingest": self._ingest})
-            self._made = (body, f'"{hashlib.blake2s(body, digest_size=12).hexdigest()}"')
-        return self._made
+        async with self._making:
+            if self._clock.unix_ms() - self._made_ms >= _FRESH_MS:
+                await self._pulse.look(self._unfollowed())
+                body = msgspec.json.encode({"streams": self.streams(), "ingest": self._ingest})
+                self._made = (body, f'"{hashlib.blake2s(body, digest_size=12).hexdigest()}"')
+                self._made_ms = self._clock.unix_ms()
+            return self._made
 
     def streams(self) -> list[dict[str, Any]]:
         """One entry a stream, by name."""

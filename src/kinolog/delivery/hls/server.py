@@ -10,6 +10,7 @@ import gzip
 import re
 from functools import lru_cache
 from typing import Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 from kinolog.core.rsgi import Headers, HttpProtocol, Scope
 from kinolog.delivery import answers
@@ -113,13 +114,9 @@ class HlsServer:
 
     def __init__(self, past: Past) -> None:
         self._past = past
-        self._rendered: dict[Channel, dict[str, _Rendered]] = {}
-        self._multivariants: dict[Channel, tuple[bytes, bytes]] = {}
-
-    def forget(self, channel: Channel) -> None:
-        """The channel is followed no more."""
-        self._rendered.pop(channel, None)
-        self._multivariants.pop(channel, None)
+        # Gone with the channel itself, which lives on while requests that it woke are answered.
+        self._rendered: WeakKeyDictionary[Channel, dict[str, _Rendered]] = WeakKeyDictionary()
+        self._multivariants: WeakKeyDictionary[Channel, tuple[bytes, bytes]] = WeakKeyDictionary()
 
     async def answer(
         self, scope: Scope, protocol: HttpProtocol, channel: Channel, rest: str
