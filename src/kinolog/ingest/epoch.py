@@ -22,6 +22,7 @@ from kinolog.core.units import show_duration, show_time
 from kinolog.ingest.outbox import Outbox
 from kinolog.ingest.past import ChunkName, Past, Place, read_landed, read_past
 from kinolog.ingest.services import Request, Services
+from kinolog.log.pruning import prune
 from kinolog.log.writer import Target
 from kinolog.media.init import init_segment
 from kinolog.media.types import TrackFormat
@@ -477,9 +478,10 @@ class EpochOpener:
                 state=state,
             )
             try:
-                await self._services.catalog.registry.change_epoch(
-                    self._request.name, epoch.number, lambda _: entry
-                )
+                registry = self._services.catalog.registry
+                await registry.change_epoch(self._request.name, epoch.number, lambda _: entry)
+                if state == "live":
+                    await prune(registry, self._services.reader, self._request.name)
             except KinologError as error:
                 _log.warning("registry not told", stream=str(self._request.name), error=str(error))
 
