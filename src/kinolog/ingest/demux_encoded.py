@@ -12,15 +12,13 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from kinolog.core.errors import MediaError
-from kinolog.ingest.demux_time import Unwrap, to_ticks, video_timescale
-from kinolog.ingest.encode import Encoder, PictureEncoder
+from kinolog.ingest.demux_time import Unwrap, likely_rate, to_ticks, video_timescale
+from kinolog.ingest.encode import MAX_DAMAGED, Encoder, PictureEncoder
 from kinolog.ingest.encode_video import VideoTarget
 from kinolog.ingest.source import SourceEvent
 
 if TYPE_CHECKING:
     from kinolog.ingest.demux_track import VideoTrack
-
-_MAX_DAMAGED = 300  # packets in a row that do not decode, before the source is given up
 
 
 class EncodedTrack:
@@ -57,7 +55,7 @@ class PictureTrack:
             target,
             stream.index,
             self._timescale,
-            frame_rate=stream.average_rate,
+            frame_rate=likely_rate(stream.average_rate),
             language=stream.language or "und",
         )
         self._damaged_in_a_row = 0
@@ -73,7 +71,7 @@ class PictureTrack:
             frames = self._decoder.decode(packet)
         except av.FFmpegError as error:
             self._damaged_in_a_row += 1
-            if self._damaged_in_a_row > _MAX_DAMAGED:
+            if self._damaged_in_a_row > MAX_DAMAGED:
                 raise MediaError(
                     f"the video of track {self.number} does not decode: {error.strerror}"
                 ) from error

@@ -8,6 +8,7 @@ from kinolog.core.timebase import Unwrapper, rescale
 
 VIDEO_TIMESCALE = 90_000
 _MAX_TIMESCALE = 1_000_000
+_MAX_FRAME_RATE = 1_000
 # Counters that end, by FFmpeg's name of the demuxer: ISO/IEC 13818-1, 2.4.3.7; FLV, E.4.1.
 # FFmpeg undoes one wrap only.
 _COUNTER_BITS = {"mpegts": 33, "hls": 33, "mpeg": 33, "flv": 32, "live_flv": 32}
@@ -20,6 +21,11 @@ def video_timescale(time_base: Fraction) -> int:
     if time_base.numerator != 1 or time_base.denominator in (1_000, VIDEO_TIMESCALE):
         return VIDEO_TIMESCALE
     return time_base.denominator if time_base.denominator <= _MAX_TIMESCALE else VIDEO_TIMESCALE
+
+
+def likely_rate(rate: Fraction | None) -> Fraction | None:
+    """A container's frame rate, None where it tells none or one that no camera has."""
+    return rate if rate and 0 < rate <= _MAX_FRAME_RATE else None
 
 
 def to_ticks(value: int, time_base: Fraction, timescale: int) -> int:

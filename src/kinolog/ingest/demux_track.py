@@ -16,6 +16,7 @@ from kinolog.ingest.demux_time import (
     AudioGrid,
     Unwrap,
     derive_dts,
+    likely_rate,
     to_ticks,
     video_timescale,
 )
@@ -31,7 +32,6 @@ from kinolog.media.types import AUDIO_CODECS, VIDEO_CODECS, Codec, Packet, Track
 # milliseconds; the time stamp of the frame that follows tells better.
 _TELLS_DURATIONS = "mov"
 _MAX_HELD = 17  # H.264 and HEVC reorder at most 16 pictures
-_MAX_FRAME_RATE = 1000
 
 
 class _Held(NamedTuple):
@@ -96,7 +96,7 @@ class VideoTrack:
         self._timescale = video_timescale(self._time_base)
         self._unwrap = Unwrap(container)
         self._tells_duration = _TELLS_DURATIONS in container.split(",")
-        self._rate = _frame_rate(stream)
+        self._rate = likely_rate(stream.average_rate)
         template = TrackFormat(
             codec,
             self._timescale,
@@ -232,11 +232,6 @@ class AudioTrack:
     def finish(self) -> list[SourceEvent]:
         """Nothing is ever held."""
         return []
-
-
-def _frame_rate(stream: VideoStream) -> Fraction | None:
-    rate = stream.average_rate
-    return rate if rate and 0 < rate <= _MAX_FRAME_RATE else None
 
 
 def _new_extradata(packet: AvPacket[Stream]) -> bytes | None:

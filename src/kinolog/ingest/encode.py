@@ -17,7 +17,8 @@ from kinolog.media.types import Codec, Packet, TrackFormat
 
 _DECODERS: dict[Codec, str] = {"h264": "h264", "hevc": "hevc", "vp9": "vp9", "av1": "libdav1d"}
 _USUAL_RATE = Fraction(30)  # where the source does not tell
-_MAX_DAMAGED = 300  # packets in a row that do not decode, before the source is given up
+MAX_DAMAGED = 300
+"""Packets in a row that do not decode, before the source is given up."""
 
 
 class Encoder:
@@ -100,7 +101,7 @@ class _Transcoded:
         except av.FFmpegError as error:
             self.damaged += 1
             self._damaged_in_a_row += 1
-            if self._damaged_in_a_row > _MAX_DAMAGED:
+            if self._damaged_in_a_row > MAX_DAMAGED:
                 raise MediaError(
                     f"the {self._source.codec} video of track {self._track} does not decode: "
                     f"{error.strerror}"

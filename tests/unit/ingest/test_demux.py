@@ -14,15 +14,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import av
+import numpy as np
 import pytest
 
 from kinolog.core.errors import MediaError, Overloaded, Unavailable, UnsupportedCodec
 from kinolog.ingest.demux import PushedBytes, demux
 from kinolog.ingest.demux_time import AudioGrid, Unwrap, derive_dts, video_timescale
+from kinolog.ingest.encode_video import parse_target
 from kinolog.ingest.source import Expect, Format, Skipped, SourceEvent
+from kinolog.media import blockcode
 from kinolog.media.cmaf import Sample, chunk
 from kinolog.media.init import init_segment
 from kinolog.media.types import Packet, TrackFormat
+from kinolog.testing import compare, read_block_codes, record
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "media"))
 
@@ -398,3 +402,30 @@ def test_the_audio_grid_follows_a_jump() -> None:
 def test_decode_times_that_nobody_told() -> None:
     assert derive_dts([0, 120], 0, 40) == [-80, -40]
     assert derive_dts([0, 120, 40, 80], None, 40) == [-40, 0, 40, 80]
+
+
+@pytest.mark.parametrize("codec", ["mjpeg", "rawvideo", "libx264"])
+def test_any_video_is_encoded_where_that_is_asked_for(codec: str, tmp_path: Path) -> None:
+    """A webcam's, or what could be carried as it is: every picture, at its time."""
+    path = tmp_path / "webcam.mkv"
+    with av.open(path, "w") as container:
+        stream = container.add_stream(codec, rate=20)
+        stream.width, stream.height = 320, 180
+        stream.pix_fmt = {"mjpeg": "yuvj422p", "rawvideo": "yuyv422"}.get(codec, "yuv420p")
+        for index in range(20):
+            grey = np.full((180, 320), 128, np.uint8)
+            blockcode.draw(grey, index)
+            frame = av.VideoFrame.from_ndarray(grey, "gray").reformat(format=stream.pix_fmt)
+            frame.pts, frame.time_base = index, Fraction(1, 20)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    read = asyncio.run(_collect(str(path), encode=parse_target("vp9")))
+    found, packets = read.track("video")
+    assert (found.codec, found.width, found.height) == ("vp9", 320, 180)
+    assert [packet.pts for packet in packets] == [index * 4500 for index in range(20)]
+    seen = read_block_codes(io.BytesIO(record(read.events)))
+    assert compare(range(20), seen).clean, compare(range(20), seen)
+    if codec != "libx264":
+        with pytest.raises(UnsupportedCodec, match=codec) as caught:
+            asyncio.run(_collect(str(path)))
+        assert "--encode" in caught.value.hint
