@@ -101,6 +101,32 @@ def test_more_replicas_than_brokers_is_refused_before_anything_is_made(
     run(work)
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"part_ms": 49}, "a part duration of 49 ms"),
+        ({"target_ms": 1000, "part_ms": 1001}, "to the target duration, 1000 ms"),
+        ({"target_ms": 499}, "a target duration of 499 ms"),
+        ({"target_ms": 30_001}, "a target duration of 30001 ms"),
+        ({"target_ms": -1}, "a target duration of -1 ms"),
+    ],
+)
+def test_durations_that_cannot_be_are_refused(
+    changes: dict[str, int], said: str, kafka: KafkaSettings
+) -> None:
+    async def work() -> None:
+        async with catalog(kafka) as one:
+            with pytest.raises(ConfigError, match=said):
+                await one.create("cams", small(**changes))
+            assert "cams" not in one.registry.collections
+            await one.create("cams", small())
+            with pytest.raises(ConfigError, match=said):
+                await one.alter("cams", **changes)
+            assert one.collection("cams").part_ms == 200
+
+    run(work)
+
+
 def test_balanced_takes_empty_partitions_first_then_adds_some(kafka: KafkaSettings) -> None:
     async def work() -> None:
         async with catalog(kafka) as one:
