@@ -227,6 +227,20 @@ class TestRtspCamera:
         assert again[0].msn == last[-1].msn + 1
         assert again[0].disc == last[-1].disc + 1
 
+    @pytest.mark.slow
+    def test_a_camera_that_hangs_is_found_out(
+        self, camera: RtspCamera, one_broker: str, tmp_path: Path
+    ) -> None:
+        """It says no good-bye: only its silence tells."""
+        stream = "sources/rtsp-hangs"
+        log = tmp_path / "publish.log"
+        with publishing(tmp_path, camera.url, stream, "--bootstrap-servers", one_broker):
+            wait_for(lambda: sum(frames(one_broker, stream)) > 10, "the camera's frames")
+            camera.hang()
+            wait_for(lambda: "no answer in time" in log.read_text(), "that it is missed")
+            camera.go_on()
+            wait_for(lambda: [*frames(one_broker, stream), 0, 0][1] > 10, "frames after it", 60)
+
     def test_without_reconnect_its_end_is_the_end(
         self, camera: RtspCamera, one_broker: str, tmp_path: Path
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -56,6 +57,14 @@ class RtspCamera:
         """kill -9, as when the power fails."""
         self._process.kill()
         self._process.wait()
+
+    def hang(self) -> None:
+        """Stop answering, with the connection open, as when the cable is pulled."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """After `hang`."""
+        self._process.send_signal(signal.SIGCONT)
 
     def _listens(self) -> bool:
         assert self._process.poll() is None, "the camera died"
