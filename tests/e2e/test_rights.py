@@ -124,6 +124,7 @@ def test_each_user_can_do_its_work_and_no_more(guarded: str, tmp_path: Path) -> 
         assert ".m4s" in playlist.text
 
     may_not("writer", "publish", "test:160x90@10?seconds=1", "other/gate")
+    may_not("reader", "publish", "test:160x90@10?seconds=1", "cams/gate")
     may_not("reader", "collections", "create", "other")
     does("owner", "streams", "move", "cams/gate", "5")
     does("owner", "collections", "delete", "cams", "--yes")

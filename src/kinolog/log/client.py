@@ -168,6 +168,13 @@ _UNDELIVERED = {
 }
 
 
+def reason(error: KafkaError, fatal: KafkaError | None) -> KafkaError:
+    """What to tell of a record: `fatal` refused the producer, so the record was purged for that."""
+    if fatal is not None and fatal.code() in _REFUSED and error.code() in _UNDELIVERED:
+        return fatal
+    return error
+
+
 def translate(error: KafkaError, settings: KafkaSettings | None = None) -> KinologError:
     """The error of our tree for one of Kafka's, with what a person can do."""
     code, text = error.code(), error.str()

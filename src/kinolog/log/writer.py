@@ -21,7 +21,14 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from kinolog.core.errors import DeliveryFailed, KafkaUnavailable, KinologError, Overloaded
-from kinolog.log.client import KafkaSettings, checked, kafka_errors, let_go, translate
+from kinolog.log.client import (
+    KafkaSettings,
+    checked,
+    kafka_errors,
+    let_go,
+    reason,
+    translate,
+)
 from kinolog.log.leader_watch import LeaderWatch
 from kinolog.log.random_reader import RandomReader
 from kinolog.record.header import HEADER_NAME, Header, encode_header
@@ -61,6 +68,7 @@ class LogWriter:
         self._closing = threading.Event()
         self.generation = 0
         self._broken: Producer | None = None
+        self._why: KafkaError | None = None
         self._topics: set[str] = set()
         self._producer = self._make()
         self._thread = threading.Thread(target=self._poll, name="kafka-deliveries", daemon=True)
@@ -183,6 +191,8 @@ class LogWriter:
         await asyncio.to_thread(watch.close)
         let_go(old)
         self._drain()
+        if not self.broken:
+            self._why = None
 
     async def close(self, timeout_s: float = 10.0) -> int:
         """Wait for what is queued, at most `timeout_s`; how many records were given up."""
@@ -204,8 +214,10 @@ class LogWriter:
             producer = self._producer
             try:
                 producer.poll(_POLL_S)
-            except KafkaException:  # a fatal error is told here, once; its records come later
+            except KafkaException as raised:
+                # A fatal error is told here, once; its records come later, as purged.
                 self._broken = producer
+                self._why = raised.args[0]
             except RuntimeError:  # it was replaced meanwhile, and is closed
                 continue
             if self._done:
@@ -222,7 +234,7 @@ class LogWriter:
         while done:
             tell, error, message = done.popleft()
             if error is not None:
-                tell(translate(error, self._settings), -1)
+                tell(translate(reason(error, self._why), self._settings), -1)
                 continue
             offset = message.offset()
             if offset is not None:
