@@ -12,7 +12,6 @@ what landed of each stream is a beginning of what was sent.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -214,10 +213,10 @@ class LogWriter:
             producer = self._producer
             try:
                 producer.poll(_POLL_S)
-            except KafkaException as raised:
+            except (KafkaException, SystemError) as raised:
                 # A fatal error is told here, once; its records come later, as purged.
+                self._why = _fatal(raised)
                 self._broken = producer
-                self._why = raised.args[0]
             except RuntimeError:  # it was replaced meanwhile, and is closed
                 continue
             if self._done:
@@ -274,9 +273,22 @@ class LogWriter:
 
 def _flush(producer: Producer, timeout_s: float) -> int:
     """Wait for what is queued; how many records are left. A fatal error ends the waiting."""
-    with contextlib.suppress(KafkaException):
+    try:
         return int(producer.flush(timeout_s))
-    return len(producer)
+    except (KafkaException, SystemError) as raised:
+        _fatal(raised)
+        return len(producer)
+
+
+def _fatal(raised: KafkaException | SystemError) -> KafkaError:
+    """The fatal error that the client raised. It does so while it still hands out delivery reports:
+    then Python makes a SystemError of it, that a function "returned a result with an exception
+    set", at the report that comes next."""
+    told = raised.__cause__ if isinstance(raised, SystemError) else raised
+    if not isinstance(told, KafkaException):
+        raise raised
+    error: KafkaError = told.args[0]
+    return error
 
 
 def _give_up(producer: Producer) -> None:
