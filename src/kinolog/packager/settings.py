@@ -81,7 +81,7 @@ def plan_cut(
 
     A stream's sources change, its part duration never does. So `part_ms` becomes the least
     duration from what was asked for to a tenth more that whole frames of every usual source fill
-    (209 ms for 200: docs/adr/0008); where there is none that this source fills too, the nearest
+    (209 ms for 200: docs/adr/0009); where there is none that this source fills too, the nearest
     whole number of its video frames. `audio_frames` are the audio tracks' frame durations in
     seconds. `target_ms` grows to one frame where that is longer.
     """
