@@ -113,6 +113,7 @@ class Sender:
         options = {"flvflags": "no_duration_filesize"}
         with av.open(self._url, "w", format="flv", options=options) as sink:
             outputs = [sink.add_stream_from_template(t, opaque=True) for t in self._clip.templates]
+            sink.start_encoding()  # connects, so that the first picture need not wait for it
             begun = time.monotonic()
             shift_ms = 0
             while True:

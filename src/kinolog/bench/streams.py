@@ -45,6 +45,7 @@ async def measure(
     progress("encoding the clip")
     rate = max(10_000, round(mbps * 1e6) - _AUDIO_BPS)
     clip = await asyncio.to_thread(Clip, _WIDTH, _HEIGHT, rate, audio=True)
+    progress("starting kinolog ingest")
     async with (
         scratch_collection(base.catalog, replication_factor) as collection,
         running("ingest", base.kafka, kafka_config) as server,
@@ -68,6 +69,7 @@ async def measure(
         finally:
             for sender in senders:
                 sender.stop()
+        progress("clearing up")
         await asyncio.gather(*(asyncio.to_thread(sender.join) for sender in senders))
         await server.publishers(0, 60.0)
         _check_whole(base, server, dict(zip(names, senders, strict=True)))

@@ -60,6 +60,7 @@ async def compare(
         records = max(1, megabytes * 1_000_000 // size)
         ours: list[Written] = []
         theirs: list[Written] = []
+        progress(f"{size} B, {runs} runs of {megabytes} MB each after one to warm up")
         for run in range(runs + 1):
             topic = await _fresh_topic(kafka, f"{size}-{run}", replication_factor)
             try:
