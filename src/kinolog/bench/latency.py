@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 from kinolog.bench.follower import Part, Place
@@ -19,6 +22,8 @@ STAGES = {
 _LEAST_STALL_S = 0.05
 _LEAST_GAP_S = 0.1
 _ROUNDING_S = 0.001
+_PHASES = (0.0, 0.25, 0.5, 0.75)
+_WATCHED_PARTS = 50
 
 
 class Capture(NamedTuple):
@@ -139,3 +144,28 @@ def play_back(parts: Sequence[Buffered], start: float, need_s: float) -> Playbac
         if shown_since is not None:
             seen.live_s.append(part.came - head)
     return seen
+
+
+def live_latency(parts: Sequence[Buffered], hold_back_s: float, need_s: float) -> list[float]:
+    """What viewers see who join at any time: live latency, a value a viewer, its median.
+
+    They are reckoned from the parts of one client: four join evenly between each part's coming
+    and the next one's, are given at once what is there, play `hold_back_s` before its end, and
+    watch 50 parts.
+    """
+    found = []
+    for index, (newest, following) in enumerate(pairwise(parts)):
+        start = newest.end - hold_back_s
+        first = bisect_right(parts, start, key=lambda part: part.end)
+        if parts[first].start > start + _ROUNDING_S:
+            continue
+        for phase in _PHASES:
+            joined = newest.came + phase * (following.came - newest.came)
+            watched = [
+                part._replace(came=max(part.came, joined))
+                for part in parts[first : index + _WATCHED_PARTS]
+            ]
+            seen = play_back(watched, start, need_s)
+            if seen.live_s:
+                found.append(statistics.median(seen.live_s))
+    return found

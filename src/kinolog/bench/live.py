@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from kinolog.bench.collection import scratch_collection
 from kinolog.bench.figures import spread
-from kinolog.bench.follower import Follower
+from kinolog.bench.follower import Follower, Place
 from kinolog.bench.latency import (
     Buffered,
     Captured,
@@ -20,10 +20,11 @@ from kinolog.bench.latency import (
     by_stage,
     by_the_log,
     by_the_sender,
+    live_latency,
     on_schedule,
     play_back,
 )
-from kinolog.bench.player import Player
+from kinolog.bench.player import Joined, Player
 from kinolog.bench.sender import FRAME_RATE, Clip, Sender
 from kinolog.bench.server import running
 from kinolog.core.errors import ConfigError, NotFound, Unavailable
@@ -89,6 +90,7 @@ async def measure_own(
     """
     progress("encoding the clip")
     clip = await asyncio.to_thread(Clip, WIDTH, HEIGHT, BITRATE_BPS, audio=False)
+    progress("starting kinolog serve")
     async with (
         scratch_collection(base.catalog, replication_factor) as collection,
         running("serve", base.kafka, kafka_config) as server,
@@ -105,6 +107,7 @@ async def measure_own(
             sender.check()
         finally:
             sender.stop()
+        progress("clearing up")
         await asyncio.to_thread(sender.join)
         await server.publishers(0)
         lines = server.acks()
@@ -187,7 +190,11 @@ def _result(
 ) -> dict[str, Any]:
     heard = {p: at for p, at in player.arrivals.items() if p not in player.before}
     stages = by_stage(follower.parts, heard, acknowledged(acks, str(name)), captured)
-    seen, hold_back_s = _viewed(player, follower, due)
+    parts = _buffered(player, follower, due)
+    joined = player.joined
+    assert joined is not None
+    seen = _own_viewer(joined, parts)
+    caught_up = [part for place, part in parts.items() if place not in player.before]
     return {
         "stream": str(name),
         "capture_clock": "stream",
@@ -196,26 +203,30 @@ def _result(
         "epochs": len({place.epoch for place in heard}),
         "ended": player.ended,
         "stages": {stage: spread(values) for stage, values in stages.items()},
-        "hold_back_s": hold_back_s,
-        "live_latency_s": spread(seen.live_s),
+        "hold_back_s": joined.hold_back_s,
+        "live_latency_s": spread(live_latency(caught_up, joined.hold_back_s, joined.part_target_s)),
+        "client_live_latency_s": spread(seen.live_s),
         "stalls": seen.stalls,
         "stalled_s": round(seen.stalled_s, 3),
     }
 
 
-def _viewed(player: Player, follower: Follower, due: Captured) -> tuple[Playback, float]:
-    """What the player's viewer saw: it begins a hold-back before the end of the playlist that
-    it began with, with a part of media buffered."""
-    joined = player.joined
-    assert joined is not None
-    parts: dict[Any, Buffered] = {}
+def _buffered(player: Player, follower: Follower, due: Captured) -> dict[Place, Buffered]:
+    """The parts that the player got, in order."""
+    parts: dict[Place, Buffered] = {}
     for place in sorted(player.arrivals):
         part = follower.parts.get(place)
         capture = due(place, part) if part is not None else None
         if part is not None and capture is not None:
             end = capture.last + part.frame_s
             parts[place] = Buffered(capture.first, end, player.arrivals[place])
+    return parts
+
+
+def _own_viewer(joined: Joined, parts: Mapping[Place, Buffered]) -> Playback:
+    """What the player's viewer saw: it begins a hold-back before the end of the playlist that
+    it began with, with a part of media buffered."""
     if joined.edge not in parts:
-        return Playback(), joined.hold_back_s
+        return Playback()
     start = parts[joined.edge].end - joined.hold_back_s
-    return play_back(list(parts.values()), start, joined.part_target_s), joined.hold_back_s
+    return play_back(list(parts.values()), start, joined.part_target_s)

@@ -68,7 +68,8 @@ def live(
     packets, so what is counted from a capture comes out too small by what those took.
 
     The client reloads playlists as players do and asks for hinted parts before they exist. Live
-    latency is what its viewer sees, playing at the playlist's PART-HOLD-BACK: three parts.
+    latency is what viewers see who join at any time and play at the playlist's PART-HOLD-BACK,
+    three parts: reckoned from when each part was at the client.
 
     Try it:
 

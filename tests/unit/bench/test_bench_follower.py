@@ -14,6 +14,7 @@ from kinolog.bench.latency import (
     by_stage,
     by_the_log,
     by_the_sender,
+    live_latency,
     on_schedule,
     play_back,
 )
@@ -194,6 +195,19 @@ def test_it_leaps_over_what_was_never_captured() -> None:
     seen = _shown([*parts[:10], *later])
     assert seen.stalls == 1
     assert seen.live_s[-1] == pytest.approx(0.25), "it goes on with the first part that comes"
+
+
+def test_viewers_join_at_any_time_between_two_parts() -> None:
+    parts = [part for part in _parts(40) if part.came > JOINED]
+    found = live_latency(parts, hold_back_s=0.6, need_s=0.2)
+    # Right when a part comes 0.65 s, just before the next one 0.2 s more.
+    assert found == pytest.approx([0.65, 0.7, 0.75, 0.8] * (len(found) // 4))
+    assert len(found) == 4 * (len(parts) - 3), "all but the first two and the last have a hold-back"
+
+
+def test_a_viewer_of_nothing() -> None:
+    assert live_latency([], hold_back_s=0.6, need_s=0.2) == []
+    assert live_latency(_parts(2), hold_back_s=0.6, need_s=0.2) == []
 
 
 def test_nothing_heard_is_nothing_seen() -> None:
