@@ -6,7 +6,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import httpx
 import pytest
@@ -22,6 +22,16 @@ def played(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield found
 
 
+class Player(Protocol):
+    """A player that watches a run."""
+
+    def open(self, edge: str, stream: str) -> None:
+        """Begin to play."""
+
+    def leaving(self) -> None:
+        """The publisher is about to leave."""
+
+
 class Run(NamedTuple):
     """What was seen of a run in which the publisher was replaced `reconnects` times."""
 
@@ -32,7 +42,9 @@ class Run(NamedTuple):
         return self.watchers[edge, track, skip]
 
 
-def run(played: Stage, stream: str, first_s: float, second_s: float) -> Run:
+def run(
+    played: Stage, stream: str, first_s: float, second_s: float, player: Player | None = None
+) -> Run:
     """Publish, leave for some seconds, publish again; watched at two edges, one started late."""
     camera = played.camera(stream)
     edges = [played.edge()]
@@ -46,6 +58,8 @@ def run(played: Stage, stream: str, first_s: float, second_s: float) -> Run:
     }
     for watcher in watchers.values():
         watcher.start()
+    if player is not None:
+        player.open(edges[0], stream)
     until(lambda: length_s(watchers[0, "video", False]) > first_s / 2, "half a stream", 400)
     edges.append(played.edge())
     for track in ("video", "audio"):
@@ -53,6 +67,8 @@ def run(played: Stage, stream: str, first_s: float, second_s: float) -> Run:
         watchers[1, track, False] = late
         late.start()
     until(lambda: length_s(watchers[0, "video", False]) > first_s, "a stream", 400)
+    if player is not None:
+        player.leaving()
     stop(camera)
     camera = played.camera(stream)
     before_s = length_s(watchers[0, "video", False])
@@ -61,6 +77,8 @@ def run(played: Stage, stream: str, first_s: float, second_s: float) -> Run:
         watcher.over.set()
     for watcher in watchers.values():
         watcher.join(40)
+    if player is not None:
+        player.leaving()
     stop(camera)
     return Run(watchers, 1)
 
@@ -110,12 +128,6 @@ def test_hls_parser_refuses_what_is_wrong(short: Run) -> None:
 @pytest.mark.timeout(240)
 def test_hls_parser_accepts_every_playlist(short: Run) -> None:
     parse_all(short)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_hls_parser_accepts_every_playlist_of_five_minutes(played: Stage) -> None:
-    parse_all(run(played, "hls/long", 150, 150))
 
 
 @pytest.mark.timeout(240)
