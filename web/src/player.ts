@@ -1,7 +1,7 @@
 /** A stream in a <video>: hls.js at low latency, and never giving up while the page is open. */
 
 import type Hls from "hls.js";
-import type { ErrorData, Fragment, HlsConfig, LoadPolicy } from "hls.js";
+import type { ErrorData, HlsConfig, LoadPolicy } from "hls.js";
 import type { Stream } from "./api";
 import { type Facts, type Phase, RateWindow, backoffMs, nudgeFor, phaseOf } from "./recovery";
 
@@ -78,25 +78,27 @@ const CONFIG: Partial<HlsConfig> = {
   fragLoadPolicy: patient(10_000, 60_000, 12),
 };
 
-type AudioController = NonNullable<HlsConfig["audioStreamController"]>;
+/** A media segment whose end is no further than this behind the buffer's end is loaded: browsers round
+ * to microseconds, dates of playlists to milliseconds. */
+const ROUNDING_S = 0.002;
 
 /**
- * hls.js 1.7.4 stops loading audio for good where it began one part into a segment: the tracker
- * takes the segment for whole (0.2 s may be missing), and where the playlist's time of the part's
- * end comes after the media's, the same segment found again counts as a loop. While parts are
- * loaded there is no loop to fear: only a part that is not loaded yet is taken.
+ * While hls.js 1.7.4 loads parts, it looks the next one up without tolerance. Where the buffer ends
+ * a microsecond before the segment in it (Chromium, after media were removed at the other end), that
+ * segment is found again, taken for a loop, and nothing more is loaded until the player stalls.
  */
-function audioByParts(Engine: typeof Hls): AudioController {
-  type Loading = { loadingParts: boolean; isLoopLoading(frag: Fragment, to: number): boolean };
-  const Base = Engine.DefaultConfig.audioStreamController as unknown as new (
-    ...args: unknown[]
-  ) => Loading;
-  class AudioByParts extends Base {
-    override isLoopLoading(frag: Fragment, to: number): boolean {
-      return !this.loadingParts && super.isLoopLoading(frag, to);
-    }
+function forgiveRounding(hls: Hls): void {
+  type Loader = {
+    loadingParts: boolean;
+    getNextFragment(position: number, details: unknown): unknown;
+  };
+  const { streamController, audioStreamController } = hls as unknown as Record<string, Loader>;
+  for (const loader of [streamController, audioStreamController]) {
+    if (!loader) continue;
+    const next = loader.getNextFragment.bind(loader);
+    loader.getNextFragment = (position, details) =>
+      next(loader.loadingParts ? position + ROUNDING_S : position, details);
   }
-  return AudioByParts as unknown as AudioController;
 }
 
 export class Player {
@@ -243,7 +245,8 @@ export class Player {
     this.engine = "hls.js";
     // Without this, an iPhone's ManagedMediaSource never opens.
     if (!("MediaSource" in window)) this.video.disableRemotePlayback = true;
-    const hls = new Engine({ ...CONFIG, audioStreamController: audioByParts(Engine) });
+    const hls = new Engine(CONFIG);
+    forgiveRounding(hls);
     this.hls = hls;
     const { Events } = Engine;
     hls.on(Events.ERROR, (_, data) => this.onError(Engine, data));
