@@ -10,7 +10,8 @@ import structlog
 
 from kinolog.core.errors import KinologError, Refused, Replaced
 from kinolog.core.names import StreamName
-from kinolog.ingest.epoch import INGEST, EpochOpener
+from kinolog.ingest.announcer import INGEST
+from kinolog.ingest.epoch import EpochOpener
 from kinolog.ingest.past import Place
 from kinolog.ingest.services import Request, Services
 from kinolog.ingest.session import Session

@@ -6,25 +6,21 @@ open record -> read the log up to it -> repair the index -> session entry -> chu
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
-from typing import Final
 
 import msgspec
 import structlog
 
 from kinolog.core.errors import ConfigError, KinologError, NotFound, Replaced, Unavailable
 from kinolog.core.units import show_duration, show_time
+from kinolog.ingest.announcer import INGEST, Announcer
+from kinolog.ingest.open_value import audio_frames, open_value, video_frames
 from kinolog.ingest.outbox import Outbox
 from kinolog.ingest.past import ChunkName, Past, Place, read_landed, read_past
 from kinolog.ingest.services import Request, Services
-from kinolog.log.pruning import prune
 from kinolog.log.writer import Target
-from kinolog.media.init import init_segment
 from kinolog.media.types import TrackFormat
 from kinolog.packager.packager import Packager
 from kinolog.packager.settings import CutSettings, TrackPlan, has_parts, plan_cut
@@ -32,7 +28,6 @@ from kinolog.record.control import (
     Close,
     Gap,
     Open,
-    OpenTrack,
     SegmentEntry,
     SessionEntry,
     encode_value,
@@ -49,9 +44,6 @@ _VOID_OPENS = 10
 _UNKNOWN_PAST_MS = 3_600_000
 """How far the log is read for a stream of which registry and index know nothing."""
 _CLOCKS_APART_MS = 10_000
-_WEIGH_MS = 20_000
-INGEST: Final = f"{socket.gethostname()}:{os.getpid()}"
-"""This process, as the registry names it."""
 _log = structlog.get_logger("kinolog.ingest")
 
 
@@ -69,31 +61,8 @@ class Epoch:
     packager: Packager
     producer: int
     msn_floor: int
-    weighed_bytes: int = 0
-    weighed_from_ms: int = 0
     indexer: Indexer = field(default_factory=Indexer)
     index_writes: set[asyncio.Future[int]] = field(default_factory=set)
-
-
-def track_names(formats: Sequence[TrackFormat]) -> list[str]:
-    """`video`, `audio`, and `video-2`, `audio-2` … for further tracks of a kind."""
-    seen: dict[str, int] = {}
-    names = []
-    for one in formats:
-        seen[one.kind] = seen.get(one.kind, 0) + 1
-        names.append(one.kind if seen[one.kind] == 1 else f"{one.kind}-{seen[one.kind]}")
-    return names
-
-
-def _video_frames(formats: Sequence[TrackFormat]) -> list[Fraction]:
-    """Seconds of a frame of the leading video track, where its rate is known."""
-    rates = [f.frame_rate for f in formats if f.kind == "video"][:1]
-    return [1 / rate for rate in rates if rate]
-
-
-def _audio_frames(formats: Sequence[TrackFormat]) -> list[Fraction]:
-    """Seconds of a frame of each AAC track."""
-    return [Fraction(1024, f.sample_rate) for f in formats if f.codec == "aac" and f.sample_rate]
 
 
 class EpochOpener:
@@ -105,8 +74,7 @@ class EpochOpener:
         self.session_id = uuid.uuid4().hex[:16]
         self._key = request.name.name.encode()
         self._superseded = False
-        self._announcing: asyncio.Task[None] | None = None
-        self._telling_rate: asyncio.Task[None] | None = None
+        self.announcer = Announcer(services, request.name)
         self.newest: tuple[int, Place] | None = None
 
     async def open(
@@ -127,7 +95,7 @@ class EpochOpener:
         )
         if not entry.target_ms:
             entry = await self._decide_durations(cut)
-        parts = has_parts([*_video_frames(formats), *_audio_frames(formats)], entry.part_ms)
+        parts = has_parts([*video_frames(formats), *audio_frames(formats)], entry.part_ms)
         if not parts:
             _log.warning(
                 "published without parts, at the latency of plain HLS: the frames do not fill them",
@@ -136,7 +104,7 @@ class EpochOpener:
             )
         cut = CutSettings(entry.target_ms, entry.part_ms, cut.profile, parts)
         place = Place.of(entry.placements[-1])
-        value = await self._value(formats, cut)
+        value = await open_value(services, request, self.session_id, formats, cut)
         number, offset, past = await self._append_open(place, value, entry)
         disc = past.disc + 1
         names = [track.name for track in value.tracks]
@@ -169,7 +137,7 @@ class EpochOpener:
             await self.reserve(epoch)
         self._check_newest(number)
         self.newest = (number, place)
-        self._announce(epoch, "live")
+        self.announcer.announce(_entry(epoch, "live"))
         _log.info(
             "publishing",
             stream=str(request.name),
@@ -224,7 +192,7 @@ class EpochOpener:
             await self._write_index(epoch.place, entries)
         if epoch.index_writes:
             await asyncio.wait(epoch.index_writes, timeout=30)
-        self._announce(epoch, "away")
+        self.announcer.announce(_entry(epoch, "away"))
         _log.info("closed", stream=str(self._request.name), epoch=epoch.number, reason=reason)
 
     async def end(self, epoch: int, place: Place) -> None:
@@ -240,12 +208,6 @@ class EpochOpener:
         """A newer publisher has the stream: what is acknowledged from now on is a zombie's, and
         indexes nothing. What landed before the newer open, its session has indexed."""
         self._superseded = True
-
-    async def finish(self) -> None:
-        """Wait for the registry to know how the session ended."""
-        telling = [task for task in (self._announcing, self._telling_rate) if task is not None]
-        if telling:
-            await asyncio.wait(telling, timeout=30)
 
     async def _decide_durations(self, cut: CutSettings) -> StreamEntry:
         """The first session of a stream that was placed without one fixes its durations."""
@@ -276,37 +238,7 @@ class EpochOpener:
             settings.target_ms,
             settings.part_ms,
             profile=self._services.profile or settings.profile,
-            audio_frames=_audio_frames(formats),
-        )
-
-    async def _value(self, formats: Sequence[TrackFormat], cut: CutSettings) -> Open:
-        inits = [await asyncio.to_thread(init_segment, one) for one in formats]
-        tracks = [
-            OpenTrack(
-                name=name,
-                kind=fmt.kind,
-                codec=init.codec,
-                timescale=init.timescale,
-                init=init.data,
-                width=init.width,
-                height=init.height,
-                frame_rate=round(float(fmt.frame_rate), 3) if fmt.frame_rate else 0.0,
-                sample_rate=init.sample_rate,
-                channels=init.channels,
-                language=fmt.language,
-            )
-            for name, fmt, init in zip(track_names(formats), formats, inits, strict=True)
-        ]
-        return Open(
-            session=self.session_id,
-            publisher=self._request.publisher,
-            software=self._services.software,
-            target_ms=cut.target_ms,
-            part_ms=cut.part_ms,
-            tracks=tracks,
-            parts=cut.parts,
-            profile=cut.profile,
-            end_grace_ms=self._services.end_grace_ms,
+            audio_frames=audio_frames(formats),
         )
 
     async def _append_open(
@@ -411,38 +343,13 @@ class EpochOpener:
     def _landed(self, epoch: Epoch, event: ChunkEvent) -> None:
         if self._services.ack_log is not None:
             self._services.ack_log.add(self._request.name, event.header, event.last_offset)
-        self._weigh(epoch, event)
+        self.announcer.weigh(epoch.number, event.header.wall, len(event.payload))
         if self._superseded:
             return
         for entry in epoch.indexer.apply(event):
             write = asyncio.ensure_future(self._write_entry(epoch.place, entry))
             epoch.index_writes.add(write)
             write.add_done_callback(epoch.index_writes.discard)
-
-    def _weigh(self, epoch: Epoch, event: ChunkEvent) -> None:
-        """Tell the registry the bit rate once there is enough of an epoch to know it."""
-        if epoch.weighed_from_ms < 0:
-            return
-        wall = event.header.wall
-        epoch.weighed_from_ms = epoch.weighed_from_ms or wall
-        epoch.weighed_bytes += len(event.payload)
-        if wall - epoch.weighed_from_ms >= _WEIGH_MS:
-            rate = 8000 * epoch.weighed_bytes // (wall - epoch.weighed_from_ms)
-            epoch.weighed_from_ms = -1
-            self._telling_rate = asyncio.create_task(self._tell_rate(rate))
-
-    async def _tell_rate(self, rate: int) -> None:
-        """For the placement of other streams; a rate like the one that is known is not told."""
-
-        def change(entry: StreamEntry | None) -> StreamEntry | None:
-            if entry is None or abs(entry.bit_rate - rate) * 4 <= entry.bit_rate:
-                return entry
-            return msgspec.structs.replace(entry, bit_rate=rate)
-
-        try:
-            await self._services.catalog.registry.change_stream(self._request.name, change)
-        except KinologError as error:
-            _log.warning("bit rate not told", stream=str(self._request.name), error=str(error))
 
     async def _write_entry(self, place: Place, entry: SegmentEntry) -> int:
         """An entry that is lost here is written again by the next session's repair."""
@@ -459,30 +366,17 @@ class EpochOpener:
     async def _write_index(self, place: Place, entries: Sequence[SegmentEntry]) -> None:
         await asyncio.gather(*(self._write_entry(place, entry) for entry in entries))
 
-    def _announce(self, epoch: Epoch, state: State) -> None:
-        """Tell the registry; behind the chunks, not before them: readers go by the log."""
-        before = self._announcing
 
-        async def tell() -> None:
-            if before is not None:
-                await asyncio.wait([before])
-            entry = EpochEntry(
-                epoch=epoch.number,
-                disc=epoch.disc,
-                open_offset=epoch.open_offset,
-                partition=epoch.place.partition,
-                base=epoch.place.base,
-                wall=epoch.number,
-                open=epoch.open,
-                ingest=INGEST,
-                state=state,
-            )
-            try:
-                registry = self._services.catalog.registry
-                await registry.change_epoch(self._request.name, epoch.number, lambda _: entry)
-                if state == "live":
-                    await prune(registry, self._services.reader, self._request.name)
-            except KinologError as error:
-                _log.warning("registry not told", stream=str(self._request.name), error=str(error))
-
-        self._announcing = asyncio.create_task(tell())
+def _entry(epoch: Epoch, state: State) -> EpochEntry:
+    """What the registry has of an epoch."""
+    return EpochEntry(
+        epoch=epoch.number,
+        disc=epoch.disc,
+        open_offset=epoch.open_offset,
+        partition=epoch.place.partition,
+        base=epoch.place.base,
+        wall=epoch.number,
+        open=epoch.open,
+        ingest=INGEST,
+        state=state,
+    )

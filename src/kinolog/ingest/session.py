@@ -132,7 +132,7 @@ class Session:
         if self._epoch is None and self._failure is None and self._buffer and self._formats:
             await self._begin()
         await self._end_epoch(reason)
-        await self._opener.finish()
+        await self._opener.announcer.finish()
 
     async def _take(self, event: SourceEvent) -> None:
         match event:
