@@ -167,6 +167,7 @@ def test_a_deleted_stream_ends_its_publisher_and_begins_anew(one_broker: str) ->
             await first.feed(video(90 * FRAME, 1))
         await first.close("deleted")
         await until(lambda: stream not in here.catalog.registry.streams)
+        await until(lambda: not here.catalog.registry.epochs.get(stream))
 
         second = await here.publish(name)
         await second.feed([*BEGIN, *video(0, 90)])
@@ -319,6 +320,58 @@ def test_a_stream_whose_ingest_is_gone_is_ended_by_another(one_broker: str) -> N
             assert (await other.read(name)).ended
 
     asyncio.run(main())
+
+
+def test_one_that_comes_and_opens_nothing_does_not_keep_the_stream_from_ending(
+    one_broker: str,
+) -> None:
+    async def main() -> None:
+        name = "meet/silent"
+        async with opened(one_broker, end_grace_ms=100) as desk:
+            ticket = await desk.publish(name)
+            await ticket.feed([*BEGIN, *video(0, 30)])
+            await ticket.close("the publisher disconnected")
+            silent = await desk.publish(name)
+            await silent.close("nothing was sent")
+            stream = StreamName.parse(name)
+
+            def ended() -> bool:
+                newest = desk.catalog.registry.newest_epoch(stream)
+                return newest is not None and newest.state == "ended"
+
+            await until(ended)
+
+    asyncio.run(main())
+
+
+def test_what_a_crash_left_of_a_stream_that_moves_is_indexed(one_broker: str) -> None:
+    """The first session never closes: its last segment has no end but the fence."""
+
+    async def test(here: Desk, there: Desk) -> None:
+        name = "meet/crashed"
+        stream = StreamName.parse(name)
+        crashed = await here.publish(name)
+        await crashed.feed([*BEGIN, *video(0, 90)])
+        await until(lambda: crashed.session.unacked_bytes == 0)
+        partition = here.catalog.registry.streams[stream].placements[0].partition
+        moved_ms = SystemClock().unix_ms()
+        await there.catalog.move(stream, (partition + 1) % 4, moved_ms)
+        await here.desk.close()  # it hears of nothing more
+        newer = await there.publish(name)
+        await newer.feed([*BEGIN, *video(0, 30)])
+        await newer.close("done")
+        former = there.catalog.registry.streams[stream].placements[0]
+        place = Place.of(former)
+        found = await newest_entries(
+            there.reader, place.index, place.partition, stream.name, lambda _: False
+        )
+        pictures = sum(
+            sum(entry.chunk_samples) for entry in found if isinstance(entry, SegmentEntry)
+        )
+        chunks = (await there.read(name)).epochs[0].tracks["video"].samples
+        assert pictures == len(chunks) > 60
+
+    two(one_broker, test)
 
 
 def test_a_stream_that_cannot_be_read_is_left_and_its_neighbours_are_not(one_broker: str) -> None:

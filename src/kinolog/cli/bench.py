@@ -296,7 +296,7 @@ async def _replicas(base: roles.Backend, wanted: int | None) -> int:
 
 def _broker_pids(settings: Settings, cluster: Cluster | None) -> tuple[int, ...]:
     """Those of the embedded cluster, where it is the one that is measured."""
-    if cluster is None or settings.bootstrap_servers or settings.kafka_config is not None:
+    if cluster is None or settings.named:
         return ()
     return tuple(broker.pid for broker in cluster.status() if broker.pid is not None)
 

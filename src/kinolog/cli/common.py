@@ -72,10 +72,6 @@ def _running(data_dir: Path) -> str:
     return servers
 
 
-def _is_named(settings: Settings) -> bool:
-    return bool(settings.bootstrap_servers) or settings.kafka_config is not None
-
-
 @asynccontextmanager
 async def telling_of_deaths(settings: Settings) -> AsyncIterator[None]:
     """Inside, tell the person at the terminal, once, of each broker of the data dir that dies:
@@ -90,7 +86,7 @@ async def telling_of_deaths(settings: Settings) -> AsyncIterator[None]:
                     note(f"kinolog: {death}\n  {death.hint}")
             await asyncio.sleep(_LOOK_S)
 
-    looking = None if _is_named(settings) else asyncio.create_task(look())
+    looking = None if settings.named else asyncio.create_task(look())
     try:
         yield
     finally:

@@ -37,8 +37,9 @@ def demo(
 ) -> None:
     """See it work: Kafka on this machine, a camera, the page.
 
-    Keeps an hour, about 2 GB at most, in --data-dir: all brokers and collections together, also
-    those that you make. Ctrl-C stops all of it; the video stays.
+    Keeps an hour, about 2 GB at most, in --data-dir: all brokers together, with the collections
+    that you make meanwhile; what was there before is left as it is. Ctrl-C stops all of it; the
+    video stays.
 
     Try it:
 
@@ -74,8 +75,8 @@ async def _demo(servers: str, settings: Settings, source: str) -> None:
     kafka = KafkaSettings(servers, prefix=settings.topic_prefix)
     catalog = await Catalog.open(kafka, SystemClock())
     try:
+        allowance = Allowance(catalog, CAMERA.collection, _KEPT_BYTES, HOUR_MS, note)
         await catalog.ensure_collection(CAMERA.collection)
-        allowance = Allowance(catalog, _KEPT_BYTES, HOUR_MS, note)
         await allowance.apply()
         keeping = asyncio.create_task(allowance.keep())
         try:

@@ -168,9 +168,12 @@ class Hub:
                     for place, placement in placements.items()
                 }
                 await self._follow(channel, starts, 0)
-        except KinologError as error:
+        except Exception as error:
             # Whoever asks next joins the stream anew, in all its places.
-            _log.warning("move not followed", stream=str(channel.name), error=str(error))
+            if isinstance(error, KinologError):
+                _log.warning("move not followed", stream=str(channel.name), error=str(error))
+            else:
+                _log.exception("move not followed", stream=str(channel.name))
             if self._channels.get(channel.name) is channel:
                 self._leave(channel)
         finally:

@@ -66,8 +66,13 @@ class Announcer:
         if before is not None:
             await asyncio.wait([before])
         registry = self._services.catalog.registry
+
+        def change(_: EpochEntry | None) -> EpochEntry | None:
+            """Of a stream that was deleted meanwhile nothing comes back."""
+            return entry if self._name in registry.streams else None
+
         try:
-            await registry.change_epoch(self._name, entry.epoch, lambda _: entry)
+            await registry.change_epoch(self._name, entry.epoch, change)
             if entry.state == "live":
                 await prune(registry, self._services.reader, self._name)
         except KinologError as error:

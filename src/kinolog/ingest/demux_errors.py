@@ -9,7 +9,8 @@ import av.error
 
 from kinolog.core.errors import KinologError, MediaError, Unavailable
 
-_USERINFO = re.compile(r"(?<=://)[^/@\s]*@")
+_USERINFO = re.compile(r"(?<=://)[^/\s]*@")
+_QUERY = re.compile(r"(?<=\?)\S+")
 _AWAY = frozenset(
     {
         errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.ETIMEDOUT, errno.EPIPE,
@@ -43,8 +44,9 @@ _AWAY_SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
 
 
 def redacted(source: str) -> str:
-    """A source's name without the user name and password that a URL may hold."""
-    return _USERINFO.sub("", source)
+    """A source's name without the secrets that a URL may hold: user, password, query."""
+    bare = _USERINFO.sub("", source)
+    return _QUERY.sub("…", bare) if "://" in bare else bare
 
 
 def translated(error: Exception, source: str) -> KinologError:

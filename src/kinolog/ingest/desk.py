@@ -119,6 +119,8 @@ class LocalDesk:
         if place is not None:
             grace_s = self._services.end_grace_ms / 1000
             self._endings[name] = asyncio.create_task(self._end_later(name, *place, grace_s))
+        else:
+            self._end_for_others(name)
 
     def _end_for_others(self, name: StreamName) -> None:
         """A stream that is away ends, also where the process that had it is gone. It gets twice
@@ -135,13 +137,15 @@ class LocalDesk:
         await asyncio.sleep(wait_s)
         try:
             newest = self._services.catalog.registry.newest_epoch(name)
-            if newest is not None and (newest.epoch > epoch or newest.state == "ended"):
+            if newest is None or newest.epoch > epoch or newest.state == "ended":
                 return
             await EpochOpener(self._services, Request(name, "")).end(epoch, place)
         except KinologError as error:
             _log.warning("end not written", stream=str(name), error=str(error))
         finally:
-            self._endings.pop(name, None)
+            if self._endings.get(name) is asyncio.current_task():
+                del self._endings[name]
+                self._end_for_others(name)  # it may have come back and gone meanwhile
 
 
 class Ticket:

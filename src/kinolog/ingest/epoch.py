@@ -18,7 +18,7 @@ from kinolog.core.units import show_duration, show_time
 from kinolog.ingest.announcer import INGEST, Announcer
 from kinolog.ingest.open_value import audio_frames, open_value, video_frames
 from kinolog.ingest.outbox import Outbox
-from kinolog.ingest.past import ChunkName, Past, Place, read_landed, read_past
+from kinolog.ingest.past import ChunkName, Past, Place, Unknown, read_landed, read_past
 from kinolog.ingest.services import Request, Services
 from kinolog.log.writer import Target
 from kinolog.media.types import TrackFormat
@@ -42,7 +42,7 @@ MSN_STEP = 10_000
 
 _VOID_OPENS = 10
 _UNKNOWN_PAST_MS = 3_600_000
-"""How far the log is read for a stream of which registry and index know nothing."""
+"""How far the media are read for a stream of which registry and index know nothing."""
 _CLOCKS_APART_MS = 10_000
 _log = structlog.get_logger("kinolog.ingest")
 
@@ -73,7 +73,6 @@ class EpochOpener:
         self._request = request
         self.session_id = uuid.uuid4().hex[:16]
         self._key = request.name.name.encode()
-        self._superseded = False
         self.announcer = Announcer(services, request.name)
         self.newest: tuple[int, Place] | None = None
 
@@ -187,8 +186,8 @@ class EpochOpener:
         """Write the close record, and the index entries of what it cut short."""
         header = Header(v=VERSION, kind="close", epoch=epoch.number)
         offset = await self.control(epoch, header, Close(reason))
-        if not self._superseded:
-            entries = epoch.indexer.apply(Closed(epoch.number, reason, offset))
+        entries = epoch.indexer.apply(Closed(epoch.number, reason, offset))
+        if not self._superseded(epoch):
             await self._write_index(epoch.place, entries)
         if epoch.index_writes:
             await asyncio.wait(epoch.index_writes, timeout=30)
@@ -204,10 +203,11 @@ class EpochOpener:
             self._request.name, epoch, lambda e: e and msgspec.structs.replace(e, state="ended")
         )
 
-    def superseded(self) -> None:
-        """A newer publisher has the stream: what is acknowledged from now on is a zombie's, and
-        indexes nothing. What landed before the newer open, its session has indexed."""
-        self._superseded = True
+    def _superseded(self, epoch: Epoch) -> bool:
+        """Whether somebody has opened the stream since: what is acknowledged now is a zombie's, and
+        is not indexed. What landed before the newer open, its session indexes."""
+        newest = self._services.catalog.registry.newest_epoch(self._request.name)
+        return newest is not None and newest.epoch > epoch.number
 
     async def _decide_durations(self, cut: CutSettings) -> StreamEntry:
         """The first session of a stream that was placed without one fixes its durations."""
@@ -248,6 +248,8 @@ class EpochOpener:
         void: somebody else opened meanwhile, or a clock was ahead."""
         services = self._services
         known = services.catalog.registry.newest_epoch(self._request.name)
+        if known is not None and known.epoch < entry.placements[0].from_epoch:
+            known = None  # of a stream of this name that was deleted
         newest = max(known.epoch if known else 0, entry.placements[-1].from_epoch - 1)
         if self.newest is not None:
             _, end = await services.reader.bounds(place.media, place.partition)
@@ -313,13 +315,14 @@ class EpochOpener:
     ) -> Past:
         """What the log holds of the stream, in its former place too where it has moved."""
         reader, key = self._services.reader, self._key.decode()
-        since_ms = max(
-            self._services.clock.unix_ms() - _UNKNOWN_PAST_MS, entry.created_ms - _CLOCKS_APART_MS
+        now_ms = self._services.clock.unix_ms()
+        unknown = Unknown(
+            born_ms=entry.created_ms - _CLOCKS_APART_MS, since_ms=now_ms - _UNKNOWN_PAST_MS
         )
-        past = await read_past(reader, key, place, known, offset + 1, since_ms)
+        past = await read_past(reader, key, place, known, offset + 1, unknown)
         for before in self._former_places(place, known, entry):
             _, end = await reader.bounds(before.media, before.partition)
-            old = await read_past(reader, key, before, known, end, since_ms)
+            old = await read_past(reader, key, before, known, end, unknown, left=True)
             await self._write_index(before, old.unindexed)
             past.follow(old)
         return past
@@ -344,9 +347,10 @@ class EpochOpener:
         if self._services.ack_log is not None:
             self._services.ack_log.add(self._request.name, event.header, event.last_offset)
         self.announcer.weigh(epoch.number, event.header.wall, len(event.payload))
-        if self._superseded:
+        entries = epoch.indexer.apply(event)
+        if not entries or self._superseded(epoch):
             return
-        for entry in epoch.indexer.apply(event):
+        for entry in entries:
             write = asyncio.ensure_future(self._write_entry(epoch.place, entry))
             epoch.index_writes.add(write)
             write.add_done_callback(epoch.index_writes.discard)

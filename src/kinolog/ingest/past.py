@@ -6,14 +6,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from kinolog.log.index_reader import newest_entries
 from kinolog.log.random_reader import RandomReader
-from kinolog.record.control import IndexEntry, SegmentEntry, SessionEntry
+from kinolog.record.control import IndexEntry, Open, SegmentEntry, SessionEntry
 from kinolog.record.log_record import LogRecord
 from kinolog.record.registry import EpochEntry, Placement
 from kinolog.record.topics import topic
-from kinolog.timeline.events import ChunkEvent, Event, Opened
+from kinolog.timeline.events import ChunkEvent, Closed, Event, Opened
 from kinolog.timeline.indexer import Indexer
 from kinolog.timeline.reader import StreamReader
 
@@ -79,17 +80,27 @@ class Place:
         return topic(self.base, "index")
 
 
+class Unknown(NamedTuple):
+    """How far back is looked where the registry does not know the stream's newest epoch: the index
+    from when the stream was made, and where that knows none either, the media from `since_ms`."""
+
+    born_ms: int
+    since_ms: int
+
+
 async def read_past(
     reader: RandomReader,
     key: str,
     place: Place,
     known: EpochEntry | None,
     end: int,
-    since_ms: int,
+    unknown: Unknown,
+    *,
+    left: bool = False,
 ) -> Past:
     """Read a stream's place up to the media offset `end` (exclusive). `known` is the newest epoch
-    of the registry, in this place or another one (then only its numbers count). What is older than
-    `since_ms` is not looked for where neither registry nor index knows anything."""
+    of the registry, in this place or another one (then only its numbers count). `left`: the stream
+    has moved away from this place, and its last session there is over."""
     past = Past()
     entries = await newest_entries(
         reader,
@@ -97,7 +108,7 @@ async def read_past(
         place.partition,
         key,
         lambda found: _enough(found, known),
-        lowest=await _lowest(reader, place, known, since_ms),
+        lowest=await _lowest(reader, place, known, unknown),
     )
     for entry in entries:
         _take_entry(past, entry)
@@ -105,11 +116,13 @@ async def read_past(
         past.disc = max(past.disc, known.disc)
         past.opened(known.epoch, known.open.session)
     here = known if known is not None and Place.of(known) == place else None
-    start, session = await _where_to_start(reader, place, past, entries, here, since_ms)
+    start, session = await _where_to_start(reader, place, past, entries, here, unknown)
     indexed = {e.track: e.msn for e in entries if isinstance(e, SegmentEntry)}
     scan = _Scan(past, indexed, session)
     for record in await reader.read(place.media, place.partition, start, end, key):
         scan.take(record)
+    if left:
+        scan.finish(end)
     return past
 
 
@@ -140,18 +153,18 @@ def _enough(found: list[IndexEntry], known: EpochEntry | None) -> bool:
         return False
     segments = [e for e in found if isinstance(e, SegmentEntry) and e.epoch == known.epoch]
     walls = [e.wall for e in segments]
-    if walls and max(walls) - min(walls) > 2 * _DEAD_MS:
+    if walls and max(walls) - min(walls) > 2 * _dead_ms(known.open):
         return True
     return {track.name for track in known.open.tracks} <= {e.track for e in segments}
 
 
 async def _lowest(
-    reader: RandomReader, place: Place, known: EpochEntry | None, since_ms: int
+    reader: RandomReader, place: Place, known: EpochEntry | None, unknown: Unknown
 ) -> int:
     """How far back the index is looked through."""
     if known is not None:
         return 0
-    return await reader.offset_for_time(place.index, place.partition, since_ms)
+    return await reader.offset_for_time(place.index, place.partition, unknown.born_ms)
 
 
 def _take_entry(past: Past, entry: IndexEntry) -> None:
@@ -167,7 +180,7 @@ async def _where_to_start(
     past: Past,
     entries: list[IndexEntry],
     known: EpochEntry | None,
-    since_ms: int,
+    unknown: Unknown,
 ) -> tuple[int, SessionEntry | EpochEntry | None]:
     """The media offset behind which something may not be indexed, and the session in force."""
     sessions = [e for e in entries if isinstance(e, SessionEntry)]
@@ -178,15 +191,23 @@ async def _where_to_start(
         of_session = [e for e in entries if isinstance(e, SegmentEntry)]
         of_session = [e for e in of_session if e.epoch == session.epoch]
         names = [track.name for track in session.open.tracks]
-        start, dead = under_way(session.open_offset, names, of_session)
+        start, dead = under_way(session.open_offset, names, of_session, _dead_ms(session.open))
         for name in dead & past.next_msn.keys():
             past.next_msn[name] += 1  # the segment that it may have died in has a number, too
         return start, session
+    since_ms = max(unknown.born_ms, unknown.since_ms)
     return await reader.offset_for_time(place.media, place.partition, since_ms), None
 
 
+def _dead_ms(session: Open) -> int:
+    return max(_DEAD_MS, 3 * session.target_ms)
+
+
 def under_way(
-    open_offset: int, names: Sequence[str], entries: Sequence[SegmentEntry]
+    open_offset: int,
+    names: Sequence[str],
+    entries: Sequence[SegmentEntry],
+    dead_ms: int = _DEAD_MS,
 ) -> tuple[int, set[str]]:
     """Of a session with these tracks and newest entries: the media offset behind which a segment
     may be under way, and the tracks that are dead."""
@@ -197,7 +218,7 @@ def under_way(
     dead = {
         name
         for name in names
-        if last_ms - (newest[name].wall if name in newest else first_ms) > _DEAD_MS
+        if last_ms - (newest[name].wall if name in newest else first_ms) > dead_ms
     }
     ends = [
         sum(newest[name].offsets) if name in newest else open_offset
@@ -224,11 +245,18 @@ class _Scan:
     def take(self, record: LogRecord) -> None:
         for event in self._reader.feed(record):
             self._see(event)
-            self._past.unindexed += [
-                entry
-                for entry in self._indexer.apply(event)
-                if entry.msn > self._indexed.get(entry.track, -1)
-            ]
+            self._index(event)
+
+    def finish(self, end: int) -> None:
+        """Nothing more counts of the session that is under way, though no close says so."""
+        self._index(Closed(self._reader.epoch, "moved away", end))
+
+    def _index(self, event: Event) -> None:
+        self._past.unindexed += [
+            entry
+            for entry in self._indexer.apply(event)
+            if entry.msn > self._indexed.get(entry.track, -1)
+        ]
 
     def _see(self, event: Event) -> None:
         past = self._past

@@ -149,7 +149,7 @@ async def _publish_one(
                 if ticket is None:
                     ticket = await desk.publish(
                         name,
-                        publisher=f"publish {redacted(source.url).split('?')[0][:80]}",
+                        publisher=f"publish {redacted(source.url)[:80]}",
                         at_ms=at_ms,
                         live=source.live or (source.synthetic and source.paced),
                         owner=owner,

@@ -111,8 +111,6 @@ class Session:
     def fail(self, error: KinologError) -> None:
         """End the session from outside: its next `feed` raises this."""
         self._failure = self._failure or error
-        if isinstance(error, Replaced):
-            self._opener.superseded()
         if self._epoch is not None:
             self._epoch.outbox.wake()
 

@@ -171,9 +171,10 @@ class Catalog:
         return [topic(base, "media") for base in sorted(bases - {own})]
 
     async def _forget(self, stream: StreamName) -> None:
+        # The stream first: who is about to tell of an epoch sees that it is gone.
+        await self.registry.change_stream(stream, lambda _: None)
         for epoch in list(self.registry.epochs.get(stream, {})):
             await self.registry.change_epoch(stream, epoch, lambda _: None)
-        await self.registry.change_stream(stream, lambda _: None)
 
     async def place(
         self,

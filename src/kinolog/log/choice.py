@@ -59,6 +59,12 @@ class KafkaChoice(BaseSettings):
         """What is given comes first, then the environment, then the file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _file.get())
 
+    @property
+    def named(self) -> str:
+        """The address of the Kafka that is named; empty where the embedded one is meant."""
+        properties = read_properties(self.kafka_config) if self.kafka_config else {}
+        return self.bootstrap_servers or properties.get("bootstrap.servers", "")
+
     def kafka(
         self,
         running: Callable[[Path], str],

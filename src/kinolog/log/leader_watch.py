@@ -54,11 +54,11 @@ class LeaderWatch:
             self._lost.clear()
             until = time.monotonic() + _FOR_S
             while time.monotonic() < until and not self._closing.wait(_EVERY_S):
-                self._ask()
+                self._ask(until)
 
-    def _ask(self) -> None:
+    def _ask(self, until: float) -> None:
         for topic in self._topics():
-            if self._closing.is_set():
+            if self._closing.is_set() or time.monotonic() >= until:
                 return
             with suppress(KafkaException):
                 self._client.list_topics(topic, _ANSWER_S)

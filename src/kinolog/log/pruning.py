@@ -23,7 +23,7 @@ async def prune(registry: Registry, reader: RandomReader, stream: StreamName) ->
 
     Raises what Kafka's absence raises; what is left is found the next time.
     """
-    known = registry.epochs.get(stream, {})
+    known = dict(registry.epochs.get(stream, {}))
     successors = _successors(known)
     starts: dict[tuple[str, int], int] = {}
     gone: list[int] = []

@@ -176,6 +176,7 @@ class Registry:
             transactional_id=f"{self._settings.prefix}.registry.{key}",
             transaction_timeout_ms=15_000,
             linger_ms=0,
+            allow_auto_create_topics=False,
         )
         try:
             with kafka_errors(self._settings, seen):

@@ -84,6 +84,7 @@ class LogWriter:
             linger_ms=0,
             **{
                 "message.timeout.ms": 0,  # for ever, see above
+                "allow.auto.create.topics": False,
                 "queue.buffering.max.kbytes": _QUEUE_KBYTES,
                 "queue.buffering.max.messages": 2_000_000,
                 "message.max.bytes": 1_048_576,

@@ -15,16 +15,23 @@ _log = structlog.get_logger("kinolog")
 
 
 class Allowance:
-    """Lowers the limits of every collection there is, and of each that is made, whoever makes it.
+    """Lowers the limits of one collection, and of each that is made from now on, whoever makes it.
+    Those that were there before keep what they have.
 
     What media topics may keep is split evenly over their partitions and replicas. `tell` is told
     where there are too many of them for that: none keeps less than LEAST_RETENTION_BYTES.
     """
 
     def __init__(
-        self, catalog: Catalog, most_bytes: int, most_ms: int, tell: Callable[[str], None]
+        self,
+        catalog: Catalog,
+        own: str,
+        most_bytes: int,
+        most_ms: int,
+        tell: Callable[[str], None],
     ) -> None:
         self._catalog = catalog
+        self._others = frozenset(catalog.registry.collections) - {own}
         self._most_bytes = most_bytes
         self._most_ms = most_ms
         self._tell = tell
@@ -54,7 +61,7 @@ class Allowance:
         replicas = {
             name: self._catalog.media_replicas(name)
             for name, entry in self._catalog.registry.collections.items()
-            if not entry.deleting
+            if not entry.deleting and name not in self._others
         }
         share = share_bytes(replicas, self._most_bytes)
         for name in replicas:
