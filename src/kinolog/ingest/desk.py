@@ -17,6 +17,8 @@ from kinolog.ingest.services import Request, Services
 from kinolog.ingest.session import Session
 from kinolog.record.registry import EpochEntry
 
+_OTHERS_S = 5.0
+"""What one ingest needs at most to tell another that it has ended a stream."""
 REFUSED_S = 10.0
 """How long a publisher that was replaced is refused, so that two do not fight for ever."""
 
@@ -123,13 +125,14 @@ class LocalDesk:
             self._end_for_others(name)
 
     def _end_for_others(self, name: StreamName) -> None:
-        """A stream that is away ends, also where the process that had it is gone. It gets twice
-        its time, and each of several ingests waits for a little longer than another."""
+        """A stream that is away ends, also where the process that had it is gone. It gets more
+        than twice its time, and each of several ingests waits for longer than another."""
         newest = self._services.catalog.registry.newest_epoch(name)
         if newest is None or newest.state != "away" or name in self._sessions:
             return
         if name not in self._endings:
-            wait_s = newest.open.end_grace_ms / 1000 * random.uniform(2, 3)  # noqa: S311
+            grace_s = newest.open.end_grace_ms / 1000
+            wait_s = _OTHERS_S + grace_s * random.uniform(2, 3)  # noqa: S311
             ending = self._end_later(name, newest.epoch, Place.of(newest), wait_s)
             self._endings[name] = asyncio.create_task(ending)
 

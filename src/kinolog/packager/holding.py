@@ -87,7 +87,7 @@ class HoldingCutter:
             # Ended now, so that the part leaves without waiting for one packet more.
             self._write(dts, "part", out)
             self._begin_part(dts)
-        elif room >= 0 and (
+        elif room >= self._slack and (
             # Within the slack nothing is written: if the packet turns out not to fit, this
             # chunk is the last of its part, and must say so.
             2 * dts + expected > 2 * self._split_at + self._slack

@@ -17,7 +17,6 @@ import uvloop
 
 from kinolog import __version__
 from kinolog.core.clock import SystemClock
-from kinolog.core.errors import ConfigError
 from kinolog.core.rsgi import Handler
 from kinolog.delivery.edge import Edge, health
 from kinolog.delivery.hub import Hub
@@ -164,17 +163,11 @@ async def serve(
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
-    """What RTMPS needs, None without a certificate."""
+    """What RTMPS needs, None without a certificate. HttpSettings has checked the pair."""
     if settings.tls_cert is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    except OSError as error:
-        raise ConfigError(
-            f"the certificate {settings.tls_cert} or its key cannot be used: {error}",
-            hint="--tls-cert and --tls-key name PEM files; the key must be the certificate's own",
-        ) from error
+    context.load_cert_chain(settings.tls_cert, settings.tls_key)
     return context
 
 

@@ -123,6 +123,13 @@ def test_a_frame_that_ends_at_the_limit_by_rounding_is_cut_before() -> None:
     check_all([form], plan_cut(rate, True), video(form, rate, S(5), 57))
 
 
+def test_a_frame_that_fills_its_part_to_the_tick_may_be_a_tick_longer() -> None:
+    """Expected to last 8 ms like the one before, it lasts 9, and begins a part of its own."""
+    rate = S(12_527, 110)
+    form = video_format(1000, rate)
+    check_all([form], plan_cut(rate, True), video(form, rate, S(5), 1))
+
+
 def test_audio_parts_are_whole_frames() -> None:
     for sound, part_frames, chunk_frames in ((AAC_48K, 9, 5), (AAC_44K, 8, 4), (OPUS, 10, 5)):
         (chunks,) = check_all([sound], CutSettings(), audio(sound, S(6), track=0))
