@@ -48,6 +48,12 @@ async def until(ask: Callable[[], object]) -> None:
             await asyncio.sleep(0.02)
 
 
+def has_ended(desk: Desk, name: str) -> bool:
+    """Whether the registry was told that the stream is over."""
+    newest = desk.catalog.registry.newest_epoch(StreamName.parse(name))
+    return newest is not None and newest.state == "ended"
+
+
 async def segment_entries(desk: Desk, name: str) -> list[SegmentEntry]:
     """All index entries of a stream's segments."""
     stream = StreamName.parse(name)
@@ -310,13 +316,7 @@ def test_a_stream_whose_ingest_is_gone_is_ended_by_another(one_broker: str) -> N
             await gone.desk.close()  # before the grace is over
             assert not (await gone.read(name)).ended
         async with opened(one_broker) as other:
-            stream = StreamName.parse(name)
-
-            def ended() -> bool:
-                newest = other.catalog.registry.newest_epoch(stream)
-                return newest is not None and newest.state == "ended"
-
-            await until(ended)
+            await until(lambda: has_ended(other, name))
             assert (await other.read(name)).ended
 
     asyncio.run(main())
@@ -333,13 +333,7 @@ def test_one_that_comes_and_opens_nothing_does_not_keep_the_stream_from_ending(
             await ticket.close("the publisher disconnected")
             silent = await desk.publish(name)
             await silent.close("nothing was sent")
-            stream = StreamName.parse(name)
-
-            def ended() -> bool:
-                newest = desk.catalog.registry.newest_epoch(stream)
-                return newest is not None and newest.state == "ended"
-
-            await until(ended)
+            await until(lambda: has_ended(desk, name))
 
     asyncio.run(main())
 

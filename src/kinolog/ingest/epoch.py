@@ -204,10 +204,14 @@ class EpochOpener:
         )
 
     def _superseded(self, epoch: Epoch) -> bool:
-        """Whether somebody has opened the stream since: what is acknowledged now is a zombie's, and
+        """Whether the stream has been opened since: what is acknowledged now is a zombie's, and
         is not indexed. What landed before the newer open, its session indexes."""
+        return self._newer(epoch.number) is not None
+
+    def _newer(self, number: int) -> EpochEntry | None:
+        """The stream's newest epoch, as the registry was told, if it is newer than this one."""
         newest = self._services.catalog.registry.newest_epoch(self._request.name)
-        return newest is not None and newest.epoch > epoch.number
+        return newest if newest is not None and newest.epoch > number else None
 
     async def _decide_durations(self, cut: CutSettings) -> StreamEntry:
         """The first session of a stream that was placed without one fixes its durations."""
@@ -299,8 +303,8 @@ class EpochOpener:
     def _check_newest(self, number: int) -> None:
         """Somebody may have opened after us and told the registry before this session had an
         epoch to compare with. Raises Replaced."""
-        newest = self._services.catalog.registry.newest_epoch(self._request.name)
-        if newest is not None and newest.epoch > number and newest.open.session != self.session_id:
+        newer = self._newer(number)
+        if newer is not None and newer.open.session != self.session_id:
             raise Replaced(f"{self._request.name}: replaced by a newer publisher")
 
     def _check_ours(self, past: Past) -> None:
