@@ -123,9 +123,12 @@ def test_live_follows_a_stream_into_a_new_epoch(one_broker: str, tmp_path: Path)
                 command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
             assert process.stderr is not None
+            told = ""
             for line in process.stderr:
+                told += line
                 if line.startswith("playing"):
                     break
+            assert "playing" in told, told
             sent_before = len(camera.captured)
             wait_for(lambda: len(camera.captured) > sent_before + 2 * FRAME_RATE, "two seconds")
         server.wait_idle()
@@ -147,6 +150,9 @@ def sent(clip: Clip, server: Server, name: str) -> Iterator[Sender]:
     sender.start()
     try:
         wait_for(lambda: server.publishers() == 1, "the publisher")
+        acknowledged = server.ack_log.read_bytes()
+        # A publisher is counted from its first byte on; what is measured is a stream in the log.
+        wait_for(lambda: server.ack_log.read_bytes() != acknowledged, "an acknowledged part")
         yield sender
     finally:
         sender.stop()
