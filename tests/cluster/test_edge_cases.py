@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from desk_kit import (
     AAC,
+    AAC_FRAME,
     FRAME,
     PICTURES,
     VIDEO,
@@ -19,6 +20,7 @@ from desk_kit import (
     KeptSample,
     both,
     opened,
+    sound,
     video,
 )
 
@@ -227,6 +229,50 @@ def test_an_unsupported_track_alone_is_refused(run: Run) -> None:
             await ticket.feed([Expect(1), Skipped(0, "VP6")])
         await ticket.close("refused")
         assert StreamName("edge", "refused") not in desk.catalog.registry.streams
+
+    run(test)
+
+
+def test_an_unsupported_track_alone_is_refused_where_none_was_announced(run: Run) -> None:
+    """RTMP without onMetaData: it is waited for others, and not for ever."""
+
+    async def test(desk: Desk) -> None:
+        ticket = await desk.publish("edge/refused-later")
+        await ticket.feed([Skipped(0, "VP6")])
+        desk.clock.monotonic_s += 4.9
+        await ticket.feed([])
+        desk.clock.monotonic_s += 0.2
+        with pytest.raises(UnsupportedCodec, match="VP6"):
+            await ticket.feed([])
+        await ticket.close("refused")
+        ticket = await desk.publish("edge/refused-not")
+        await ticket.feed([Skipped(0, "VP6")])
+        desk.clock.monotonic_s += 4.9
+        await ticket.feed([Format(1, AAC), *sound(0, 100)])
+        desk.clock.monotonic_s += 60
+        await ticket.feed(sound(100 * AAC_FRAME, 100))
+        await ticket.close("done")
+        assert list((await desk.read("edge/refused-not")).only().tracks) == ["audio"]
+
+    run(test)
+
+
+@pytest.mark.parametrize(("waited_ms", "dated_ms"), [(0, 0), (300, 300), (5_000, 1_000)])
+def test_a_live_session_begins_when_its_first_packet_came(
+    waited_ms: int, dated_ms: int, run: Run
+) -> None:
+    """Not when its tracks had been gathered; nor before that by more than gathering takes."""
+
+    async def test(desk: Desk) -> None:
+        name = f"edge/dated-{waited_ms}"
+        ticket = await desk.publish(name)
+        desk.clock.now_ms = begun_ms = SystemClock().unix_ms()
+        await ticket.feed([Format(0, VIDEO), *video(0, 1)])
+        desk.clock.now_ms += waited_ms
+        await ticket.feed([Format(1, AAC), Expect(2), *sound(0, 1)])
+        await ticket.close("done")
+        first = (await desk.read(name)).only().tracks["video"].samples[0]
+        assert first.dts == 90 * (begun_ms + waited_ms - dated_ms)
 
     run(test)
 

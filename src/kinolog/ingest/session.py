@@ -8,6 +8,7 @@ first failed delivery stops the epoch; its tail is replayed under a new open (in
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
@@ -37,6 +38,8 @@ from kinolog.record.header import VERSION, Header
 
 _GATHER_MS = 1_000
 _GATHER_PACKETS = 2_000
+_NOTHING_ELSE_S = 5.0
+"""How long a source that says nothing of its tracks may have none that is carried."""
 _LIVE_PATIENCE_S = 15.0
 _SETTLE_S = 20.0
 _AGAIN_S = 0.5
@@ -59,8 +62,10 @@ class Session:
         self._opener = EpochOpener(services, request)
         self._formats: dict[int, TrackFormat] = {}
         self._skipped: dict[int, str] = {}
+        self._skipped_at_s: float | None = None
         self._expected = 0
         self._buffer: list[Packet] = []
+        self._zero_ms = math.inf
         self._epoch: Epoch | None = None
         self._gate: Gate | None = None
         self._packager: Packager | None = None
@@ -120,6 +125,7 @@ class Session:
             if self._failure is not None:
                 raise self._failure
             await self._take(event)
+        self._check_usable()
         await self._room()
 
     async def close(self, reason: str) -> None:
@@ -142,7 +148,18 @@ class Session:
                 self._expected = event.tracks
             case Skipped():
                 self._skipped[event.track] = event.codec
-        if self._expected and not self._formats and len(self._skipped) >= self._expected:
+
+    def _check_usable(self) -> None:
+        """Refuse a source all of whose tracks are left out. Where it does not say how many there
+        are, none may come for so long."""
+        if self._formats or not self._skipped:
+            return
+        now_s = self._services.clock.monotonic()
+        if self._skipped_at_s is None:
+            self._skipped_at_s = now_s
+        if self._expected and len(self._skipped) >= self._expected:
+            raise self._nothing_usable()
+        if now_s - self._skipped_at_s >= _NOTHING_ELSE_S:
             raise self._nothing_usable()
 
     async def _format(self, event: Format) -> None:
@@ -161,8 +178,14 @@ class Session:
             await self._pass(packet)
             return
         self._buffer.append(packet)
+        self._see_zero(packet)
         if self._gathered():
             await self._begin()
+
+    def _see_zero(self, packet: Packet) -> None:
+        """When the source's clock was zero (Unix ms), by the packet that came with least delay."""
+        media_ms = 1000 * packet.dts / self._formats[packet.track].timescale
+        self._zero_ms = min(self._zero_ms, self._services.clock.unix_ms() - media_ms)
 
     def _gathered(self) -> bool:
         """Whether every track that is to be expected has shown itself."""
@@ -209,9 +232,18 @@ class Session:
         elif self.request.at_ms is not None and not self._media_ms:
             base_ms = self.request.at_ms
         else:
-            base_ms = self._services.clock.unix_ms()
+            base_ms = self._captured_ms(first)
         self._wall = WallClock(follow=self.request.live and self.request.at_ms is None)
         return Shift(base_ms, first.dts, self._formats[first.track].timescale)
+
+    def _captured_ms(self, first: Packet) -> int:
+        """When a packet was captured that has waited for others since: the tracks were gathered,
+        or the source sent what it had kept."""
+        now_ms = self._services.clock.unix_ms()
+        if not self.request.live:
+            return now_ms
+        at_ms = round(self._zero_ms + 1000 * first.dts / self._formats[first.track].timescale)
+        return min(now_ms, max(at_ms, now_ms - _GATHER_MS))
 
     async def _open(self) -> None:
         tracks = sorted(self._formats.items(), key=lambda item: (item[1].kind == "audio", item[0]))
@@ -258,7 +290,8 @@ class Session:
         moves it, and all that follow, by the new shift."""
         await self._end_epoch(reason)
         self._shift = None
-        self._buffer = [packet]
+        self._buffer, self._zero_ms = [packet], math.inf
+        self._see_zero(packet)
         await self._begin()
 
     async def _cut(self, packet: Packet) -> None:

@@ -153,7 +153,7 @@ class RtmpSession:
             await self._feed(fed)
 
     async def _feed(self, events: list[SourceEvent]) -> None:
-        if events and self._publication is not None:
+        if self._publication is not None:  # also of nothing: how long nothing came counts
             for event in events:
                 if isinstance(event, Skipped):
                     log.warning("rtmp_track_skipped", **self._who(), codec=event.codec)
