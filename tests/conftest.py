@@ -89,7 +89,7 @@ def _installed(name: str) -> bool:
 def cluster_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the clusters of this run keep their data: $KINOLOG_TEST_DATA, else a new directory."""
     if kept := os.environ.get("KINOLOG_TEST_DATA"):
-        root = Path(kept).absolute() / "kafka"
+        root = Path(kept).absolute() / "kafka" / os.environ.get("PYTEST_XDIST_WORKER", "")
         root.mkdir(parents=True, exist_ok=True)
         return root
     return tmp_path_factory.mktemp("kafka")

@@ -27,7 +27,7 @@ _CHROMIUM = [
 ]
 _CURRENT_TIME = "(document.querySelector('video') || {currentTime: 0}).currentTime"
 
-pytestmark = [pytest.mark.needs("chromium"), pytest.mark.cluster]
+pytestmark = [pytest.mark.needs("chromium"), pytest.mark.cluster, pytest.mark.alone]
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from kinolog.cluster import Cluster
 from kinolog.log.partitioner import murmur2_partition
 from kinolog.record.topics import topic
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 RATE, SECONDS = 30, 16
 AGAIN_WITHIN_S = 5.0

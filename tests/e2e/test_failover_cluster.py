@@ -27,7 +27,7 @@ from failover_kit import (
 from kinolog.cluster import Cluster
 from kinolog.core.names import StreamName
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.alone]
 
 AWAY_S = 10.0
 GOES_ON_WITHIN_S = {"paused": 10.0, "killed": 45.0}

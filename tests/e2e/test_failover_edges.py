@@ -23,7 +23,7 @@ from failover_kit import (
 from kinolog.core.names import StreamName
 from kinolog.ingest.ack_log import read_ack_log
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 SECONDS = 18
 COMPARED = 20

@@ -35,7 +35,7 @@ from kinolog.ingest.ack_log import read_ack_log
 from kinolog.ingest.camera import SyntheticCamera
 from kinolog.testing import record
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 RATE = 30
 ENCODER = Path(__file__).with_name("live_encoder.py")

@@ -15,7 +15,7 @@ from hls_stage import Stage, stage, stop, until
 from playwright.sync_api import Page, sync_playwright
 from test_hls_reconnect import parse_all, run
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(280), pytest.mark.alone]
 
 CHROMIUM = [
     "--no-sandbox",

@@ -14,7 +14,7 @@ from kit.server import serving
 
 from kinolog.cluster import Cluster
 
-pytestmark = [pytest.mark.needs("ffmpeg"), pytest.mark.cluster]
+pytestmark = [pytest.mark.needs("ffmpeg"), pytest.mark.cluster, pytest.mark.alone]
 
 _RATE = 30
 _AUDIO_RATE = 48_000
