@@ -28,7 +28,11 @@ def test_a_formatted_directory_is_left_alone(tmp_path: Path) -> None:
     assert meta.read_text() == before
 
 
-@pytest.mark.parametrize("text", [meta_text("theirs", 1), meta_text("ours", 2), ""])
+@pytest.mark.parametrize(
+    "text",
+    [meta_text("theirs", 1), meta_text("ours", 2), ""],
+    ids=["another cluster", "another node", "empty"],
+)
 def test_the_directory_of_another_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "meta.properties").write_text(text)
     with pytest.raises(ClusterError, match="belongs to another cluster"):
