@@ -31,6 +31,7 @@ def broker_settings(
         **_place(node, nodes, log_dir),
         **_replication(len(nodes)),
         **_FAIL_OVER,
+        **_patience(len(nodes)),
         **_SMALL_MACHINE,
         **_BEHAVIOUR,
         **{key: _filled(value, node) for key, value in own.items()},
@@ -75,11 +76,17 @@ def _replication(brokers: int) -> dict[str, str]:
     }
 
 
+def _patience(brokers: int) -> dict[str, str]:
+    """How soon a silent broker loses its partitions to another. Where there is no other, a moment
+    in which the machine is busy would be an outage, and for nothing."""
+    if brokers == 1:
+        return {"broker.session.timeout.ms": "60000"}
+    return {"broker.session.timeout.ms": "1500", "broker.heartbeat.interval.ms": "300"}
+
+
 _FAIL_OVER = {
     # Defaults take 9.6 s to write again after kill -9 of a leader; with these it is under 2 s
     # (docs/explanation/failover.md).
-    "broker.session.timeout.ms": "1500",
-    "broker.heartbeat.interval.ms": "300",
     "controller.quorum.election.timeout.ms": "500",
     "replica.lag.time.max.ms": "3000",
     # A follower that asks the new leader a moment too early asks again soon, and not in a second.
