@@ -67,7 +67,7 @@ class Admin:
         """Brokers and topics (or one topic). Raises KafkaUnavailable, KafkaRefused."""
 
         def ask() -> ClusterInfo:
-            found = self._client.list_topics(topic, timeout=timeout_s)
+            found = self._metadata(topic, timeout_s)
             topics = {
                 name: {
                     number: PartitionState(p.leader, tuple(p.replicas), tuple(p.isrs))
@@ -80,6 +80,19 @@ class Admin:
             return ClusterInfo(brokers, topics)
 
         return await self._ask(ask)
+
+    def _metadata(self, topic: str | None, timeout_s: float) -> Any:
+        """Kafka's answer; asked again while no broker is in service, as after a restart."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                left_s = max(_LOOK_AGAIN_S, deadline - time.monotonic())
+                return self._client.list_topics(topic, timeout=left_s)
+            except KafkaException as raised:
+                passes = raised.args[0].code() == KafkaError._PARTIAL
+                if not passes or time.monotonic() >= deadline:
+                    raise
+                time.sleep(_LOOK_AGAIN_S)
 
     async def create(self, specs: Sequence[TopicSpec]) -> None:
         """Make topics, and wait until brokers tell of them; one that is there already is left.

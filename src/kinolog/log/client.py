@@ -156,6 +156,8 @@ _MOVING = {
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     # What was asked of a broker that has just left the cluster's metadata (measured at each kill).
     KafkaError._DESTROY_BROKER,
+    # Metadata without any broker: none is unfenced at this moment.
+    KafkaError._PARTIAL,
 }
 """What brokers answer while a partition or a coordinator moves, or a topic is so new that not all
 of them know it: it passes."""
