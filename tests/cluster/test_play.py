@@ -157,6 +157,18 @@ def test_a_file(kafka: KafkaSettings, tmp_path: Path) -> None:
     assert path.read_bytes() == played(kafka)
 
 
+def test_a_file_that_was_there_is_kept_until_there_is_another(
+    kafka: KafkaSettings, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept.mp4"
+    kept.write_bytes(b"of yesterday")
+    done = play(kafka, "lab/nobody", "-o", str(kept))
+    assert done.returncode == 2
+    assert kept.read_bytes() == b"of yesterday"
+    done = play(kafka, "lab/nobody", "-o", str(tmp_path / "none.mp4"))
+    assert not (tmp_path / "none.mp4").exists()
+
+
 def test_a_reader_that_leaves(kafka: KafkaSettings) -> None:
     """A live play into a closed pipe ends quietly."""
     sent(kafka, "test:320x180@25?seconds=2")

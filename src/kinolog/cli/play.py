@@ -7,7 +7,7 @@ import contextlib
 import select
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -88,18 +88,51 @@ def play(
         )
     wish = wish_of(stream, from_, to, follow=follow, tracks=track or None)
     movie = Movie(keep_times=keep_times, across=across)
-    if output is None:
-        roles.run(_play(settings, wish, movie, sys.stdout.buffer, None))
-        return
-    try:
-        with output.open("wb") as file:
-            roles.run(_play(settings, wish, movie, file, output))
-    except OSError as error:
-        raise InputError(f"cannot write {output}: {error.strerror}") from error
+    with contextlib.closing(_Output(output)) as out:
+        roles.run(_play(settings, wish, movie, out, output))
+
+
+class _Output:
+    """Standard output, or a file: what was there before is replaced once there is a beginning.
+
+    Raises InputError where the file cannot be written.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._begun = False
+        self._new = path is not None and not path.exists()
+        with self._errors():
+            self._file: BinaryIO = sys.stdout.buffer if path is None else path.open("ab")
+
+    def write(self, data: bytes) -> None:
+        """Write and flush."""
+        with self._errors():
+            if self._path is not None and not self._begun:
+                self._file.truncate(0)
+            self._begun = True
+            self._file.write(data)
+            self._file.flush()
+
+    def close(self) -> None:
+        """Close the file, and leave none that is empty; standard output stays open."""
+        if self._path is not None:
+            self._file.close()
+            if self._new and not self._begun:
+                self._path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if self._path is None:
+                raise
+            raise InputError(f"cannot write {self._path}: {error.strerror}") from error
 
 
 async def _play(
-    settings: Settings, wish: Wish, movie: Movie, out: BinaryIO, path: Path | None
+    settings: Settings, wish: Wish, movie: Movie, out: _Output, path: Path | None
 ) -> None:
     async with roles.backend(kafka_of(settings)) as base:
         archive = Archive(base.kafka, base.catalog.registry, base.reader, SystemClock())
@@ -107,7 +140,7 @@ async def _play(
         task = asyncio.create_task(_copy(flow(archive, wish), movie, out, progress))
         ends = [
             asyncio.create_task(roles.until_signalled()),
-            asyncio.create_task(_reader_left(out)),
+            asyncio.create_task(_reader_left(sys.stdout.fileno() if path is None else None)),
         ]
         await asyncio.wait([task, *ends], return_when=asyncio.FIRST_COMPLETED)
         for one in (task, *ends):
@@ -122,32 +155,28 @@ async def _play(
 
 
 async def _copy(
-    items: AsyncGenerator[list[Item], None], movie: Movie, out: BinaryIO, progress: _Progress
+    items: AsyncGenerator[list[Item], None], movie: Movie, out: _Output, progress: _Progress
 ) -> None:
     async with aclosing(items) as batches:
         async for batch in batches:
             data = b"".join(movie.add(item) for item in batch)
             if data:
-                await asyncio.to_thread(_write, out, data)
+                await asyncio.to_thread(out.write, data)
                 progress.wrote(len(data))
             if movie.over:
                 return
     if data := movie.finish():
-        await asyncio.to_thread(_write, out, data)
+        await asyncio.to_thread(out.write, data)
         progress.wrote(len(data))
 
 
-async def _reader_left(out: BinaryIO) -> None:
+async def _reader_left(pipe: int | None) -> None:
     """Returns when nobody reads the pipe any more, also while there is nothing to write."""
     poller = select.poll()
-    poller.register(out.fileno(), 0)  # errors and hang-ups are told unasked
+    if pipe is not None:
+        poller.register(pipe, 0)  # errors and hang-ups are told unasked
     while not poller.poll(0):  # noqa: ASYNC110 - a pipe tells nobody that its reader left
         await asyncio.sleep(_LOOK_S)
-
-
-def _write(out: BinaryIO, data: bytes) -> None:
-    out.write(data)
-    out.flush()
 
 
 class _Progress:
