@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import IO
 
 import msgspec
+import structlog
 
 from kinolog.core.errors import ConfigError
 from kinolog.core.names import StreamName
 from kinolog.record.header import Header
+
+_log = structlog.get_logger("kinolog.ingest")
 
 
 class AckLine(msgspec.Struct):
@@ -31,13 +35,17 @@ class AckLine(msgspec.Struct):
 
 
 class AckLog:
-    """JSON lines, appended and handed to the operating system at once: it outlives a kill -9."""
+    """JSON lines, appended and handed to the operating system at once: it outlives a kill -9.
+
+    Where that takes no more (a full disk), the log ends, and says so; publishing goes on.
+    """
 
     def __init__(self, path: Path) -> None:
         try:
-            self._file: IO[bytes] = path.open("ab", buffering=0)
+            self._file: IO[bytes] | None = path.open("ab", buffering=0)
         except OSError as error:
             raise ConfigError(f"cannot write the ack log {path}: {error.strerror}") from error
+        self._path = path
         self._encode = msgspec.json.Encoder().encode
 
     def add(self, stream: StreamName, header: Header, offset: int) -> None:
@@ -54,11 +62,31 @@ class AckLog:
             offset,
             time.time_ns() // 1000,
         )
-        self._file.write(self._encode(line) + b"\n")
+        self._append(self._encode(line) + b"\n")
 
     def close(self) -> None:
         """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def _append(self, line: bytes) -> None:
+        if self._file is None:
+            return
+        try:
+            written = self._file.write(line)
+            if written == len(line):
+                return
+            self._file.truncate(os.fstat(self._file.fileno()).st_size - written)
+            why = "the disk is full"
+        except OSError as error:
+            why = error.strerror or str(error)
         self._file.close()
+        self._file = None
+        _log.error(
+            "the ack log ends here: what follows is published, not listed",
+            path=str(self._path),
+            reason=why,
+        )
 
 
 def read_ack_log(path: Path) -> list[AckLine]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from kinolog.core.names import StreamName
 from kinolog.ingest.ack_log import AckLine, AckLog, read_ack_log
 from kinolog.record.header import VERSION, Header
@@ -21,6 +23,17 @@ def test_a_line_says_what_was_acknowledged_and_when(tmp_path: Path) -> None:
     (line,) = read_ack_log(path)
     assert before_us <= line.acked_us <= after_us
     assert line == AckLine("demo/cam", 7, "video", 3, 2, 4, 90, 30, 41, line.acked_us)
+
+
+def test_a_full_disk_ends_the_log_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    log = AckLog(Path("/dev/full"))
+    header = Header(VERSION, "chunk", 7, track="video", msn=3, part=2, chunk=4, dts=90, dur=30)
+    log.add(StreamName("demo", "cam"), header, 41)
+    log.add(StreamName("demo", "cam"), header, 42)
+    log.close()
+    (told,) = [line for line in capsys.readouterr().out.splitlines() if "ack log" in line]
+    assert "/dev/full" in told
+    assert "No space left" in told
 
 
 def test_a_line_torn_by_a_kill_is_left_out_and_an_older_one_has_no_time(tmp_path: Path) -> None:
