@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime
 
@@ -9,6 +10,9 @@ from kinolog.core.errors import InputError
 
 _DURATIONS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _SIZES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_LONGEST_MS = 1000 * 365 * 86_400_000
+_LAST_MS = 7_258_118_400_000
+"""2200-01-01: a number of seconds behind it is one of milliseconds."""
 _BINARY = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
@@ -19,7 +23,10 @@ def duration_ms(text: str) -> int:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)", text.strip())
     if found is None:
         raise InputError(f"{text[:40]!r} is not a duration", hint="for example 90s, 10m, 1h, 7d")
-    return round(float(found[1]) * _DURATIONS_MS[found[2]])
+    length = float(found[1]) * _DURATIONS_MS[found[2]]
+    if length > _LONGEST_MS:
+        raise InputError(f"{text[:40]!r} is longer than 1000 years", hint="forever has no end")
+    return round(length)
 
 
 def size_bytes(text: str) -> int:
@@ -34,15 +41,29 @@ def size_bytes(text: str) -> int:
 
 
 def unix_ms(text: str, now_ms: int) -> int:
-    """Unix ms of `-10m` (before now), RFC 3339 with a zone, or Unix seconds."""
+    """Unix ms of `-10m` (before now), RFC 3339 with a zone, or Unix seconds: 1970 to 2199."""
+    found = _unix_ms(text, now_ms)
+    if 0 <= found < _LAST_MS:
+        return found
+    hint = "Unix times are seconds here, not milliseconds" if found >= _LAST_MS else ""
+    raise InputError(f"{text[:60]!r} is not between 1970 and 2199", hint=hint)
+
+
+def _unix_ms(text: str, now_ms: int) -> int:
     if text.startswith("-"):
         return now_ms - duration_ms(text[1:])
     if text == "now":
         return now_ms
     try:
-        return round(float(text) * 1000)
-    except (ValueError, OverflowError):
-        pass
+        seconds = float(text)
+    except ValueError:
+        return _rfc3339_ms(text)
+    if not math.isfinite(seconds):
+        raise InputError(f"{text[:60]!r} is not a time")
+    return round(seconds * 1000)
+
+
+def _rfc3339_ms(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:

@@ -45,7 +45,7 @@ def test_durations(text: str, ms: int) -> None:
     assert duration_ms(show_duration(ms)) == ms
 
 
-@pytest.mark.parametrize("text", ["", "10", "m", "-5m", "10 years", "1e3s"])
+@pytest.mark.parametrize("text", ["", "10", "m", "-5m", "10 years", "1e3s", "9" * 400 + "d"])
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(InputError):
         duration_ms(text)
@@ -74,10 +74,30 @@ def test_times_are_relative_absolute_or_unix() -> None:
     assert unix_ms("2023-11-14T23:13:20+01:00", 0) == now
 
 
-@pytest.mark.parametrize("text", ["yesterday", "2023-11-14T22:13:20", "-", "inf"])
-def test_what_is_no_time(text: str) -> None:
-    with pytest.raises(InputError):
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("yesterday", "is not a time"),
+        ("2023-11-14T22:13:20", "no time zone"),
+        ("-", "is not a duration"),
+        ("inf", "is not a time"),
+        ("nan", "is not a time"),
+        ("1e300", "between 1970 and 2199"),
+        ("-99999999d", "longer than 1000 years"),
+        ("-1m", "between 1970 and 2199"),
+        ("1969-12-31T23:59:59Z", "between 1970 and 2199"),
+        ("2200-01-01T00:00:00Z", "between 1970 and 2199"),
+    ],
+)
+def test_what_is_no_time(text: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
         unix_ms(text, 0)
+
+
+def test_milliseconds_in_place_of_seconds_are_told() -> None:
+    with pytest.raises(InputError) as told:
+        unix_ms("1767225600000", 0)
+    assert "not milliseconds" in told.value.hint
 
 
 @given(st.integers(0, 1 << 50), st.integers(1, 200_000), st.integers(1, 200_000))
