@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 
 import av
 
+from kinolog.core.errors import MediaError
 from kinolog.core.rsgi import Headers, HttpProtocol, Scope
 from kinolog.delivery import answers
 from kinolog.delivery.channel import Channel
@@ -48,7 +49,7 @@ class Stills:
         track, segment = found
         try:
             body = await self._still(channel, track, segment, width)
-        except av.FFmpegError:
+        except (av.FFmpegError, MediaError):
             answers.refuse(protocol, 404, "the newest keyframe cannot be decoded", 1)
             return
         headers: Headers = [*answers.CORS, _JPEG, ("cache-control", "public, max-age=1")]
@@ -82,9 +83,14 @@ def _newest(channel: Channel) -> tuple[str, Segment] | None:
 
 
 def _jpeg(media: bytes, width: int) -> bytes:
-    """The first picture in `media` (init segment and chunks), at most `width` pixels wide."""
+    """The first picture in `media` (init segment and chunks), at most `width` pixels wide.
+
+    Raises MediaError or av.FFmpegError where there is none.
+    """
     with av.open(io.BytesIO(media), mode="r", format="mp4") as source:
-        frame = next(source.decode(video=0))
+        frame = next(source.decode(video=0), None)
+    if frame is None:
+        raise MediaError("the keyframe decodes to nothing")
     scaled = min(width, frame.width) & ~1
     height = max(2, round(frame.height * scaled / frame.width)) & ~1
     encoder = av.CodecContext.create("mjpeg", "w")

@@ -1,0 +1,28 @@
+"""Stills of what cannot be decoded."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+
+import av
+import pytest
+
+from kinolog.core.errors import MediaError
+from kinolog.delivery.stills import _jpeg
+
+
+def init_segment() -> bytes:
+    """A fragmented MP4 that has a track and no pictures."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4", options={"movflags": "empty_moov"}) as container:
+        stream = container.add_stream("libx264", rate=Fraction(25))
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        container.start_encoding()
+    return file.getvalue()
+
+
+def test_no_picture_is_an_error_and_not_the_end_of_an_iterator() -> None:
+    """A StopIteration never leaves an executor's future: whoever waited would wait for ever."""
+    with pytest.raises(MediaError):
+        _jpeg(init_segment(), 480)
