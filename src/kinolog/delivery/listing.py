@@ -16,7 +16,7 @@ from kinolog.delivery.pulse import STALE_MS, Place, Pulse
 from kinolog.log.registry import Registry
 from kinolog.record.control import OpenTrack
 
-_FRESH_MS = 500
+_FRESH_S = 0.5
 
 
 class Listing:
@@ -35,18 +35,18 @@ class Listing:
         self._pulse = pulse
         self._clock = clock
         self._ingest = ingest or {}
-        self._made_ms = 0
+        self._made_at_s = float("-inf")
         self._making = asyncio.Lock()
         self._made: tuple[bytes, str] = (b"", "")
 
     async def body(self) -> tuple[bytes, str]:
         """(JSON, entity tag), made anew at most twice a second, however many ask."""
         async with self._making:
-            if self._clock.unix_ms() - self._made_ms >= _FRESH_MS:
+            if self._clock.monotonic() - self._made_at_s >= _FRESH_S:
                 await self._pulse.look(self._unfollowed())
                 body = msgspec.json.encode({"streams": self.streams(), "ingest": self._ingest})
                 self._made = (body, f'"{hashlib.blake2s(body, digest_size=12).hexdigest()}"')
-                self._made_ms = self._clock.unix_ms()
+                self._made_at_s = self._clock.monotonic()
             return self._made
 
     def streams(self) -> list[dict[str, Any]]:
