@@ -55,7 +55,11 @@ def unchanged(scope: Scope, tag: str) -> bool:
 def takes_gzip(scope: Scope) -> bool:
     """Whether the client asked for gzip (RFC 9110, 12.5.3; q=0 is taken for a no)."""
     accepted = scope.headers.get("accept-encoding")
-    return bool(accepted) and _means_gzip(accepted)
+    return bool(accepted) and _means_gzip(accepted[:_MOST_ENCODINGS])
+
+
+_MOST_ENCODINGS: Final = 256
+"""Characters of Accept-Encoding that are looked at: what is longer is not remembered."""
 
 
 @lru_cache(256)

@@ -38,6 +38,7 @@ _UNSENT_BYTES = 256 << 10
 """What the kernel takes of a body beyond what is on its way: megabytes by default."""
 _PING_MS = 15_000
 _HEADERS_BYTES = 64 << 10
+_MOST_URL = 4096
 _READY_S = 10.0
 _log = structlog.get_logger("kinolog.http")
 
@@ -106,7 +107,7 @@ def _tls_reason(error: Exception) -> str:
 
 
 class Router:
-    """Handlers by path prefix; the longest prefix comes first."""
+    """Handlers by path; one that ends in a slash is for all that begins so, the longest first."""
 
     def __init__(self, routes: Sequence[tuple[str, Handler]]) -> None:
         self._routes = sorted(routes, key=lambda route: -len(route[0]))
@@ -114,8 +115,12 @@ class Router:
     async def __rsgi__(self, scope: Scope, protocol: HttpProtocol) -> None:
         """Answer a request."""
         path = scope.path
-        for prefix, handler in self._routes:
-            if path.startswith(prefix):
+        if len(path) + len(scope.query_string) > _MOST_URL:
+            # Handlers remember what they have parsed.
+            _answer(protocol, 414, f"a URL has at most {_MOST_URL} characters")
+            return
+        for route, handler in self._routes:
+            if path == route or (route[-1] == "/" and path.startswith(route)):
                 try:
                     await handler(scope, protocol)
                 except KinologError as error:
