@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from kinolog.cluster import Cluster
+from kinolog.cluster.ports import free_port
 from kinolog.core.names import StreamName
 from kinolog.ingest.ack_log import AckLine, read_ack_log
 from kinolog.log.client import KafkaSettings
@@ -51,12 +52,6 @@ def wait_for(what: str, condition: Callable[[], Any], timeout_s: float = 30.0) -
         assert time.monotonic() < deadline, f"{what}: not within {timeout_s:g} s"
         time.sleep(0.05)
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 class Program:

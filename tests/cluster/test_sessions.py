@@ -149,6 +149,7 @@ def test_a_replaced_session_indexes_nothing_behind_its_successor(one_broker: str
         name = "meet/zombie"
         older = await here.publish(name)
         await older.feed([*BEGIN, *video(0, 20)])
+        await until(lambda: not older.session.unacked_bytes)
         newer = await there.publish(name)
         await newer.feed([*BEGIN, *video(0, 20)])
         await until(lambda: older.session._failure)

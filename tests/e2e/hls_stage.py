@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import httpx
+
+from kinolog.cluster.ports import free_port
 
 KINOLOG = Path(sys.executable).with_name("kinolog")
 PATIENCE_S = 60.0
@@ -33,12 +34,6 @@ def until(ask: Callable[[], T], what: str, timeout_s: float = PATIENCE_S) -> T:
             return found
         assert time.monotonic() < deadline, f"{what}: not in {timeout_s:.0f} s"
         time.sleep(0.1)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -14,7 +14,6 @@ from failover_kit import (
     Roles,
     assert_nothing_lost,
     assert_player_has_all,
-    free_port,
     longest_gap,
     media_numbers,
     new_name,
@@ -25,6 +24,7 @@ from failover_kit import (
     wait_for,
 )
 from kinolog.cluster import Cluster
+from kinolog.cluster.ports import free_port
 from kinolog.core.names import StreamName
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.alone]

@@ -17,7 +17,6 @@ from failover_kit import (
     assert_nothing_lost,
     assert_player_has_all,
     decode,
-    free_port,
     longest_gap,
     make_collection,
     media_numbers,
@@ -30,6 +29,7 @@ from failover_kit import (
     wait_for_session,
 )
 from kinolog.cluster import Cluster
+from kinolog.cluster.ports import free_port
 from kinolog.core.names import StreamName
 from kinolog.ingest.ack_log import read_ack_log
 from kinolog.ingest.camera import SyntheticCamera

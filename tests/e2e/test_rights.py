@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from confluent_kafka.admin import (
 from kit.server import serving
 
 from kinolog.cluster import Cluster
+from kinolog.cluster.ports import free_port
 
 pytestmark = pytest.mark.cluster
 
@@ -56,9 +56,7 @@ def documented_rights() -> list[AclBinding]:
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A listener where each user may do what the page grants, and nothing else."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
     settings = {
         "listeners": f"CLIENT://{HOST}:{{port}},CONTROLLER://{HOST}:{{controller_port}},"

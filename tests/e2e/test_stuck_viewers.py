@@ -20,7 +20,7 @@ from kit.server import HOST, Server, serving
 
 from kinolog.runtime.http import STUCK_S
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(280), pytest.mark.alone]
 
 STREAM = "hls/stuck"
 CONNECTIONS, PIPELINED = 150, 40

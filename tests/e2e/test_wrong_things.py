@@ -14,7 +14,7 @@ import pytest
 from kit.server import wait_for
 
 from conftest import SMALL_DISK
-from kinolog.cluster import KAFKA_FOLDER, Cluster
+from kinolog.cluster import KAFKA_FOLDER, Cluster, ports
 
 _TIMEOUT_S = 90
 
@@ -45,10 +45,7 @@ def lines_of(said: str) -> list[str]:
 
 @pytest.fixture
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return ports.free_port()
 
 
 def test_no_kafka_is_named_and_none_runs(tmp_path: Path) -> None:
@@ -168,9 +165,7 @@ class _Secured:
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Secured]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = ports.free_port()
     host = "127.0.0.1"
     login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
     settings = {

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,18 +13,19 @@ from pathlib import Path
 import httpx
 import psutil
 
+from kinolog.cluster.ports import free_port
+
 HOST = "127.0.0.1"
 _READY_S = 60.0
 _STOP_S = 60.0
 
 
 def free_ports(count: int) -> list[int]:
-    """TCP ports that nobody listens on now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind((HOST, 0))
-        return [one.getsockname()[1] for one in sockets]
+    """TCP ports that nobody listens on now, and that no outgoing connection is given."""
+    ports: list[int] = []
+    while len(ports) < count:
+        ports.append(free_port(ports))
+    return ports
 
 
 def kinolog(*arguments: str | Path) -> list[str]:

@@ -179,6 +179,8 @@ class _FailsAtTheEnd(MemoryPublication):
         self.ended = asyncio.Event()
 
     async def feed(self, events: Sequence[SourceEvent]) -> None:
+        if not events:
+            return
         self.feeding.set()
         await self.ended.wait()
         raise ZeroDivisionError("a defect in feed")
