@@ -155,6 +155,8 @@ def alter(
     changes = flags.given()
     if not changes:
         raise ConfigError("nothing to change", hint="for example --retention 7d")
+    if changes.keys() & {"retention_ms", "retention_bytes"}:
+        changes["demo"] = False  # a limit that somebody chose is not the demo's to lower
 
     async def work() -> dict[str, Any]:
         async with roles.backend(kafka_of(settings)) as base:

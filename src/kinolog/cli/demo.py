@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
@@ -38,8 +39,8 @@ def demo(
     """See it work: Kafka on this machine, a camera, the page.
 
     Keeps an hour, about 2 GB at most, in --data-dir: all brokers together, with the collections
-    that you make meanwhile; what was there before is left as it is. Ctrl-C stops all of it; the
-    video stays.
+    that are made while it runs, or ran before. Others are left as they are. Ctrl-C stops all that
+    it started; the video stays.
 
     Try it:
 
@@ -75,8 +76,10 @@ async def _demo(servers: str, settings: Settings, source: str) -> None:
     kafka = KafkaSettings(servers, prefix=settings.topic_prefix)
     catalog = await Catalog.open(kafka, SystemClock())
     try:
-        allowance = Allowance(catalog, CAMERA.collection, _KEPT_BYTES, HOUR_MS, note)
-        await catalog.ensure_collection(CAMERA.collection)
+        allowance = Allowance(catalog, _KEPT_BYTES, HOUR_MS, note)
+        new = msgspec.structs.replace(catalog.defaults(await catalog.brokers()), demo=True)
+        if not (await catalog.ensure_collection(CAMERA.collection, new)).demo:
+            note(f"collection {CAMERA.collection} was there before: it keeps its own limits")
         await allowance.apply()
         keeping = asyncio.create_task(allowance.keep())
         try:

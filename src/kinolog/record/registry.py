@@ -17,7 +17,7 @@ class CollectionEntry(msgspec.Struct, omit_defaults=True):
     """Settings that the streams of a collection share. Times in ms; -1 means no limit.
 
     `partition_mbps`: strategy `balanced` places no new stream where there is so much already,
-    in Mb/s; 0 means no limit.
+    in Mb/s; 0 means no limit. `demo`: made while `kinolog demo` ran, which holds its limits down.
     """
 
     partitions: int
@@ -33,6 +33,7 @@ class CollectionEntry(msgspec.Struct, omit_defaults=True):
     profile: Profile = "low"
     created_ms: int = 0
     deleting: bool = False
+    demo: bool = False
 
 
 class Placement(msgspec.Struct, omit_defaults=True):

@@ -15,8 +15,8 @@ _log = structlog.get_logger("kinolog")
 
 
 class Allowance:
-    """Lowers the limits of one collection, and of each that is made from now on, whoever makes it.
-    Those that were there before keep what they have.
+    """Lowers the limits of each collection that is made from now on, whoever makes it, and marks
+    it (`demo`); and of those that are marked already. Others keep what they have.
 
     What media topics may keep is split evenly over their partitions and replicas. `tell` is told
     where there are too many of them for that: none keeps less than LEAST_RETENTION_BYTES.
@@ -25,13 +25,13 @@ class Allowance:
     def __init__(
         self,
         catalog: Catalog,
-        own: str,
         most_bytes: int,
         most_ms: int,
         tell: Callable[[str], None],
     ) -> None:
         self._catalog = catalog
-        self._others = frozenset(catalog.registry.collections) - {own}
+        collections = catalog.registry.collections
+        self._others = frozenset(name for name, entry in collections.items() if not entry.demo)
         self._most_bytes = most_bytes
         self._most_ms = most_ms
         self._tell = tell
@@ -68,6 +68,7 @@ class Allowance:
             entry = self._catalog.collection(name)
             kept_ms = entry.retention_ms if entry.retention_ms > 0 else self._most_ms
             limits = {
+                "demo": True,
                 "retention_bytes": share,
                 "retention_ms": min(kept_ms, self._most_ms),
             }
