@@ -79,6 +79,19 @@ def _wait(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def _owner(data_dir: Path) -> subprocess.Popen[bytes]:
+    """A process that owns a cluster, and says `up` when that runs."""
+    script = (
+        "import sys; from pathlib import Path; from kinolog.cluster import Cluster\n"
+        "Cluster.start(Path(sys.argv[1]), owned=True); print('up', flush=True); sys.stdin.read()"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", script, str(data_dir)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+
+
 def test_data_outlives_a_stop(tmp_path: Path) -> None:
     tmp_path = tmp_path / "a dïrectory"  # in which a JVM of the C locale would be lost
     with Cluster.start(tmp_path, owned=True) as cluster:
@@ -189,16 +202,7 @@ def test_a_heap_that_java_refuses(tmp_path: Path) -> None:
 
 
 def test_an_owned_cluster_ends_with_its_owner(tmp_path: Path) -> None:
-    script = (
-        "import sys; from pathlib import Path; from kinolog.cluster import Cluster\n"
-        "Cluster.start(Path(sys.argv[1]), owned=True); print('up', flush=True); sys.stdin.read()"
-    )
-    owner = subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    with owner:
+    with _owner(tmp_path) as owner:
         assert owner.stdout is not None
         assert owner.stdout.readline() == b"up\n"
         known = state.load(tmp_path)
@@ -208,3 +212,29 @@ def test_an_owned_cluster_ends_with_its_owner(tmp_path: Path) -> None:
         owner.kill()
     _wait(lambda: not process.is_alive(broker))
     _wait(lambda: Cluster(tmp_path).status()[0].state == "stopped")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_owner_that_ends_while_brokers_start_leaves_none(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with _owner(tmp_path) as owner:
+        assert owner.stdout is not None
+        _wait(lambda: state.load(tmp_path) is not None)
+        known = state.load(tmp_path)
+        assert known is not None
+        broker = known.brokers[0].process
+        assert process.is_alive(broker)
+        owner.send_signal(number)
+        assert owner.stdout.read() == b"", "it was too late: all was started"
+    try:
+        _wait(lambda: not process.is_alive(broker))
+    finally:
+        Cluster(tmp_path).stop()
+
+
+def test_a_cluster_that_ran_is_not_owned(tmp_path: Path) -> None:
+    with Cluster.start(tmp_path, owned=True) as cluster:
+        assert cluster.owned
+        assert not Cluster.start(tmp_path, owned=True).owned
+        assert cluster.running

@@ -13,6 +13,7 @@ from cyclopts.validators import Number
 from kinolog.cli.common import note, settings_of, telling_of_deaths
 from kinolog.cluster import KAFKA_FOLDER, Cluster
 from kinolog.core.clock import SystemClock
+from kinolog.core.errors import Replaced
 from kinolog.core.names import StreamName
 from kinolog.ingest.publisher import Source, publish
 from kinolog.log.catalog import HOUR_MS, Catalog
@@ -68,8 +69,9 @@ def demo(
     try:
         roles.run(_demo(cluster.bootstrap_servers, settings, source))
     finally:
-        note("stopping Kafka")
-        cluster.stop()
+        if cluster.owned:
+            note("stopping Kafka")
+            cluster.stop()
 
 
 async def _demo(servers: str, settings: Settings, source: str) -> None:
@@ -99,15 +101,24 @@ async def _show(kafka: KafkaSettings, settings: Settings, source: str) -> None:
         assert desk is not None
         camera = asyncio.create_task(publish(desk, CAMERA, Source(source), SystemClock()))
         stop = asyncio.create_task(roles.until_signalled())
+        await asyncio.sleep(0)  # a signal is heard before anybody is told to send one
         _tell(settings)
         done, _ = await asyncio.wait([camera, stop], return_when=asyncio.FIRST_COMPLETED)
         if camera in done:
-            camera.result()
-            note("the camera has ended; Ctrl-C stops the rest")
+            note(f"{_end_of(camera)}; Ctrl-C stops the rest")
             await stop
         note("stopping")
         camera.cancel()
         await asyncio.wait([camera])
+
+
+def _end_of(camera: asyncio.Task[None]) -> str:
+    """Why the camera ended; its error where that is one that the demo ends with."""
+    try:
+        camera.result()
+    except Replaced as replaced:  # by another demo, for which this one's Kafka may have to run on
+        return str(replaced)
+    return "the camera has ended"
 
 
 def _tell(settings: Settings) -> None:

@@ -71,9 +71,10 @@ class Cluster:
 
         `brokers`: how many (1 to 9) for a new cluster; None is one, or as many as there are.
         `heap_mb`: the largest Java heap of each. `settings`: Kafka's own, over ours, for brokers
-        that start now and later; None leaves them as they are. `owned`: stop the cluster when this
-        process ends, even by kill -9. `progress` is told what takes long. Raises ClusterError;
-        then nothing that this call started is left running.
+        that start now and later; None leaves them as they are. `owned`: where no broker ran, own
+        the cluster: it is stopped when this process ends, even by kill -9, from its first broker's
+        start on. `progress` is told what takes long. Raises ClusterError; then nothing that this
+        call started is left running.
         """
         cluster = cls(data_dir.absolute())
         cluster._layout.make()
@@ -83,16 +84,20 @@ class Cluster:
             )
             if settings is not None:
                 known.settings = dict(settings)
-            launch.start(
-                cluster._layout,
-                known,
-                wanted_brokers=brokers,
-                heap_mb=heap_mb,
-                deadline=time.monotonic() + timeout_s,
-                progress=progress or (lambda _: None),
-            )
-        if owned:
-            cluster._start_guard()
+            if owned and not any(process.is_alive(broker.process) for broker in known.brokers):
+                cluster._start_guard()
+            try:
+                launch.start(
+                    cluster._layout,
+                    known,
+                    wanted_brokers=brokers,
+                    heap_mb=heap_mb,
+                    deadline=time.monotonic() + timeout_s,
+                    progress=progress or (lambda _: None),
+                )
+            except BaseException:
+                cluster._end_guard()
+                raise
         return cluster
 
     @classmethod
@@ -100,6 +105,11 @@ class Cluster:
         """The cluster of `data_dir`, whether it runs or not; None if there never was one."""
         cluster = cls(data_dir.absolute())
         return cluster if state.load(cluster.data_dir) else None
+
+    @property
+    def owned(self) -> bool:
+        """Whether this object's start began to run it, to be stopped with this process."""
+        return self._guard is not None
 
     @property
     def running(self) -> bool:
@@ -290,8 +300,6 @@ class Cluster:
         return ""
 
     def _start_guard(self) -> None:
-        if self._guard is not None:
-            return
         reading, writing = os.pipe()
         try:
             command = [sys.executable, "-m", "kinolog.cluster.guard", str(self.data_dir)]
