@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -231,6 +232,24 @@ def test_an_owner_that_ends_while_brokers_start_leaves_none(
         _wait(lambda: not process.is_alive(broker))
     finally:
         Cluster(tmp_path).stop()
+
+
+def test_what_is_set_for_a_running_cluster_counts_from_its_restart_on(tmp_path: Path) -> None:
+    told: list[str] = []
+    with Cluster.start(tmp_path, owned=True) as cluster:
+        wanted = {"log.retention.hours": "5"}
+        Cluster.start(tmp_path, heap_mb=300, settings=wanted, progress=told.append)
+        assert [line for line in told if line.endswith("restart: kinolog cluster restart 1")]
+        cluster.restart(1)
+        known = state.load(tmp_path)
+        assert known is not None
+        broker = known.brokers[0].process
+        assert broker is not None
+        assert "-Xmx300m" in psutil.Process(broker.pid).cmdline()
+        assert "log.retention.hours=5\n" in (tmp_path / "broker-1.properties").read_text()
+        told.clear()
+        Cluster.start(tmp_path, settings=wanted, progress=told.append)
+        assert told == []
 
 
 def test_a_cluster_that_ran_is_not_owned(tmp_path: Path) -> None:

@@ -70,11 +70,11 @@ class Cluster:
         """Start what does not run of the cluster in `data_dir`, and wait until all answer.
 
         `brokers`: how many (1 to 9) for a new cluster; None is one, or as many as there are.
-        `heap_mb`: the largest Java heap of each. `settings`: Kafka's own, over ours, for brokers
-        that start now and later; None leaves them as they are. `owned`: where no broker ran, own
-        the cluster: it is stopped when this process ends, even by kill -9, from its first broker's
-        start on. `progress` is told what takes long. Raises ClusterError; then nothing that this
-        call started is left running.
+        `heap_mb`: the largest Java heap of each. `settings`: Kafka's own, over ours. Both are for
+        brokers that start now and later; None leaves them as they are. `owned`: where no broker
+        ran, own the cluster: it is stopped when this process ends, even by kill -9, from its first
+        broker's start on. `progress` is told what takes long. Raises ClusterError; then nothing
+        that this call started is left running.
         """
         cluster = cls(data_dir.absolute())
         cluster._layout.make()
@@ -82,8 +82,6 @@ class Cluster:
             known = state.load(cluster.data_dir) or launch.new_state(
                 1 if brokers is None else brokers, heap_mb
             )
-            if settings is not None:
-                known.settings = dict(settings)
             if owned and not any(process.is_alive(broker.process) for broker in known.brokers):
                 cluster._start_guard()
             try:
@@ -92,6 +90,7 @@ class Cluster:
                     known,
                     wanted_brokers=brokers,
                     heap_mb=heap_mb,
+                    own_settings=settings,
                     deadline=time.monotonic() + timeout_s,
                     progress=progress or (lambda _: None),
                 )

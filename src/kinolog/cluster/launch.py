@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from kinolog.cluster import diagnosis, jars, java, ports, probe, process, settings, state, storage
@@ -58,6 +58,7 @@ def start(
     progress: Progress,
     wanted_brokers: int | None = None,
     heap_mb: int | None = None,
+    own_settings: Mapping[str, str] | None = None,
     only: int | None = None,
 ) -> None:
     """Start the brokers of `known` that do not run (or `only` that one); all that run must answer.
@@ -68,9 +69,12 @@ def start(
     if wanted_brokers not in (None, len(known.brokers)):
         raise ClusterError(
             f"{layout.root} holds a cluster of {len(known.brokers)}, not {wanted_brokers}, brokers",
-            hint="use another --data-dir, or remove that one (its data is lost)",
+            hint=f"leave --brokers out, or pass --brokers {len(known.brokers)}; "
+            "another number needs another --data-dir",
         )
+    before = known.heap_mb, known.settings
     known.heap_mb = heap_mb or known.heap_mb
+    known.settings = dict(known.settings if own_settings is None else own_settings)
     for broker in known.brokers:
         if broker.process and (only is None or broker.id == only):
             process.send(broker.process, signal.SIGCONT)  # a paused one would never answer
@@ -79,6 +83,14 @@ def start(
         for broker in known.brokers
         if not process.is_alive(broker.process) and (only is None or broker.id == only)
     ]
+    running = [broker.id for broker in known.brokers if process.is_alive(broker.process)]
+    if running and (known.heap_mb, known.settings) != before:
+        state.save(layout.root, known)
+        for broker_id in running:
+            progress(
+                f"broker {broker_id} runs: what was set takes effect at its next restart: "
+                f"kinolog cluster restart {broker_id}"
+            )
     class_path = jars.class_path(progress)
     if absent:
         _check_space(layout)

@@ -93,8 +93,9 @@ def test_a_comma_in_the_path(tmp_path: Path) -> None:
 
 def test_another_number_of_brokers(tmp_path: Path) -> None:
     state.save(tmp_path, _state())
-    with pytest.raises(ClusterError, match="holds a cluster of 2, not 3, brokers"):
+    with pytest.raises(ClusterError, match="holds a cluster of 2, not 3, brokers") as error:
         Cluster.start(tmp_path, 3)
+    assert error.value.hint.startswith("leave --brokers out, or pass --brokers 2")
 
 
 @pytest.mark.parametrize("brokers", [-1, 0, 10])
