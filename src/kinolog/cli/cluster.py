@@ -10,12 +10,11 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, Parameter
 
-from kinolog.cli.common import Json
+from kinolog.cli.common import Json, settings_of
 from kinolog.cli.parameters import PARAMETERS
 from kinolog.cluster import KAFKA_FOLDER, BrokerStatus, Cluster
 from kinolog.cluster.diagnosis import last_lines, tail
 from kinolog.core.errors import ClusterError, ConfigError
-from kinolog.log.choice import DEFAULT_DATA_DIR
 
 _FOLLOW_POLL_S = 0.2
 
@@ -38,8 +37,11 @@ app = App(
 )
 
 DataDir = Annotated[
-    Path,
-    Parameter(help="Where kinolog keeps its state; Kafka's data and logs are in kafka/ below it."),
+    Path | None,
+    Parameter(
+        help="Where kinolog keeps its state; Kafka's data and logs are in kafka/ below it. "
+        "[default: .kinolog]"
+    ),
 ]
 
 
@@ -50,7 +52,7 @@ def start(
         int | None,
         Parameter(help="How many, for a new cluster. [default: 1, or as many as there are]"),
     ] = None,
-    data_dir: DataDir = DEFAULT_DATA_DIR,
+    data_dir: DataDir = None,
     heap_mb: Annotated[
         int | None,
         Parameter(help="Largest Java heap of each, in MB. [default: 256 for one, else 384]"),
@@ -74,7 +76,11 @@ def start(
     """
     settings = dict(_setting(text) for text in set) if set else None
     cluster = Cluster.start(
-        data_dir / KAFKA_FOLDER, brokers, progress=_say, heap_mb=heap_mb, settings=settings
+        _state_dir(data_dir) / KAFKA_FOLDER,
+        brokers,
+        progress=_say,
+        heap_mb=heap_mb,
+        settings=settings,
     )
     many = len(cluster.broker_ids)
     _say(f"{many} broker{'s run' if many > 1 else ' runs'}; data in {cluster.data_dir}")
@@ -84,7 +90,7 @@ def start(
 @app.command
 def status(
     *,
-    data_dir: DataDir = DEFAULT_DATA_DIR,
+    data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
     """Show each broker: running, stopped or died, and why.
@@ -104,7 +110,7 @@ def status(
 
 
 @app.command
-def stop(*, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+def stop(*, data_dir: DataDir = None) -> None:
     """Stop all brokers cleanly; the data is kept.
 
     Try it:
@@ -117,7 +123,7 @@ def stop(*, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 
 
 @app.command
-def kill(broker: int, /, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+def kill(broker: int, /, *, data_dir: DataDir = None) -> None:
     """End a broker at once (kill -9), to see that nothing is lost.
 
     Try it:
@@ -134,7 +140,7 @@ def kill(broker: int, /, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 
 
 @app.command
-def restart(broker: int, /, *, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+def restart(broker: int, /, *, data_dir: DataDir = None) -> None:
     """Start a broker that was killed or died; one that runs is stopped cleanly first.
 
     Try it:
@@ -155,7 +161,7 @@ def logs(
     broker: int = 1,
     /,
     *,
-    data_dir: DataDir = DEFAULT_DATA_DIR,
+    data_dir: DataDir = None,
     lines: Annotated[int, Parameter(help="How many of the last lines.")] = 50,
     follow: Annotated[
         bool, Parameter(alias="-f", negative="", help="Go on as the log grows.")
@@ -195,11 +201,17 @@ def _setting(text: str) -> tuple[str, str]:
     return key, value
 
 
-def _find(data_dir: Path) -> Cluster:
-    if cluster := Cluster.find(data_dir / KAFKA_FOLDER):
+def _state_dir(data_dir: Path | None) -> Path:
+    """As given, else as the settings say."""
+    return settings_of(None, data_dir=data_dir).data_dir
+
+
+def _find(data_dir: Path | None) -> Cluster:
+    state_dir = _state_dir(data_dir)
+    if cluster := Cluster.find(state_dir / KAFKA_FOLDER):
         return cluster
     raise ClusterError(
-        f"there is no cluster in {data_dir}",
+        f"there is no cluster in {state_dir}",
         hint="start one: kinolog cluster start, or name another --data-dir",
     )
 

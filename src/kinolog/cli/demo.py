@@ -17,7 +17,6 @@ from kinolog.core.errors import Replaced
 from kinolog.core.names import StreamName
 from kinolog.ingest.publisher import Source, publish
 from kinolog.log.catalog import HOUR_MS, Catalog
-from kinolog.log.choice import DEFAULT_DATA_DIR
 from kinolog.log.client import KafkaSettings
 from kinolog.runtime import roles
 from kinolog.runtime.allowance import Allowance
@@ -31,10 +30,10 @@ _KEPT_BYTES = 1_800_000_000
 
 def demo(
     *,
-    http_port: int = 8080,
-    rtmp_port: int = 1935,
-    brokers: Annotated[int, Parameter(validator=Number(gte=1, lte=9))] = 1,
-    data_dir: Path = DEFAULT_DATA_DIR,
+    http_port: int | None = None,
+    rtmp_port: int | None = None,
+    brokers: Annotated[int | None, Parameter(validator=Number(gte=1, lte=9))] = None,
+    data_dir: Path | None = None,
     source: str = "test:1280x720@30",
 ) -> None:
     """See it work: Kafka on this machine, a camera, the page.
@@ -52,20 +51,21 @@ def demo(
     Parameters
     ----------
     http_port
-        Page and playlists.
+        Page and playlists. [default: 8080]
     rtmp_port
-        RTMP, for OBS or ffmpeg.
+        RTMP, for OBS or ffmpeg. [default: 1935]
     brokers
-        Kafka brokers; 3 show replication.
+        Kafka brokers of a new cluster; 3 show replication. [default: 1, or as many as there are]
     data_dir
-        Where Kafka keeps the video.
+        Where Kafka keeps the video. [default: .kinolog]
     source
         What the camera shows.
     """
     settings = settings_of(None, http_port=http_port, rtmp_port=rtmp_port, data_dir=data_dir)
-    check_port(settings.host, http_port, "--http-port")
-    check_port(settings.host, rtmp_port, "--rtmp-port")
-    cluster = Cluster.start(data_dir / KAFKA_FOLDER, brokers, progress=note, owned=True)
+    check_port(settings.host, settings.http_port, "--http-port")
+    check_port(settings.host, settings.rtmp_port, "--rtmp-port")
+    folder = settings.data_dir / KAFKA_FOLDER
+    cluster = Cluster.start(folder, brokers, progress=note, owned=True)
     try:
         roles.run(_demo(cluster.bootstrap_servers, settings, source))
     finally:
