@@ -9,6 +9,7 @@ from typing import Annotated
 
 import msgspec
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 from kinolog.cli.common import Json, settings_of
 from kinolog.cli.parameters import PARAMETERS
@@ -162,7 +163,9 @@ def logs(
     /,
     *,
     data_dir: DataDir = None,
-    lines: Annotated[int, Parameter(help="How many of the last lines.")] = 50,
+    lines: Annotated[
+        int, Parameter(help="How many of the last lines.", validator=Number(gte=0))
+    ] = 50,
     follow: Annotated[
         bool, Parameter(alias="-f", negative="", help="Go on as the log grows.")
     ] = False,
@@ -182,7 +185,8 @@ def logs(
     if not path.exists():
         raise ClusterError(f"broker {broker} has no log yet", hint=f"it would be {path}")
     begin = path.stat().st_size
-    print(last_lines(tail(path), lines))
+    if ending := last_lines(tail(path), lines):
+        print(ending)
     while follow:
         # Until Ctrl-C, as tail -f.
         time.sleep(_FOLLOW_POLL_S)

@@ -72,6 +72,7 @@ _JVM_REFUSED = re.compile(
     r"^(?:Error: )?((?:Invalid|Too small|Unrecognized|Conflicting) .*|Could not find or load .*)$",
     re.MULTILINE,
 )
+_FIRST_LINE = re.compile(r"\d{4}-\d\d-\d\dT\S+ ([A-Z]+) ")
 _ERROR_LINE = re.compile(r"^\S+ (?:ERROR|FATAL) (.*)$", re.MULTILINE)
 _EXCEPTION_LINE = re.compile(r"^(?:Caused by: )?([\w.$]+(?:Exception|Error): .*)$", re.MULTILINE)
 
@@ -82,8 +83,9 @@ def explain(log: str, output: str) -> Reason:
         # What it says afterwards, on its way down, is no reason.
         text = f"it was stopped from outside ({signalled[1]})"
         return Reason(text, "start it again", from_outside=True)
+    said = f"{output}\n{_errors(log)}"
     for pattern, text, hint in _KNOWN:
-        if re.search(pattern, output) or _in_errors(pattern, log):
+        if re.search(pattern, said):
             return Reason(text, hint, port_taken="port" in text)
     if refused := _JVM_REFUSED.search(output):
         return Reason(f"Java refused to start: {refused[1]}", "correct the flag, for one --heap-mb")
@@ -97,10 +99,15 @@ def explain(log: str, output: str) -> Reason:
     )
 
 
-def _in_errors(pattern: str, log: str) -> bool:
-    """Whether the pattern stands in an ERROR line or in the exception below one."""
-    found = re.search(pattern, log)
-    return found is not None and bool(re.search(r"\b(ERROR|FATAL|Exception)\b|Exception:", log))
+def _errors(log: str) -> str:
+    """The ERROR lines of a log, each with the exception below it."""
+    kept, in_error = [], False
+    for line in log.splitlines():
+        if begin := _FIRST_LINE.match(line):
+            in_error = begin[1] in ("ERROR", "FATAL")
+        if in_error:
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def tail(path: Path, start_byte: int = 0) -> str:
@@ -120,4 +127,4 @@ def tail(path: Path, start_byte: int = 0) -> str:
 
 def last_lines(text: str, count: int) -> str:
     """The last `count` lines of a text."""
-    return "\n".join(text.rstrip().splitlines()[-count:])
+    return "\n".join(text.rstrip().splitlines()[-count:] if count else [])

@@ -89,3 +89,7 @@ def test_the_demo_takes_the_brokers_and_the_data_dir_that_are_there(
     flags = f"--http-port {ports[0]} --rtmp-port {ports[1]}"
     monkeypatch.setenv("KINOLOG_DATA_DIR", str(state_dir))
     assert "holds a cluster of 1, not 3, brokers" in _fails(f"demo --brokers 3 {flags}", capsys)
+
+
+def test_no_lines_of_a_log(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _says(f"cluster logs --lines 0 --data-dir {state_dir}", capsys) == ""

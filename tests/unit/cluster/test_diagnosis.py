@@ -61,6 +61,10 @@ def test_reasons(log: str, output: str, text: str) -> None:
 def test_what_a_broker_merely_mentions_is_no_reason() -> None:
     log = "2026-01-01T00:00:00,000 INFO  x: retrying after No space left on device\n"
     assert "killed" in explain(log, "").text
+    log = _ERROR.replace("ERROR", "WARN ") + "no luck\njava.io.IOException: Permission denied\n"
+    assert explain(log + _ERROR + "real cause here\n", "").text.endswith("real cause here")
+    log = _ERROR + "real cause here\n" + log
+    assert explain(log, "").text.endswith("real cause here")
 
 
 def test_tail_begins_with_the_last_run(tmp_path: Path) -> None:
@@ -74,3 +78,4 @@ def test_tail_begins_with_the_last_run(tmp_path: Path) -> None:
 def test_last_lines() -> None:
     assert last_lines("a\nb\nc\n", 2) == "b\nc"
     assert last_lines("", 2) == ""
+    assert last_lines("a\nb\n", 0) == ""
