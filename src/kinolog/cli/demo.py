@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -121,6 +123,13 @@ def _end_of(camera: asyncio.Task[None]) -> str:
     return "the camera has ended"
 
 
+def _where_kinolog_is() -> str:
+    """What makes `kinolog` a command of another terminal; nothing where it is one."""
+    if shutil.which("kinolog"):
+        return ""
+    return f"           kinolog is here: export PATH={Path(sys.executable).parent}:$PATH\n"
+
+
 def _tell(settings: Settings) -> None:
     base = f"http://{settings.host}:{settings.http_port}"
     rtmp = f"rtmp://{settings.host}:{settings.rtmp_port}"
@@ -134,6 +143,6 @@ def _tell(settings: Settings) -> None:
            OBS: server {rtmp}/demo   stream key film
            curl -T film.ts {base}/ingest/demo/film
            kinolog publish film.mp4 demo/film --data-dir {settings.data_dir}
-
+{_where_kinolog_is()}
   An hour of it all is kept, about 2 GB at most. Ctrl-C stops it."""
     )
