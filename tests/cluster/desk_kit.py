@@ -72,10 +72,11 @@ async def opened(
     end_grace_ms: int = 60_000,
     buffer_bytes: int = BUFFER_BYTES,
     writing: type[LogWriter] = LogWriter,
+    reading: type[RandomReader] = RandomReader,
 ) -> AsyncIterator[Desk]:
     settings, clock = KafkaSettings(bootstrap), TurnedClock()
     catalog = await Catalog.open(settings, clock)
-    reader, writer = RandomReader(settings, 1), writing(settings)
+    reader, writer = reading(settings, 1), writing(settings)
     desk = LocalDesk(
         Services(
             catalog=catalog,

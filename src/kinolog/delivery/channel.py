@@ -14,6 +14,7 @@ from kinolog.log.tail_reader import Place
 from kinolog.record.control import SessionEntry
 from kinolog.record.log_record import LogRecord
 from kinolog.record.registry import EpochEntry
+from kinolog.record.topics import topic
 from kinolog.timeline.events import Event
 from kinolog.timeline.live import LiveStream
 from kinolog.timeline.places import join_places
@@ -56,6 +57,9 @@ class Channel:
         self._waiting_count = 0
         self._closed = False
         self.places: list[Place] = []
+        self.lost = False
+        """The tail brought chunks of a session whose open it did not bring."""
+        self._unread: dict[Place, range] = {}
 
     @property
     def busy(self) -> bool:
@@ -75,6 +79,19 @@ class Channel:
         """Hold back what the tail brings of this place."""
         self.places.append(place)
         self._held[place] = []
+
+    def pass_over(self, place: Place, offsets: range) -> None:
+        """These records of a place are not read: nothing counts there, as far as is known."""
+        if offsets:
+            self._unread[place] = offsets
+
+    def missed(self, newest: EpochEntry | None) -> bool:
+        """Whether something that was passed over did count, as the tail shows, or the stream's
+        newest epoch in the registry."""
+        if newest is None or self.lost:
+            return self.lost
+        unread = self._unread.get((topic(newest.base, "media"), newest.partition), ())
+        return newest.open_offset in unread or newest.close_offset in unread
 
     def release(self, pasts: Mapping[Place, Iterable[LogRecord]]) -> None:
         """Take these places' pasts with what was held back, then their tails as they come.
@@ -130,7 +147,10 @@ class Channel:
         self.expire(float("inf"))
 
     def _take(self, record: LogRecord) -> None:
-        self.last_ms = max(self.last_ms, record.header.wall)
+        header = record.header
+        self.last_ms = max(self.last_ms, header.wall)
+        if self._unread and header.kind == "chunk" and header.epoch > self._reader.epoch:
+            self.lost = True
         for event in self._reader.feed(record):
             self._apply(event)
 

@@ -57,6 +57,8 @@ class Hub:
         self._partitions: dict[Place, _Partition] = {}
         self._moves: dict[Channel, asyncio.Task[None]] = {}
         self._tail = TailReader(settings, to_record, self._deliver, on_problem=_report)
+        self._in_doubt: set[StreamName] = set()
+        """Streams of which nothing is passed over at the next join."""
         self._unwatch = catalog.registry.watch(self._registry_changed)
         self._sweeper = asyncio.create_task(self._sweep())
 
@@ -96,29 +98,45 @@ class Hub:
 
     async def _join(self, name: StreamName, entry: StreamEntry) -> Channel:
         channel = Channel(name, self._clock)
-        starts: dict[Place, Start] = {}
-        for placement in reversed(entry.placements):
-            place = _place_of(placement)
-            if place in starts:
-                continue
-            starts[place] = start = await self._start(name, placement)
-            # Back in a place where it was before, what lies between is in the others.
-            here = start.session is None or start.session.epoch >= placement.from_epoch
-            if start.covered and here:
-                break
-        sessions = [start.session for start in starts.values() if start.session is not None]
-        if sessions:
-            channel.begin(min(sessions, key=lambda session: session.epoch))
-        oldest = min((session.epoch for session in sessions), default=0)
         try:
-            await self._follow(channel, starts, oldest)
+            await self._read_window(channel, entry)
         except BaseException:
             self._leave(channel)
             raise
         self._channels[name] = channel
+        if self._check(channel):
+            return await self._join(name, entry)  # this time all is read
+        self._in_doubt.discard(name)
         self._look_for_move(channel)
         _log.info("following", stream=str(name), state=channel.live.state)
         return channel
+
+    async def _read_window(self, channel: Channel, entry: StreamEntry) -> None:
+        starts: dict[Place, tuple[Start, int]] = {}
+        for placement in reversed(entry.placements):
+            place = _place_of(placement)
+            if place in starts:
+                continue
+            start, _ = starts[place] = await self._hold(channel, placement)
+            # Back in a place where it was before, what lies between is in the others.
+            here = start.session is None or start.session.epoch >= placement.from_epoch
+            if start.covered and here:
+                break
+        sessions = [start.session for start, _ in starts.values() if start.session is not None]
+        if sessions:
+            channel.begin(min(sessions, key=lambda session: session.epoch))
+        oldest = min((session.epoch for session in sessions), default=0)
+        await self._follow(channel, starts, oldest)
+
+    def _check(self, channel: Channel) -> bool:
+        """Leave a channel that missed something; whoever asks next joins the stream anew, and
+        passes over nothing. Whether it is left."""
+        if not channel.missed(self._catalog.registry.newest_epoch(channel.name)):
+            return False
+        _log.info("joined anew", stream=str(channel.name))
+        self._in_doubt.add(channel.name)
+        self._leave(channel)
+        return True
 
     async def _start(self, name: StreamName, placement: Placement) -> Start:
         known = self._catalog.registry.epochs.get(name, {})
@@ -127,22 +145,29 @@ class Hub:
         now_ms = self._clock.unix_ms()
         return await find_start(self._reader, name, placement, known, now_ms, first_epoch)
 
-    async def _follow(self, channel: Channel, starts: Mapping[Place, Start], begun: int) -> None:
-        """Add places to the channel: their past up to the tail, then the tail. `begun`: the epoch
-        that the channel has begun with."""
+    async def _follow(
+        self, channel: Channel, starts: Mapping[Place, tuple[Start, int]], begun: int
+    ) -> None:
+        """Add places that are held to the channel: their past up to the tail, then the tail.
+        `begun`: the epoch that the channel has begun with."""
         pasts: dict[Place, list[LogRecord]] = {}
-        ends = {place: await self._hold(channel, place) for place in starts}
-        for place, start in starts.items():
+        for place, (start, tail) in starts.items():
             # A session that the channel has not begun with is begun by its open record.
             offset = start.offset
             if start.session is not None and start.session.epoch > begun:
                 offset = min(offset, start.session.open_offset)
-            past = await self._reader.read(*place, offset, ends[place], channel.name.name)
-            pasts[place] = past
+            end = tail
+            if start.over is not None and channel.name not in self._in_doubt:
+                end = min(tail, start.over)
+                channel.pass_over(place, range(end, tail))
+            pasts[place] = await self._reader.read(*place, offset, end, channel.name.name)
         channel.release(pasts)
 
-    async def _hold(self, channel: Channel, place: Place) -> int:
-        """Follow a place's tail for the channel, and hold back what it brings; from where on."""
+    async def _hold(self, channel: Channel, placement: Placement) -> tuple[Start, int]:
+        """Follow a place's tail for the channel, and hold back what it brings; where to begin
+        reading, and from where on the tail brings it. In this order: of what the log held before
+        the tail, the index that is read then tells the sessions."""
+        place = _place_of(placement)
         partition = self._partitions.get(place)
         if partition is None:
             _, end = await self._reader.bounds(*place)
@@ -152,7 +177,8 @@ class Hub:
                 self._tail.add(*place, end)
         partition.channels.setdefault(channel.name.name, []).append(channel)
         channel.hold(place)
-        return partition.position
+        end = partition.position
+        return await self._start(channel.name, placement), end
 
     def _look_for_move(self, channel: Channel) -> None:
         """Follow a stream to where it has moved. One task a channel: the registry's entry changes
@@ -164,10 +190,12 @@ class Hub:
         try:
             while placements := self._new_places(channel):
                 starts = {
-                    place: await self._start(channel.name, placement)
+                    place: await self._hold(channel, placement)
                     for place, placement in placements.items()
                 }
                 await self._follow(channel, starts, 0)
+                if self._check(channel):
+                    return
         except Exception as error:
             # Whoever asks next joins the stream anew, in all its places.
             if isinstance(error, KinologError):
@@ -200,6 +228,8 @@ class Hub:
                 for channel in tuple(channels.get(record.key, ())):
                     try:
                         channel.take(batch.place, record)
+                        if channel.lost:
+                            self._check(channel)
                     except Exception:
                         # Other streams, and other collections, are in this batch too.
                         _log.exception("stream left", stream=str(channel.name))
@@ -207,13 +237,13 @@ class Hub:
             partition.position = max(partition.position, batch.position)
 
     def _registry_changed(self, key: str, entry: msgspec.Struct | None) -> None:
-        """A followed stream has moved to another partition, or is gone."""
+        """A followed stream has moved to another partition, has a new epoch, or is gone."""
         parts = key.split("/")
-        if len(parts) != 2:
-            return
-        name = StreamName(*parts)
-        channel = self._channels.get(name)
+        channel = self._channels.get(StreamName(*parts[:2])) if len(parts) > 1 else None
         if channel is None:
+            return
+        if len(parts) == 3:
+            self._check(channel)
             return
         if not isinstance(entry, StreamEntry):
             self._leave(channel)

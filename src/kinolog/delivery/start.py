@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from kinolog.core.names import StreamName
-from kinolog.log.index_reader import is_void, newest_entries
+from kinolog.log.index_reader import is_void, newest_entries, over_at
 from kinolog.log.random_reader import RandomReader
 from kinolog.record.control import IndexEntry, SegmentEntry, SessionEntry
 from kinolog.record.registry import EpochEntry, Placement
@@ -22,12 +22,15 @@ Session = SessionEntry | EpochEntry
 class Start(NamedTuple):
     """Read from `offset`, with `session` in force there (None: its open lies behind it).
 
-    `covered`: the window begins in this placement; else an older one has some of it.
+    `covered`: the window begins in this placement; else an older one has some of it. `over`:
+    nothing counts from this offset on that the log held when the index was read, unless a session
+    opened that has no index entry yet; None where more may count.
     """
 
     offset: int
     session: Session | None
     covered: bool
+    over: int | None = None
 
 
 async def find_start(
@@ -42,19 +45,22 @@ async def find_start(
     epochs of the stream. What is older than `first_epoch` is of a deleted stream of that name."""
     index, media = topic(placement.base, "index"), topic(placement.base, "media")
     partition = placement.partition
+    here = {
+        epoch: entry
+        for epoch, entry in known.items()
+        if (entry.base, entry.partition) == (placement.base, partition)
+    }
+    newest_here = here[max(here)] if here else None
     found = await newest_entries(
         reader,
         index,
         partition,
         name.name,
         lambda found: _covers(found, known) or any(e.epoch < first_epoch for e in found[:1]),
+        down_to=newest_here.close_index if newest_here is not None else -1,
     )
     entries = [entry for entry in found if entry.epoch >= first_epoch]
-    here = {
-        epoch: entry
-        for epoch, entry in known.items()
-        if (entry.base, entry.partition) == (placement.base, partition)
-    }
+    over = over_at(newest_here, entries)
     sessions: dict[int, Session] = {**here}
     sessions |= {e.epoch: e for e in entries if isinstance(e, SessionEntry)}
     segments = [
@@ -64,13 +70,14 @@ async def find_start(
     ]
     if segments:
         first = min(segments, key=lambda e: e.offsets[0])
-        return Start(first.offsets[0], sessions[first.epoch], _covers(entries, known))
+        covered = _covers(entries, known)
+        return Start(first.offsets[0], sessions[first.epoch], covered, over)
     since_ms = max(now_ms - _UNINDEXED_MS, first_epoch)
     offset = await reader.offset_for_time(media, partition, since_ms)
     if sessions:
         # Not indexed yet, or by a writer that leaves that to others: not read whole.
         newest = sessions[max(sessions)]
-        return Start(max(newest.open_offset, offset), newest, False)
+        return Start(max(newest.open_offset, offset), newest, False, over)
     return Start(offset, None, False)
 
 

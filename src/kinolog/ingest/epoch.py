@@ -63,6 +63,8 @@ class Epoch:
     msn_floor: int
     indexer: Indexer = field(default_factory=Indexer)
     index_writes: set[asyncio.Future[int]] = field(default_factory=set)
+    indexed: int = -1
+    """Index offset of the newest entry that is acknowledged."""
 
 
 class EpochOpener:
@@ -109,7 +111,9 @@ class EpochOpener:
         names = [track.name for track in value.tracks]
         await self._write_index(place, past.unindexed)
         session = SessionEntry(number, disc, offset, number, value)
-        await services.writer.append(self._index(place), None, encode_value(session), number)
+        indexed = await services.writer.append(
+            self._index(place), None, encode_value(session), number
+        )
         # A track that the log does not know begins with the others, so that a late track's numbers
         # run beside theirs; where it knows none, at the floor.
         first = max(past.next_msn.values(), default=0 if new else entry.msn_floor)
@@ -130,6 +134,7 @@ class EpochOpener:
             packager,
             services.writer.generation,
             entry.msn_floor,
+            indexed=indexed,
         )
         outbox.on_landed = lambda event: self._landed(epoch, event)
         if max(plan.first_msn for plan in plans) >= entry.msn_floor:
@@ -185,22 +190,28 @@ class EpochOpener:
     async def close(self, epoch: Epoch, reason: str) -> None:
         """Write the close record, and the index entries of what it cut short."""
         header = Header(v=VERSION, kind="close", epoch=epoch.number)
+        indexed = epoch.indexed
         offset = await self.control(epoch, header, Close(reason))
         entries = epoch.indexer.apply(Closed(epoch.number, reason, offset))
         if not self._superseded(epoch):
             await self._write_index(epoch.place, entries)
         if epoch.index_writes:
             await asyncio.wait(epoch.index_writes, timeout=30)
-        self.announcer.announce(_entry(epoch, "away"))
+        away = _entry(epoch, "away")
+        self.announcer.announce(
+            msgspec.structs.replace(away, close_offset=offset, close_index=indexed)
+        )
         _log.info("closed", stream=str(self._request.name), epoch=epoch.number, reason=reason)
 
     async def end(self, epoch: int, place: Place) -> None:
         """Nobody came back: the stream is over (ENDLIST), unless a newer epoch has begun."""
         header = Header(v=VERSION, kind="end", epoch=epoch)
         now_ms = self._services.clock.unix_ms()
-        await self._services.writer.append(self._media(place), header, b"", now_ms)
+        offset = await self._services.writer.append(self._media(place), header, b"", now_ms)
         await self._services.catalog.registry.change_epoch(
-            self._request.name, epoch, lambda e: e and msgspec.structs.replace(e, state="ended")
+            self._request.name,
+            epoch,
+            lambda e: e and msgspec.structs.replace(e, state="ended", close_offset=offset),
         )
 
     def _superseded(self, epoch: Epoch) -> bool:
@@ -257,16 +268,17 @@ class EpochOpener:
         newest = max(known.epoch if known else 0, entry.placements[-1].from_epoch - 1)
         if self.newest is not None:
             _, end = await services.reader.bounds(place.media, place.partition)
-            past = await self._past(place, known, entry, end - 1)
+            past = await self._past(place, known, entry, end - 1, services.clock.unix_ms())
             self._check_ours(past)
             newest = max(newest, past.newest_epoch)
         data = encode_value(value)
         for _ in range(_VOID_OPENS):
-            number = max(newest + 1, services.clock.unix_ms())
+            now_ms = services.clock.unix_ms()
+            number = max(newest + 1, now_ms)
             header = Header(v=VERSION, kind="open", epoch=number)
             offset = await services.writer.append(self._media(place), header, data, number)
             await self._fence_off(place, known, entry, number)
-            past = await self._past(place, known, entry, offset)
+            past = await self._past(place, known, entry, offset, now_ms)
             if past.newest_epoch == number and past.open_offset == offset:
                 return number, offset, past
             if self.newest is not None:
@@ -315,13 +327,15 @@ class EpochOpener:
             raise Replaced(f"{self._request.name}: replaced by a newer publisher")
 
     async def _past(
-        self, place: Place, known: EpochEntry | None, entry: StreamEntry, offset: int
+        self, place: Place, known: EpochEntry | None, entry: StreamEntry, offset: int, now_ms: int
     ) -> Past:
-        """What the log holds of the stream, in its former place too where it has moved."""
+        """What the log holds of the stream, in its former place too where it has moved. `now_ms`:
+        not after the epoch that is being opened."""
         reader, key = self._services.reader, self._key.decode()
-        now_ms = self._services.clock.unix_ms()
         unknown = Unknown(
-            born_ms=entry.created_ms - _CLOCKS_APART_MS, since_ms=now_ms - _UNKNOWN_PAST_MS
+            born_ms=entry.created_ms - _CLOCKS_APART_MS,
+            since_ms=now_ms - _UNKNOWN_PAST_MS,
+            opening_ms=now_ms - _CLOCKS_APART_MS,
         )
         past = await read_past(reader, key, place, known, offset + 1, unknown)
         for before in self._former_places(place, known, entry):
@@ -357,7 +371,13 @@ class EpochOpener:
         for entry in entries:
             write = asyncio.ensure_future(self._write_entry(epoch.place, entry))
             epoch.index_writes.add(write)
-            write.add_done_callback(epoch.index_writes.discard)
+            write.add_done_callback(lambda done: self._indexed(epoch, done))
+
+    @staticmethod
+    def _indexed(epoch: Epoch, write: asyncio.Future[int]) -> None:
+        epoch.index_writes.discard(write)
+        if not write.cancelled():
+            epoch.indexed = max(epoch.indexed, write.result())
 
     async def _write_entry(self, place: Place, entry: SegmentEntry) -> int:
         """An entry that is lost here is written again by the next session's repair."""

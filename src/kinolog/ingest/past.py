@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from kinolog.log.index_reader import newest_entries
+from kinolog.log.index_reader import newest_entries, over_at
 from kinolog.log.random_reader import RandomReader
 from kinolog.record.control import IndexEntry, Open, SegmentEntry, SessionEntry
 from kinolog.record.log_record import LogRecord
@@ -81,11 +81,13 @@ class Place:
 
 
 class Unknown(NamedTuple):
-    """How far back is looked where the registry does not know the stream's newest epoch: the index
-    from when the stream was made, and where that knows none either, the media from `since_ms`."""
+    """How far back is looked for what the registry does not know: for the stream's newest epoch in
+    the index from when the stream was made, and where that knows none either, in the media from
+    `since_ms`; for opens behind the newest session's close in the media from `opening_ms`."""
 
     born_ms: int
     since_ms: int
+    opening_ms: int
 
 
 async def read_past(
@@ -100,8 +102,22 @@ async def read_past(
 ) -> Past:
     """Read a stream's place up to the media offset `end` (exclusive). `known` is the newest epoch
     of the registry, in this place or another one (then only its numbers count). `left`: the stream
-    has moved away from this place, and its last session there is over."""
+    has moved away from this place, and its last session there is over.
+
+    Where the registry says that `known` is over, the neighbours' records since its close are not
+    read. Who opened in between, untold to the registry, is found nevertheless:
+
+    - A session with chunks before `end` had its index entry acknowledged before the first of them,
+      and the index is read after `end` was known: it is among the entries, and nothing is skipped.
+    - One without chunks matters where its epoch is above ours: that makes our open void. An open
+      record's timestamp is its epoch, so it is at or behind the first offset of our own time.
+      `unknown.opening_ms` lies some seconds before that, for writers that stamp opens with the
+      present, and for sessions that are opening now.
+    - What is left is an older open that nothing follows. All that comes of it is behind our open
+      and below our epoch: a zombie's.
+    """
     past = Past()
+    here = known if known is not None and Place.of(known) == place else None
     entries = await newest_entries(
         reader,
         place.index,
@@ -109,18 +125,23 @@ async def read_past(
         key,
         lambda found: _enough(found, known),
         lowest=await _lowest(reader, place, known, unknown),
+        down_to=here.close_index if here is not None else -1,
     )
     for entry in entries:
         _take_entry(past, entry)
     if known is not None:
         past.disc = max(past.disc, known.disc)
         past.opened(known.epoch, known.open.session)
-    here = known if known is not None and Place.of(known) == place else None
     start, session = await _where_to_start(reader, place, past, entries, here, unknown)
     indexed = {e.track: e.msn for e in entries if isinstance(e, SegmentEntry)}
     scan = _Scan(past, indexed, session)
-    for record in await reader.read(place.media, place.partition, start, end, key):
-        scan.take(record)
+    stretches = [(start, end)]
+    if (over := over_at(here, entries)) is not None:
+        opening = await reader.offset_for_time(place.media, place.partition, unknown.opening_ms)
+        stretches = [(start, min(over, end)), (max(over, opening), end)]
+    for first, behind in stretches:
+        for record in await reader.read(place.media, place.partition, first, behind, key):
+            scan.take(record)
     if left:
         scan.finish(end)
     return past

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from kinolog.core.errors import WireError
 from kinolog.log.random_reader import RandomReader
@@ -19,10 +19,11 @@ async def newest_entries(
     key: str,
     enough: Callable[[list[IndexEntry]], bool],
     lowest: int = 0,
+    down_to: int = -1,
 ) -> list[IndexEntry]:
-    """Entries of one stream in log order, as many from the end as `enough` asks for, all where it
-    is never satisfied. Steps back in doubling strides, so the cost follows what is found, not
-    the length of the archive."""
+    """Entries of one stream in log order, as many from the end as `enough` asks for, and all from
+    the offset `down_to` on (-1: no such); all there are where it is never satisfied. Steps back in
+    doubling strides, so the cost follows what is found, not the length of the archive."""
     low, end = await reader.bounds(topic, partition)
     low = max(low, lowest)
     found: list[IndexEntry] = []
@@ -32,10 +33,34 @@ async def newest_entries(
         records = await reader.read_raw(topic, partition, start, end, key)
         older = [_decode(message.value()) for message in records]
         found = [entry for entry in older if entry is not None] + found
-        if enough(found):
+        if enough(found) and (down_to < 0 or start <= down_to):
             break
         end, step = start, step * 2
     return found
+
+
+def over_at(newest: EpochEntry | None, entries: Sequence[IndexEntry]) -> int | None:
+    """Where a stream is over in a place: the media offset behind its newest session's close or end
+    record; None where more may count. `newest`: the registry's newest epoch in that place;
+    `entries`: the index's from its `close_index` on, read after what is to be told.
+
+    Behind its close nothing of a session counts but its end, and that is then in the registry. A
+    session that opened there, and that the registry was not told of, has its entry in the index
+    before its first chunk, so among `entries`.
+    """
+    if newest is None or min(newest.close_offset, newest.close_index) < 0:
+        return None
+    for entry in entries:
+        if entry.epoch > newest.epoch:
+            return None
+        if entry.epoch == newest.epoch and last_offset(entry) > newest.close_offset:
+            return None  # the offsets of another log: a topic that was mirrored, or made again
+    return newest.close_offset + 1
+
+
+def last_offset(entry: IndexEntry) -> int:
+    """The media offset of the last record that an entry tells of."""
+    return sum(entry.offsets) if isinstance(entry, SegmentEntry) else entry.open_offset
 
 
 def is_void(entry: SegmentEntry, sessions: Mapping[int, SessionEntry | EpochEntry]) -> bool:

@@ -65,6 +65,10 @@ class EpochEntry(msgspec.Struct, omit_defaults=True):
     """An epoch of a stream: where its open record is, the record's value, how it stands.
 
     `state` is what ingest last said: an ingest that was killed leaves it at `live`.
+
+    `close_offset`: the media offset of its close record, of its end record once there is one; -1
+    while it is not over, or nobody said. `close_index`: the index offset of an entry that was
+    acknowledged before that close, so that who opens later has the session entry behind it.
     """
 
     epoch: int
@@ -76,6 +80,8 @@ class EpochEntry(msgspec.Struct, omit_defaults=True):
     open: Open
     ingest: str = ""
     state: State = "live"
+    close_offset: int = -1
+    close_index: int = -1
 
 
 def collection_key(collection: str) -> str:

@@ -68,13 +68,14 @@ async def backend(kafka: KafkaSettings) -> AsyncIterator[Backend]:
 
 @asynccontextmanager
 async def ingest_desk(base: Backend, settings: Settings) -> AsyncIterator[LocalDesk]:
-    """A desk that writes to the log; at the end what is queued is flushed."""
-    writer = LogWriter(base.kafka)
+    """A desk that writes to the log; at the end what is queued is flushed. Its reads do not wait
+    for those of viewers."""
+    writer, reader = LogWriter(base.kafka), RandomReader(base.kafka)
     ack_log = AckLog(settings.ack_log) if settings.ack_log else None
     services = Services(
         catalog=base.catalog,
         writer=writer,
-        reader=base.reader,
+        reader=reader,
         clock=SystemClock(),
         ack_log=ack_log,
         profile=settings.profile,
@@ -88,6 +89,7 @@ async def ingest_desk(base: Backend, settings: Settings) -> AsyncIterator[LocalD
     finally:
         await desk.close()
         lost = await writer.close()
+        await reader.close()
         if lost:
             _log.error("records given up at the end", records=lost)
         if ack_log is not None:
