@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from desk_kit import FRAME, VIDEO, Desk, opened, video
+from desk_kit import AAC, FRAME, VIDEO, Desk, both, opened, video
 
 from kinolog.core.clock import SystemClock
 from kinolog.core.names import StreamName
@@ -204,6 +204,28 @@ def test_publishing_to_it_reads_nothing_of_what_came_since(run: Run) -> None:
         assert {h.disc for h in second.tracks["video"].headers} == {1}
 
     run("over-publish", test)
+
+
+def test_joining_it_reads_the_window_alone_where_a_track_died_early(run: Run) -> None:
+    """Its torn segment is indexed at the close, after the window's."""
+
+    async def test(stage: Stage) -> None:
+        ticket = await stage.desk.publish(str(stage.name))
+        await ticket.feed([Expect(2), Format(0, VIDEO), Format(1, AAC), *both(150)])
+        for second in range(5, 200):
+            await ticket.feed(video(second * 30 * FRAME, 30))
+        await ticket.close("done")
+        await until(lambda: stage.newest.close_offset >= 0)
+        async with stage.hub() as (hub, reader):
+            channel = await stage.joined(hub)
+            version = channel.live.tracks["video"].version
+            assert version is not None
+            assert len(version.segments) >= 15
+            records = stage.newest.close_offset - stage.newest.open_offset
+            # The longest window that there can be, of the 200 s.
+            assert len(reader.media) < records * 140 / 200
+
+    run("over-dead-track", test)
 
 
 def test_a_session_that_the_registry_was_not_told_of_is_found(run: Run) -> None:

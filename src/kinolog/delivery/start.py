@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from kinolog.core.names import StreamName
-from kinolog.log.index_reader import is_void, newest_entries, over_at
+from kinolog.log.index_reader import dead_ms, is_void, newest_entries, over_at
 from kinolog.log.random_reader import RandomReader
 from kinolog.record.control import IndexEntry, SegmentEntry, SessionEntry
 from kinolog.record.registry import EpochEntry, Placement
@@ -69,7 +69,7 @@ async def find_start(
         if isinstance(e, SegmentEntry) and e.epoch in sessions and not is_void(e, sessions)
     ]
     if segments:
-        first = min(segments, key=lambda e: e.offsets[0])
+        first = min(_of_living(segments, sessions), key=lambda e: e.offsets[0])
         covered = _covers(entries, known)
         return Start(first.offsets[0], sessions[first.epoch], covered, over)
     since_ms = max(now_ms - _UNINDEXED_MS, first_epoch)
@@ -79,6 +79,23 @@ async def find_start(
         newest = sessions[max(sessions)]
         return Start(max(newest.open_offset, offset), newest, False, over)
     return Start(offset, None, False)
+
+
+def _of_living(
+    segments: Sequence[SegmentEntry], sessions: Mapping[int, Session]
+) -> list[SegmentEntry]:
+    """The segments of tracks that lived to the end of their session, as far as it is seen. What a
+    dead track had begun is indexed at the close, among the newest, and points at its death."""
+    track_ms: dict[tuple[int, str], int] = {}
+    session_ms: dict[int, int] = {}
+    for e in segments:
+        track_ms[e.epoch, e.track] = max(track_ms.get((e.epoch, e.track), 0), e.wall)
+        session_ms[e.epoch] = max(session_ms.get(e.epoch, 0), e.wall)
+    return [
+        e
+        for e in segments
+        if session_ms[e.epoch] - track_ms[e.epoch, e.track] <= dead_ms(sessions[e.epoch].open)
+    ]
 
 
 def _covers(entries: Sequence[IndexEntry], known: Mapping[int, EpochEntry]) -> bool:

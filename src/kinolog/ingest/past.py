@@ -8,19 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from kinolog.log.index_reader import newest_entries, over_at
+from kinolog.log.index_reader import DEAD_MS, dead_ms, newest_entries, over_at
 from kinolog.log.random_reader import RandomReader
-from kinolog.record.control import IndexEntry, Open, SegmentEntry, SessionEntry
+from kinolog.record.control import IndexEntry, SegmentEntry, SessionEntry
 from kinolog.record.log_record import LogRecord
 from kinolog.record.registry import EpochEntry, Placement
 from kinolog.record.topics import topic
 from kinolog.timeline.events import ChunkEvent, Closed, Event, Opened
 from kinolog.timeline.indexer import Indexer
 from kinolog.timeline.reader import StreamReader
-
-_DEAD_MS = 30_000
-"""A track whose newest segment is so much older than another's has nothing under way: a segment
-is indexed when it ends, and lasts for some seconds."""
 
 ChunkName = tuple[str, int, int]
 """(track, MSN, chunk): names a chunk within its epoch."""
@@ -174,7 +170,7 @@ def _enough(found: list[IndexEntry], known: EpochEntry | None) -> bool:
         return False
     segments = [e for e in found if isinstance(e, SegmentEntry) and e.epoch == known.epoch]
     walls = [e.wall for e in segments]
-    if walls and max(walls) - min(walls) > 2 * _dead_ms(known.open):
+    if walls and max(walls) - min(walls) > 2 * dead_ms(known.open):
         return True
     return {track.name for track in known.open.tracks} <= {e.track for e in segments}
 
@@ -212,7 +208,7 @@ async def _where_to_start(
         of_session = [e for e in entries if isinstance(e, SegmentEntry)]
         of_session = [e for e in of_session if e.epoch == session.epoch]
         names = [track.name for track in session.open.tracks]
-        start, dead = under_way(session.open_offset, names, of_session, _dead_ms(session.open))
+        start, dead = under_way(session.open_offset, names, of_session, dead_ms(session.open))
         for name in dead & past.next_msn.keys():
             past.next_msn[name] += 1  # the segment that it may have died in has a number, too
         return start, session
@@ -220,15 +216,11 @@ async def _where_to_start(
     return await reader.offset_for_time(place.media, place.partition, since_ms), None
 
 
-def _dead_ms(session: Open) -> int:
-    return max(_DEAD_MS, 3 * session.target_ms)
-
-
 def under_way(
     open_offset: int,
     names: Sequence[str],
     entries: Sequence[SegmentEntry],
-    dead_ms: int = _DEAD_MS,
+    dead_ms: int = DEAD_MS,
 ) -> tuple[int, set[str]]:
     """Of a session with these tracks and newest entries: the media offset behind which a segment
     may be under way, and the tracks that are dead."""

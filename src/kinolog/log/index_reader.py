@@ -6,8 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from kinolog.core.errors import WireError
 from kinolog.log.random_reader import RandomReader
-from kinolog.record.control import IndexEntry, SegmentEntry, SessionEntry, decode_index
+from kinolog.record.control import IndexEntry, Open, SegmentEntry, SessionEntry, decode_index
 from kinolog.record.registry import EpochEntry
+
+DEAD_MS = 30_000
+"""A track whose newest segment is so much older than another's has nothing under way: a segment
+is indexed when it ends, and lasts for some seconds."""
 
 _FIRST_STEP = 256
 
@@ -61,6 +65,11 @@ def over_at(newest: EpochEntry | None, entries: Sequence[IndexEntry]) -> int | N
 def last_offset(entry: IndexEntry) -> int:
     """The media offset of the last record that an entry tells of."""
     return sum(entry.offsets) if isinstance(entry, SegmentEntry) else entry.open_offset
+
+
+def dead_ms(session: Open) -> int:
+    """DEAD_MS, or more where a session's segments are long."""
+    return max(DEAD_MS, 3 * session.target_ms)
 
 
 def is_void(entry: SegmentEntry, sessions: Mapping[int, SessionEntry | EpochEntry]) -> bool:
