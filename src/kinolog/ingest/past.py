@@ -97,8 +97,9 @@ async def read_past(
     left: bool = False,
 ) -> Past:
     """Read a stream's place up to the media offset `end` (exclusive). `known` is the newest epoch
-    of the registry, in this place or another one (then only its numbers count). `left`: the stream
-    has moved away from this place, and its last session there is over.
+    of the registry, in this place or another one (then only its numbers count, as where the open
+    record is not where it is said to be: the offsets are of another log). `left`: the stream has
+    moved away from this place, and its last session there is over.
 
     Where the registry says that `known` is over, the neighbours' records since its close are not
     read. Who opened in between, untold to the registry, is found nevertheless:
@@ -128,11 +129,17 @@ async def read_past(
     if known is not None:
         past.disc = max(past.disc, known.disc)
         past.opened(known.epoch, known.open.session)
-    start, session = await _where_to_start(reader, place, past, entries, here, unknown)
+    session = _newest_session(entries, here)
+    if session is not None and not await _is_there(reader, key, place, session):
+        session = None
+        for name in past.next_msn:
+            past.next_msn[name] += 1  # what was under way in the other log has a number, too
+    start = await _where_to_start(reader, place, past, entries, session, unknown)
     indexed = {e.track: e.msn for e in entries if isinstance(e, SegmentEntry)}
     scan = _Scan(past, indexed, session)
     stretches = [(start, end)]
-    if (over := over_at(here, entries)) is not None:
+    over = over_at(here, entries) if session is not None else None
+    if over is not None:
         opening = await reader.offset_for_time(place.media, place.partition, unknown.opening_ms)
         stretches = [(start, min(over, end)), (max(over, opening), end)]
     for first, behind in stretches:
@@ -191,19 +198,40 @@ def _take_entry(past: Past, entry: IndexEntry) -> None:
         past.begun(entry.track, entry.msn, entry.disc)
 
 
+def _newest_session(
+    entries: list[IndexEntry], known: EpochEntry | None
+) -> SessionEntry | EpochEntry | None:
+    """The newest that index or registry know in this place."""
+    sessions = [e for e in entries if isinstance(e, SessionEntry)]
+    session = max(sessions, key=lambda e: e.epoch, default=None)
+    if known is not None and (session is None or known.epoch > session.epoch):
+        return known
+    return session
+
+
+async def _is_there(
+    reader: RandomReader, key: str, place: Place, session: SessionEntry | EpochEntry
+) -> bool:
+    """Whether a session's open record is where it is said to be, or was before the retention took
+    it. It is not where the topic was made again, or mirrored."""
+    low, _ = await reader.bounds(place.media, place.partition)
+    offset = session.open_offset
+    if offset < low:
+        return True
+    found = await reader.read(place.media, place.partition, offset, offset + 1, key)
+    return any((r.header.kind, r.header.epoch) == ("open", session.epoch) for r in found)
+
+
 async def _where_to_start(
     reader: RandomReader,
     place: Place,
     past: Past,
     entries: list[IndexEntry],
-    known: EpochEntry | None,
+    session: SessionEntry | EpochEntry | None,
     unknown: Unknown,
-) -> tuple[int, SessionEntry | EpochEntry | None]:
-    """The media offset behind which something may not be indexed, and the session in force."""
-    sessions = [e for e in entries if isinstance(e, SessionEntry)]
-    session: SessionEntry | EpochEntry | None = max(sessions, key=lambda e: e.epoch, default=None)
-    if known is not None and (session is None or known.epoch > session.epoch):
-        session = known
+) -> int:
+    """The media offset behind which something may not be indexed. `session` is in force there;
+    without one, index and registry tell nothing of this log but numbers."""
     if session is not None:
         of_session = [e for e in entries if isinstance(e, SegmentEntry)]
         of_session = [e for e in of_session if e.epoch == session.epoch]
@@ -211,9 +239,9 @@ async def _where_to_start(
         start, dead = under_way(session.open_offset, names, of_session, dead_ms(session.open))
         for name in dead & past.next_msn.keys():
             past.next_msn[name] += 1  # the segment that it may have died in has a number, too
-        return start, session
+        return start
     since_ms = max(unknown.born_ms, unknown.since_ms)
-    return await reader.offset_for_time(place.media, place.partition, since_ms), None
+    return await reader.offset_for_time(place.media, place.partition, since_ms)
 
 
 def under_way(
