@@ -220,7 +220,8 @@ def test_parameters_of_strangers(client: httpx.Client, playlist: Playlist, query
         ("w=-1", 400),
         ("w=x", 400),
         ("w=%C2%B2", 400),
-        ("w=" + "9" * 5000, 400),
+        ("w=" + "9" * 3000, 400),
+        ("w=" + "9" * 5000, 414),
     ],
 )
 def test_stills(client: httpx.Client, query: str, status: int) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hls_stage import Playlist, Stage, fetch, stage, stop, until
 from hls_watch import Watcher, check_parser
 
-pytestmark = [pytest.mark.cluster]
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")

@@ -78,9 +78,10 @@ def _replication(brokers: int) -> dict[str, str]:
 
 def _patience(brokers: int) -> dict[str, str]:
     """How soon a silent broker loses its partitions to another. Where there is no other, a moment
-    in which the machine is busy would be an outage, and for nothing."""
+    in which the machine is busy would be an outage, and for nothing; but no longer than a crashed
+    one may wait, for it is not let in again while its former self counts as alive."""
     if brokers == 1:
-        return {"broker.session.timeout.ms": "60000"}
+        return {"broker.session.timeout.ms": "5000", "broker.heartbeat.interval.ms": "300"}
     return {"broker.session.timeout.ms": "1500", "broker.heartbeat.interval.ms": "300"}
 
 
