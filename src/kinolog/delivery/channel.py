@@ -15,7 +15,7 @@ from kinolog.record.control import SessionEntry
 from kinolog.record.log_record import LogRecord
 from kinolog.record.registry import EpochEntry
 from kinolog.record.topics import topic
-from kinolog.timeline.events import Event
+from kinolog.timeline.events import Event, Opened
 from kinolog.timeline.live import LiveStream
 from kinolog.timeline.places import join_places
 from kinolog.timeline.reader import StreamReader
@@ -26,6 +26,9 @@ MOST_WAITING = 16_384
 
 WHOLE = 1 << 30
 """In place of a part's number: the whole media segment."""
+
+ANY_TRACK = ""
+"""In place of a track's name, while none is known: the next session."""
 
 
 class Awaited(NamedTuple):
@@ -51,6 +54,7 @@ class Channel:
         self.heard_at: float | None = None
         """When the tail last brought something (monotonic); None before it did."""
         self._clock = clock
+        self._opened_at: float | None = None
         self._reader = StreamReader()
         self._held: dict[Place, list[LogRecord]] = {}
         self._waiting: dict[Awaited, list[tuple[asyncio.Future[bool], float]]] = {}
@@ -66,6 +70,11 @@ class Channel:
         """Whether requests are waiting."""
         return bool(self._waiting)
 
+    @property
+    def open_for_s(self) -> float:
+        """How long the newest session has been known here; 0 before the first."""
+        return 0.0 if self._opened_at is None else self._clock.monotonic() - self._opened_at
+
     def asked(self) -> None:
         """Somebody asked for something of this stream."""
         self.asked_at = self._clock.monotonic()
@@ -73,7 +82,7 @@ class Channel:
     def begin(self, session: SessionEntry | EpochEntry) -> None:
         """Start in the middle of a session; before the first record."""
         for event in self._reader.start(session):
-            self.live.apply(event)
+            self._apply(event)
 
     def hold(self, place: Place) -> None:
         """Hold back what the tail brings of this place."""
@@ -155,17 +164,22 @@ class Channel:
             self._apply(event)
 
     def _apply(self, event: Event) -> None:
-        for track in self.live.apply(event):
+        changed = self.live.apply(event)
+        if isinstance(event, Opened):
+            self._opened_at = self._clock.monotonic()
+            self._wake(ANY_TRACK)
+        for track in changed:
             if self._waiting:
                 self._wake(track.name)
 
     def _wake(self, track: str) -> None:
         """Whoever waits for something of this track that may have come looks again; a session
-        that changed concerns all."""
+        that changed, or a track that fell silent, concerns all."""
         found = self.live.tracks.get(track)
         version = found.version if found is not None else None
         for awaited in [a for a in self._waiting if a.track == track]:
-            if version is not None and self.live.state == "live" and _later(awaited, version):
+            speaks = found is not None and not found.silent and self.live.state == "live"
+            if speaks and version is not None and _later(awaited, version):
                 continue
             woken = self._waiting.pop(awaited)
             self._waiting_count -= len(woken)

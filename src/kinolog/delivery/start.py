@@ -11,7 +11,7 @@ from kinolog.log.random_reader import RandomReader
 from kinolog.record.control import IndexEntry, SegmentEntry, SessionEntry
 from kinolog.record.registry import EpochEntry, Placement
 from kinolog.record.topics import topic
-from kinolog.timeline.track import MAX_WINDOW_FACTOR, WINDOW_MS
+from kinolog.timeline.track import MAX_WINDOW_FACTOR, SILENT_WINDOWS, WINDOW_MS, WINDOW_TARGETS
 
 _SLACK_MS = 10_000
 _UNINDEXED_MS = 120_000
@@ -105,6 +105,8 @@ def _covers(entries: Sequence[IndexEntry], known: Mapping[int, EpochEntry]) -> b
     lies before a pause may still be listed."""
     sessions: dict[int, Session] = {**known}
     sessions |= {entry.epoch: entry for entry in entries if isinstance(entry, SessionEntry)}
+    targets_ms = [session.open.target_ms for session in sessions.values()]
+    window_ms = max([WINDOW_MS, *(WINDOW_TARGETS * target_ms for target_ms in targets_ms)])
     timescales = {
         (epoch, track.name): track.timescale
         for epoch, session in sessions.items()
@@ -119,16 +121,18 @@ def _covers(entries: Sequence[IndexEntry], known: Mapping[int, EpochEntry]) -> b
     if not tracks:
         return False
     lengths_ms = (sum(ms for _, ms in segments) for segments in tracks.values())
-    if max(lengths_ms) >= MAX_WINDOW_FACTOR * WINDOW_MS + _SLACK_MS:
+    # A track that is behind but not yet silent has a whole window, too.
+    longest_ms = MAX_WINDOW_FACTOR * window_ms + window_ms // SILENT_WINDOWS + _SLACK_MS
+    if max(lengths_ms) >= longest_ms:
         return True
-    return all(_reaches(segments) for segments in tracks.values())
+    return all(_reaches(segments, window_ms) for segments in tracks.values())
 
 
-def _reaches(segments: Sequence[tuple[SegmentEntry, int]]) -> bool:
+def _reaches(segments: Sequence[tuple[SegmentEntry, int]], window_ms: int) -> bool:
     """One track's segments with their durations in ms."""
     after_ms = 0
     for entry, duration_ms in reversed(segments):
-        if entry.ind and after_ms >= WINDOW_MS + _SLACK_MS:
+        if entry.ind and after_ms >= window_ms + _SLACK_MS:
             return True
         after_ms += duration_ms
     return False

@@ -6,8 +6,8 @@
             wake_who_waits_for(track)
 
 A track's version is taken at the moment of the log at which a part, a segment or the session of
-that track is finished; what happens to other tracks later does not change it. So two edges that
-have read up to the same part say the same, to the byte.
+that track is finished, or the track falls silent; what happens to other tracks later does not
+change it. So two edges that have read up to the same part say the same, to the byte.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import assert_never
 
 from kinolog.record.control import Open
 from kinolog.timeline.events import ChunkEvent, Closed, Ended, Event, GapEvent, Hole, Opened
-from kinolog.timeline.segment import Segment
+from kinolog.timeline.segment import MICROSECONDS, Segment
 from kinolog.timeline.track import WINDOW_MS, State, Track
 
 _NOTHING: tuple[Track, ...] = ()
@@ -79,10 +79,19 @@ class LiveStream:
 
     def _chunk(self, event: ChunkEvent) -> Sequence[Track]:
         track = self.tracks.get(event.header.track)
-        if track is None or not track.add(event):
+        if track is None or event.header.msn == track.left_msn:
             return _NOTHING
-        self._snapshot(track)
-        return (track,)
+        assert track.info is not None
+        changed = [track] if track.add(event) else []
+        duration_us = event.header.dur * MICROSECONDS // track.info.timescale
+        for other in self.tracks.values():
+            if other is not track:
+                other.missed(track.name, duration_us)
+                if other.info is not None and other.fall_silent():
+                    changed.append(other)
+        for item in changed:
+            self._snapshot(item)
+        return changed
 
     def _opened(self, event: Opened) -> Sequence[Track]:
         self._stop_tracks()

@@ -10,6 +10,8 @@ from kinolog.timeline.events import ChunkEvent
 from kinolog.timeline.segment import MICROSECONDS, Segment, filler
 
 WINDOW_MS = 30_000
+WINDOW_TARGETS = 6
+"""The window has at least so many target durations."""
 MAX_WINDOW_FACTOR = 4
 """Looking for a keyframe, the window grows to so many times its length and no further."""
 MAX_WINDOW_SEGMENTS = 600
@@ -21,6 +23,11 @@ SEGMENTS_WITH_PARTS = 2
 validators take for three target durations."""
 RETIRED_SEGMENTS = 3
 """Segments kept after they left the window, for requests under way."""
+FIRST_WAIT_MS = 3_000
+"""A track that has shown nothing is waited for while another shows so much media, or 1.5 target
+durations of it."""
+SILENT_WINDOWS = 3
+"""A listed track is silent when another has gone on for the window's length divided by this."""
 
 State = Literal["live", "away", "ended"]
 
@@ -86,6 +93,10 @@ class Track:
 
     `segments` are those listed, oldest first: ended ones, and the growing one once it has a
     finished part. `growing` is the one in progress, listed or not.
+
+    A track that shows nothing while another goes on falls `silent`: nothing is listed of it until
+    it speaks again, from its next segment on. So an edge that began after its last word says the
+    same as one that heard it.
     """
 
     def __init__(self, name: str, window_ms: int) -> None:
@@ -96,12 +107,17 @@ class Track:
         self.retired: list[Segment] = []
         self.growing: Segment | None = None
         self.version: Version | None = None
+        self.silent = False
+        self.left_msn = -1
+        """The segment that it fell silent in: what comes of it yet is passed over, as it is where
+        the edge began later."""
         self._window_ms = window_ms
         self._open: Open | None = None
         self._epoch = -1
         self._part_ticks = 1
         self._target_ticks = 1
         self._holed_msn = -1
+        self._missed_us: dict[str, int] = {}
 
     def opened(self, epoch: int, session: Open, info: OpenTrack | None) -> None:
         """A new session, with this track (`info`) or without. The one before was stopped."""
@@ -111,6 +127,10 @@ class Track:
         if info is not None:
             self._part_ticks = max(1, rescale(session.part_ms, 1000, info.timescale))
             self._target_ticks = max(1, rescale(session.target_ms, 1000, info.timescale))
+            self.fall_silent()  # of a track that a session was without
+            if not self.segments:
+                self.silent = False
+                self._missed_us.clear()
 
     def stop(self) -> bool:
         """The session is over: the growing segment ends short. True when there was one."""
@@ -130,9 +150,37 @@ class Track:
         else:
             self._holed_msn = msn
 
+    def missed(self, other: str, duration_us: int) -> None:
+        """Another track went on by so much."""
+        self._missed_us[other] = self._missed_us.get(other, 0) + duration_us
+
+    def fall_silent(self) -> bool:
+        """List nothing any more if another track has gone on for too long without this one; True
+        when it has.
+
+        Counted in media, in the order of the log and over sessions, since this track's last
+        chunk; for one of which nothing is listed, since the open.
+        """
+        most_ms = self._window_length_ms() // SILENT_WINDOWS
+        if not self.segments:
+            assert self._open is not None
+            most_ms = max(FIRST_WAIT_MS, 3 * self._open.target_ms // 2)
+        if max(self._missed_us.values(), default=0) <= most_ms * 1000:
+            return False
+        if self.silent and self.growing is None:
+            return False
+        self.silent = True
+        self.left_msn = self.growing.msn if self.growing is not None else -1
+        self.growing = None
+        self._holed_msn = -1
+        self.retired = [item for item in self.segments if item.ended][-RETIRED_SEGMENTS:]
+        self.segments.clear()
+        return True
+
     def add(self, event: ChunkEvent) -> bool:
         """One more chunk. True when what is listed changed."""
         header = event.header
+        self._missed_us.clear()
         segment = self.growing
         changed = False
         if segment is not None and segment.msn != header.msn:
@@ -221,6 +269,7 @@ class Track:
 
     def _list(self, segment: Segment) -> None:
         segments = self.segments
+        self.silent = False
         if not segments:
             segments.append(segment)
             return
@@ -262,8 +311,7 @@ class Track:
         to the same: the last `window_ms` in whole segments, further back to the newest segment
         that begins with a keyframe, but not beyond the bounds.
         """
-        assert self._open is not None
-        window_us = max(self._window_ms, 6 * self._open.target_ms) * 1000
+        window_us = self._window_length_ms() * 1000
         total_us = total_bytes = 0
         keyframe = False
         segments = self.segments
@@ -282,6 +330,10 @@ class Track:
             if total_us >= window_us and (keyframe or total_us >= MAX_WINDOW_FACTOR * window_us):
                 return index
         return 0
+
+    def _window_length_ms(self) -> int:
+        assert self._open is not None
+        return max(self._window_ms, WINDOW_TARGETS * self._open.target_ms)
 
     def _parts_from(self, session: Open) -> int:
         """Parts are listed of the segment in progress and the newest whole ones, none of which

@@ -14,17 +14,19 @@ _GROUP = "audio"
 def multivariant(live: LiveStream, *, complete: bool = True) -> bytes | None:
     """The playlist at `index.m3u8`; None while there is nothing yet to say.
 
-    None too, with `complete`, while a track of the session has not brought its first part; without
-    `complete` such a track is left out. BANDWIDTH is the peak of the segments in the window.
+    None too, with `complete`, while the first part of a track of the session is waited for;
+    without `complete` such a track is left out, as one that is silent always is. BANDWIDTH is the
+    peak of the segments in the window.
     """
     if live.open is None:
         return None
     rates: dict[str, tuple[int, int]] = {}
     for info in live.open.tracks:
-        found = live.tracks[info.name].bit_rates()
+        track = live.tracks[info.name]
+        found = track.bit_rates()
         if found is not None:
             rates[info.name] = found
-        elif complete:
+        elif complete and not track.silent:
             return None
     tracks = [info for info in live.open.tracks if info.name in rates]
     if not tracks:

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from kinolog.core.rsgi import Headers, HttpProtocol, Scope
 from kinolog.delivery import answers
-from kinolog.delivery.channel import WHOLE, Awaited, Channel
+from kinolog.delivery.channel import ANY_TRACK, WHOLE, Awaited, Channel
 from kinolog.delivery.hls import requests
 from kinolog.delivery.hls.multivariant import multivariant
 from kinolog.delivery.hls.playlist import MediaPlaylist
@@ -43,7 +43,8 @@ _MEDIA: Final = re.compile(
 )
 _TRACK: Final = re.compile(r"([a-z0-9-]{1,48})\.m3u8")
 _GZIP_LEVEL: Final = 4
-_FIRST_WAIT_S: Final = 10.0
+_FIRST_WAIT_S: Final = 8.0
+"""Less than the 10 s after which hls.js gives a playlist up, by what a deadline may be late."""
 
 
 class _Playlist(NamedTuple):
@@ -234,10 +235,11 @@ class HlsServer:
     async def _multivariant(self, scope: Scope, protocol: HttpProtocol, channel: Channel) -> None:
         body = multivariant(channel.live)
         while body is None:
-            # A session that has just begun: say nothing before every track has shown itself,
-            # except that one of them never does.
-            missing = self._missing_track(channel)
-            if not await channel.wait(Awaited(missing, 0, WHOLE), _FIRST_WAIT_S):
+            # A session that has just begun: say nothing before every track has shown itself or
+            # has fallen silent; nor where nothing at all comes, but then not for long.
+            left_s = _FIRST_WAIT_S - channel.open_for_s
+            awaited = Awaited(self._missing_track(channel), 0, WHOLE)
+            if left_s <= 0 or not await channel.wait(awaited, left_s):
                 body = multivariant(channel.live, complete=False)
                 break
             body = multivariant(channel.live)
@@ -256,9 +258,9 @@ class HlsServer:
     @staticmethod
     def _missing_track(channel: Channel) -> str:
         for track in channel.live.tracks.values():
-            if track.bit_rates() is None:
+            if track.info is not None and not track.silent and track.bit_rates() is None:
                 return track.name
-        return ""
+        return ANY_TRACK
 
     @staticmethod
     async def _wait(channel: Channel, track: str, wait: requests.Wait) -> bool:
