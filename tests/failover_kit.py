@@ -273,11 +273,11 @@ async def read_back(base: Backend, name: StreamName) -> ReadBack:
 async def _records(base: Backend, name: StreamName) -> list[LogRecord]:
     entry = base.catalog.registry.streams[name]
     places = {(topic(p.base, "media"), p.partition) for p in entry.placements}
-    runs = []
+    runs = {}
     for place in places:
         low, end = await base.reader.bounds(*place)
-        runs.append(await base.reader.read(*place, low, end, name.name))
-    return list(join_places(runs))
+        runs[place] = await base.reader.read(*place, low, end, name.name)
+    return [record for _, record in join_places(runs)]
 
 
 def stream_of(bootstrap: str, name: StreamName) -> ReadBack:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import NamedTuple
 
+import structlog
+
 from kinolog.core.clock import Clock
 from kinolog.core.errors import Overloaded
 from kinolog.core.names import StreamName
@@ -17,8 +19,7 @@ from kinolog.record.registry import EpochEntry
 from kinolog.record.topics import topic
 from kinolog.timeline.events import Event, Opened
 from kinolog.timeline.live import LiveStream
-from kinolog.timeline.places import join_places
-from kinolog.timeline.reader import StreamReader
+from kinolog.timeline.places import MOST_WAIT_S, PlacesReader, join_places
 from kinolog.timeline.track import Version
 
 MOST_WAITING = 16_384
@@ -29,6 +30,8 @@ WHOLE = 1 << 30
 
 ANY_TRACK = ""
 """In place of a track's name, while none is known: the next session."""
+
+_log = structlog.get_logger("kinolog.edge")
 
 
 class Awaited(NamedTuple):
@@ -43,7 +46,8 @@ class Channel:
     """Feeds LiveStream in log order, and wakes who waits for what came.
 
     While a placement's past is being read, what the tail brings of it is held back, so that the
-    past joins the tail without gap or repeat.
+    past joins the tail without gap or repeat. Where the stream moves, the places' tails join in the
+    order of its epochs.
     """
 
     def __init__(self, name: StreamName, clock: Clock) -> None:
@@ -55,7 +59,7 @@ class Channel:
         """When the tail last brought something (monotonic); None before it did."""
         self._clock = clock
         self._opened_at: float | None = None
-        self._reader = StreamReader()
+        self._reader: PlacesReader[Place] = PlacesReader()
         self._held: dict[Place, list[LogRecord]] = {}
         self._waiting: dict[Awaited, list[tuple[asyncio.Future[bool], float]]] = {}
         self._waiting_count = 0
@@ -107,16 +111,17 @@ class Channel:
 
         Records of several places come in the order of their epochs.
         """
-        runs = [chain(past, self._held.pop(place)) for place, past in pasts.items()]
-        for record in join_places(runs):
-            self._take(record)
+        now = self._clock.monotonic()
+        runs = {place: chain(past, self._held.pop(place)) for place, past in pasts.items()}
+        for place, record in join_places(runs):
+            self._take(place, record, now)
 
     def take(self, place: Place, record: LogRecord) -> None:
         """A record of the tail."""
-        self.heard_at = self._clock.monotonic()
+        self.heard_at = now = self._clock.monotonic()
         held = self._held.get(place)
         if held is None:
-            self._take(record)
+            self._take(place, record, now)
         else:
             held.append(record)
 
@@ -150,17 +155,31 @@ class Channel:
             else:
                 del self._waiting[awaited]
 
+    def go_on(self, now: float) -> None:
+        """Take what waits for too long for a fence in the stream's former place. Called about
+        once a second."""
+        while (place := self._reader.overdue(now)) is not None:
+            _log.warning(
+                f"no fence in the former place for {MOST_WAIT_S:.0f} s, following the stream on",
+                stream=str(self.name),
+                topic=place[0],
+                partition=place[1],
+            )
+            for event in self._reader.go_on(place, now):
+                self._apply(event)
+
     def close(self) -> None:
         """Answer whoever waits: nothing more comes."""
         self._closed = True
         self.expire(float("inf"))
 
-    def _take(self, record: LogRecord) -> None:
-        header = record.header
-        self.last_ms = max(self.last_ms, header.wall)
-        if self._unread and header.kind == "chunk" and header.epoch > self._reader.epoch:
+    def _take(self, place: Place, record: LogRecord, now: float) -> None:
+        self.last_ms = max(self.last_ms, record.header.wall)
+        unopened = self._reader.unopened
+        events = self._reader.feed(place, record, now)
+        if self._unread and self._reader.unopened > unopened:
             self.lost = True
-        for event in self._reader.feed(record):
+        for event in events:
             self._apply(event)
 
     def _apply(self, event: Event) -> None:

@@ -232,8 +232,7 @@ class Hub:
                             self._check(channel)
                     except Exception:
                         # Other streams, and other collections, are in this batch too.
-                        _log.exception("stream left", stream=str(channel.name))
-                        self._leave(channel)
+                        self._give_up(channel)
             partition.position = max(partition.position, batch.position)
 
     def _registry_changed(self, key: str, entry: msgspec.Struct | None) -> None:
@@ -266,12 +265,22 @@ class Hub:
                 del self._partitions[place]
                 self._tail.remove(*place)
 
+    def _give_up(self, channel: Channel) -> None:
+        """Leave a stream at an exception of its own; whoever asks next joins it anew."""
+        _log.exception("stream left", stream=str(channel.name))
+        self._leave(channel)
+
     async def _sweep(self) -> None:
-        """Once a second: requests that wait for too long are answered, idle streams left."""
+        """Once a second: what waits for too long goes on or is answered, idle streams are left."""
         while True:
             await asyncio.sleep(_SWEEP_S)
             now = self._clock.monotonic()
             for channel in list(self._channels.values()):
+                try:
+                    channel.go_on(now)
+                except Exception:
+                    self._give_up(channel)
+                    continue
                 channel.expire(now)
                 if not channel.busy and now - channel.asked_at > IDLE_S:
                     self._leave(channel)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from kinolog.core.clock import SystemClock
@@ -10,6 +12,7 @@ from kinolog.delivery.channel import Channel
 from kinolog.record.control import Open, OpenTrack, encode_value
 from kinolog.record.header import VERSION, Header
 from kinolog.record.log_record import LogRecord
+from kinolog.timeline.places import MOST_WAIT_S
 
 HOME, AWAY = ("kinolog.demo.media", 0), ("kinolog.demo.media", 1)
 TICKS = 180_000
@@ -47,6 +50,10 @@ def closing(epoch: int, offset: int) -> LogRecord:
     return LogRecord(offset, 0, "cam", Header(v=VERSION, kind="close", epoch=epoch), b"")
 
 
+def fence(epoch: int, offset: int) -> LogRecord:
+    return LogRecord(offset, 0, "cam", Header(v=VERSION, kind="fence", epoch=epoch), b"")
+
+
 def session(epoch: int, first_msn: int, offset: int) -> list[LogRecord]:
     return [
         opening(epoch, offset),
@@ -54,6 +61,12 @@ def session(epoch: int, first_msn: int, offset: int) -> list[LogRecord]:
         segment(epoch, first_msn + 1, offset + 2),
         closing(epoch, offset + 3),
     ]
+
+
+THERE_AND_BACK = {
+    HOME: [*session(1, 0, 10), fence(2, 14), *session(3, 4, 15)],
+    AWAY: [*session(2, 2, 5), fence(3, 9)],
+}
 
 
 def listed(channel: Channel) -> list[tuple[int, int]]:
@@ -65,7 +78,7 @@ def listed(channel: Channel) -> list[tuple[int, int]]:
 @pytest.mark.parametrize("newest_first", [False, True])
 def test_a_stream_that_moved_there_and_back_is_whole(newest_first: bool) -> None:
     channel = Channel(StreamName("demo", "cam"), SystemClock())
-    pasts = {HOME: [*session(1, 0, 10), *session(3, 4, 20)], AWAY: session(2, 2, 5)}
+    pasts = THERE_AND_BACK
     if newest_first:
         pasts = dict(reversed(pasts.items()))
     for place in pasts:
@@ -80,8 +93,9 @@ def test_what_the_tail_brought_meanwhile_has_its_place_too() -> None:
     channel.hold(AWAY)
     for record in session(2, 2, 5):
         channel.take(AWAY, record)
-    channel.release({AWAY: [], HOME: session(1, 0, 10)})
+    channel.release({AWAY: [], HOME: [*session(1, 0, 10), fence(2, 14)]})
     assert listed(channel) == [(0, 1), (1, 1), (2, 2), (3, 2)]
+    channel.take(AWAY, fence(3, 9))
     for record in session(3, 4, 20):
         channel.take(HOME, record)
     assert listed(channel)[-2:] == [(4, 3), (5, 3)]
@@ -92,7 +106,85 @@ def test_a_zombie_in_the_former_place_changes_nothing() -> None:
     channel = Channel(StreamName("demo", "cam"), SystemClock())
     channel.hold(HOME)
     channel.hold(AWAY)
-    home = [opening(1, 10), segment(1, 0, 11), segment(1, 1, 12)]
+    home = [opening(1, 10), segment(1, 0, 11), segment(1, 1, 12), fence(2, 13)]
     channel.release({AWAY: session(2, 2, 5), HOME: home})
-    channel.take(HOME, segment(1, 2, 13))
+    channel.take(HOME, segment(1, 2, 14))
     assert listed(channel) == [(0, 1), (1, 1), (2, 2), (3, 2)]
+
+
+def following(*places: tuple[str, int]) -> Channel:
+    """A channel that has joined its places before anything was written."""
+    channel = Channel(StreamName("demo", "cam"), SystemClock())
+    for place in places:
+        channel.hold(place)
+    channel.release({place: [] for place in places})
+    return channel
+
+
+MOVED = {
+    HOME: [opening(1, 10), segment(1, 0, 11), segment(1, 1, 12), fence(2, 13), segment(1, 2, 14)],
+    AWAY: session(2, 2, 5),
+}
+
+
+@pytest.mark.parametrize("ahead", range(1, len(MOVED[HOME])))
+def test_the_end_of_a_session_is_not_lost_when_the_next_place_is_read_first(ahead: int) -> None:
+    """Whatever of the former place comes after the new one's, up to the fence it counts."""
+    channel = following(HOME, AWAY)
+    home = MOVED[HOME]
+    for record in home[:ahead]:
+        channel.take(HOME, record)
+    for record in MOVED[AWAY]:
+        channel.take(AWAY, record)
+    for record in home[ahead:]:
+        channel.take(HOME, record)
+    assert listed(channel) == [(0, 1), (1, 1), (2, 2), (3, 2)]
+
+
+def test_a_place_that_is_added_waits_for_the_former_too() -> None:
+    channel = following(HOME)
+    for record in MOVED[HOME][:2]:
+        channel.take(HOME, record)
+    channel.hold(AWAY)
+    channel.release({AWAY: MOVED[AWAY]})
+    assert listed(channel) == [(0, 1)]
+    for record in MOVED[HOME][2:]:
+        channel.take(HOME, record)
+    assert listed(channel) == [(0, 1), (1, 1), (2, 2), (3, 2)]
+
+
+def test_there_and_back_in_any_order_of_arrival() -> None:
+    home, away = THERE_AND_BACK[HOME], THERE_AND_BACK[AWAY]
+    for first, second in itertools.product(range(1, len(home) + 1), range(len(away) + 1)):
+        channel = following(HOME, AWAY)
+        for place, records in (
+            (HOME, home[:first]),
+            (AWAY, away[:second]),
+            (HOME, home[first:]),
+            (AWAY, away[second:]),
+        ):
+            for record in records:
+                channel.take(place, record)
+        assert listed(channel) == [(0, 1), (1, 1), (2, 2), (3, 2), (4, 3), (5, 3)]
+
+
+def test_a_fence_that_never_comes_is_not_waited_for_for_ever() -> None:
+    channel = following(HOME, AWAY)
+    for record in MOVED[HOME][:2]:
+        channel.take(HOME, record)
+    before_s = SystemClock().monotonic()
+    for record in MOVED[AWAY]:
+        channel.take(AWAY, record)
+    channel.go_on(before_s + MOST_WAIT_S - 0.1)
+    assert listed(channel) == [(0, 1)]
+    channel.go_on(SystemClock().monotonic() + MOST_WAIT_S)
+    assert listed(channel) == [(0, 1), (1, 1), (2, 2), (3, 2)]
+    assert [item.gap for item in channel.live.tracks["video"].segments] == [
+        False,
+        True,
+        False,
+        False,
+    ]
+    for record in session(3, 4, 20):
+        channel.take(AWAY, record)
+    assert listed(channel)[-1] == (5, 3)
