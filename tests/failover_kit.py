@@ -298,7 +298,7 @@ def new_name(base: str) -> str:
 def make_collection(bootstrap: str, name: str, **changes: Any) -> None:
     async def work() -> None:
         async with backend(KafkaSettings(bootstrap)) as base:
-            entry = base.catalog.defaults(await base.catalog.brokers())
+            entry = base.catalog.defaults(await base.catalog.replicas())
             wanted = {"partitions": PARTITIONS, "strategy": "stream", "retention_ms": 3_600_000}
             values = {f: getattr(entry, f) for f in entry.__struct_fields__}
             await base.catalog.create(name, CollectionEntry(**{**values, **wanted, **changes}))

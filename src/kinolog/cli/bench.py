@@ -43,7 +43,6 @@ app = App(
 )
 _KAFKA = KafkaFlags()
 _EDGE = "http://127.0.0.1:8080"
-_MOST_REPLICAS = 3
 _Count = Annotated[int, Parameter(validator=Number(gte=1))]
 _Counts = Annotated[tuple[int, ...], Parameter(validator=Number(gte=1), negative="")]
 _Seconds = Annotated[float, Parameter(validator=Number(gte=1))]
@@ -291,7 +290,7 @@ def viewers(
 
 
 async def _replicas(base: roles.Backend, wanted: int | None) -> int:
-    return wanted or min(_MOST_REPLICAS, await base.catalog.brokers())
+    return wanted or await base.catalog.replicas()
 
 
 def _broker_pids(settings: Settings, cluster: Cluster | None) -> tuple[int, ...]:

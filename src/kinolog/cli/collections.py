@@ -109,22 +109,25 @@ def create(
     name
         a-z, 0-9 and -, at most 48.
     replication_factor
-        Copies of each record. [default: 3, or the number of brokers]
+        Copies of each record; with fewer than 3, the death of a broker can stop writing.
+        [default: 3, or the number of brokers]
     """
     settings = settings_of(kafka)
     wanted = flags.given()
-    if replication_factor is not None:
-        wanted["replication_factor"] = replication_factor
 
     async def work() -> dict[str, Any]:
-        async with roles.backend(kafka_of(settings)) as base:
+        chosen = replication_factor is not None
+        async with roles.backend(kafka_of(settings), few_brokers=chosen) as base:
             catalog = base.catalog
             if name in catalog.registry.collections:
                 raise ConfigError(
                     f"collection {name} is there already",
                     hint=f"`kinolog collections alter {name}` changes it",
                 )
-            defaults = catalog.defaults(await catalog.brokers())
+            replicas = (
+                await catalog.replicas() if replication_factor is None else replication_factor
+            )
+            defaults = catalog.defaults(replicas)
             await catalog.create(name, msgspec.structs.replace(defaults, **wanted))
             return _row(catalog, name)
 

@@ -159,9 +159,14 @@ class Admin:
 
     async def config(self, topic: str) -> dict[str, str]:
         """A topic's settings in force."""
+        return await self._config(ConfigResource(ResourceType.TOPIC, topic))
 
+    async def broker_config(self, broker: int) -> dict[str, str]:
+        """A broker's settings in force. KafkaRefused without the right to ask."""
+        return await self._config(ConfigResource(ResourceType.BROKER, str(broker)))
+
+    async def _config(self, resource: ConfigResource) -> dict[str, str]:
         def ask() -> dict[str, str]:
-            resource = ConfigResource(ResourceType.TOPIC, topic)
             (future,) = self._client.describe_configs([resource]).values()
             found: dict[str, ConfigEntry] = future.result(_REQUEST_S)
             return {key: entry.value or "" for key, entry in found.items()}

@@ -14,6 +14,7 @@ from kinolog.log.admin import Admin, TopicSpec
 from kinolog.log.client import KafkaSettings
 from kinolog.log.partitioner import murmur2_partition
 from kinolog.log.registry import Registry
+from kinolog.log.replication import ENOUGH, replicas, warn_of_few
 from kinolog.record.registry import CollectionEntry, Placement, StreamEntry
 from kinolog.record.topics import (
     SUFFIXES,
@@ -51,28 +52,32 @@ class Catalog:
         self.registry = registry
 
     @classmethod
-    async def open(cls, settings: KafkaSettings, clock: Clock) -> Catalog:
-        """Make the registry topic where it is missing, and read it."""
+    async def open(
+        cls, settings: KafkaSettings, clock: Clock, *, few_brokers: bool = False
+    ) -> Catalog:
+        """Make the registry topic where it is missing, and read it. `few_brokers`: with the
+        brokers that are up; else KafkaUnavailable where it wants more."""
         admin = Admin(settings)
-        await ensure_registry(settings, admin)
+        await ensure_registry(settings, admin, few_brokers=few_brokers)
         return cls(settings, admin, await Registry.open(settings), clock)
 
     async def close(self) -> None:
         """Stop following the registry."""
         await self.registry.close()
 
-    def defaults(self, brokers: int) -> CollectionEntry:
+    def defaults(self, replication_factor: int) -> CollectionEntry:
         """What a collection gets that is made by publishing to it."""
         return CollectionEntry(
             partitions=DEFAULT_PARTITIONS,
-            replication_factor=min(3, brokers),
+            replication_factor=replication_factor,
             retention_ms=DEFAULT_RETENTION_MS,
             created_ms=self._clock.unix_ms(),
         )
 
-    async def brokers(self) -> int:
-        """How many brokers the cluster has now."""
-        return len((await self._admin.describe()).brokers)
+    async def replicas(self) -> int:
+        """How many replicas a new collection gets. KafkaUnavailable while too few brokers are
+        up for them."""
+        return await replicas(self._admin, await self._admin.describe())
 
     async def ensure_collection(
         self, name: str, wanted: CollectionEntry | None = None
@@ -81,13 +86,13 @@ class Catalog:
         found = self.registry.collections.get(name)
         if found is not None and not found.deleting:
             return found
-        return await self.create(name, wanted or self.defaults(await self.brokers()))
+        return await self.create(name, wanted or self.defaults(await self.replicas()))
 
     async def create(self, name: str, wanted: CollectionEntry) -> CollectionEntry:
         """Make a collection and its topics. One that is there already keeps its settings."""
         check_part(name, "collection")
         _check(wanted)
-        brokers = await self.brokers()
+        brokers = len((await self._admin.describe()).brokers)
         if wanted.replication_factor > brokers:
             raise ConfigError(
                 f"replication factor {wanted.replication_factor} needs as many brokers, "
@@ -95,6 +100,7 @@ class Catalog:
                 hint="start more brokers, or pass a smaller --replication-factor",
             )
         await self._create_topics(collection_base(self._settings.prefix, name), wanted)
+        warn_of_few(f"collection {name}", wanted.replication_factor, brokers)
         made = await self.registry.change_collection(
             name, lambda entry: entry if entry is not None and not entry.deleting else wanted
         )
@@ -302,13 +308,20 @@ class Catalog:
         )
 
 
-async def ensure_registry(settings: KafkaSettings, admin: Admin) -> None:
-    """Make the registry topic where it is missing: one partition, compacted."""
+async def ensure_registry(
+    settings: KafkaSettings, admin: Admin, *, few_brokers: bool = False
+) -> None:
+    """Make the registry topic where it is missing: one partition, compacted. `few_brokers`: with
+    the brokers that are up; else KafkaUnavailable where it wants more."""
     info = await admin.describe()
     name = registry_topic(settings.prefix)
     if name in info.topics:
         return
-    replication = min(3, len(info.brokers))
+    replication = (
+        min(ENOUGH, len(info.brokers))
+        if few_brokers
+        else await replicas(admin, info, "kinolog's registry")
+    )
     config = {
         "cleanup.policy": "compact",
         "compression.type": "zstd",
@@ -318,6 +331,7 @@ async def ensure_registry(settings: KafkaSettings, admin: Admin) -> None:
         "unclean.leader.election.enable": "false",
     }
     await admin.create([TopicSpec(name, 1, replication, config)])
+    warn_of_few("the registry", replication, len(info.brokers))
 
 
 def topic_config(entry: CollectionEntry, suffix: Suffix) -> dict[str, str]:

@@ -55,9 +55,10 @@ class Backend:
 
 
 @asynccontextmanager
-async def backend(kafka: KafkaSettings) -> AsyncIterator[Backend]:
-    """Connect to Kafka; KafkaUnavailable or KafkaRefused where that does not work."""
-    catalog = await Catalog.open(kafka, SystemClock())
+async def backend(kafka: KafkaSettings, *, few_brokers: bool = False) -> AsyncIterator[Backend]:
+    """Connect to Kafka; KafkaUnavailable or KafkaRefused where that does not work.
+    `few_brokers`: as of Catalog.open."""
+    catalog = await Catalog.open(kafka, SystemClock(), few_brokers=few_brokers)
     reader = RandomReader(kafka)
     try:
         yield Backend(kafka, catalog, reader)

@@ -1,0 +1,100 @@
+"""How many replicas new topics get while brokers are down, on real brokers."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+import structlog
+
+from kinolog.cluster import Cluster
+from kinolog.core.clock import SystemClock
+from kinolog.core.errors import KafkaUnavailable
+from kinolog.core.names import StreamName
+from kinolog.log.admin import Admin
+from kinolog.log.catalog import Catalog
+from kinolog.log.client import KafkaSettings
+from kinolog.log.writer import LogWriter, Target
+
+pytestmark = pytest.mark.cluster
+_DEADLINE_S = 30
+
+
+@asynccontextmanager
+async def catalog(kafka: KafkaSettings, *, few_brokers: bool = False) -> AsyncIterator[Catalog]:
+    opened = await Catalog.open(kafka, SystemClock(), few_brokers=few_brokers)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+def namespace(servers: str) -> KafkaSettings:
+    return KafkaSettings(servers, prefix=f"t{uuid.uuid4().hex[:10]}")
+
+
+async def replicas_of(admin: Admin, topic: str) -> int:
+    return len((await admin.describe(topic)).topics[topic][0].replicas)
+
+
+def test_with_a_broker_down_nothing_new_is_made_with_fewer_replicas(
+    healthy_cluster3: Cluster,
+) -> None:
+    """What there is goes on; who names a number of replicas gets it, and a warning."""
+    cluster = healthy_cluster3
+    kafka, fresh = namespace(cluster.bootstrap_servers), namespace(cluster.bootstrap_servers)
+    admin = Admin(kafka)
+
+    async def work() -> None:
+        async with catalog(kafka) as one:
+            await one.ensure_collection("old")
+            assert one.collection("old").replication_factor == 3
+            cluster.kill(3)
+            async with asyncio.timeout(_DEADLINE_S):
+                while len((await admin.describe()).brokers) > 2:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+
+            with pytest.raises(KafkaUnavailable, match="2 of 3 brokers are up; a new coll") as no:
+                await one.ensure_collection("new")
+            assert "wants 3 replicas" in str(no.value)
+            assert "--replication-factor 2" in no.value.hint
+            assert f"{kafka.prefix}.new.media" not in (await admin.describe()).topics
+
+            await one.ensure_collection("old")
+            (place,) = (await one.place(StreamName("old", "cam")))[0].placements
+            writer = LogWriter(kafka)
+            await writer.append(
+                Target(f"{place.base}.media", place.partition, b"cam"), None, b"x", 1
+            )
+            await writer.close()
+
+            with structlog.testing.capture_logs() as told:
+                await one.create("two", msgspec.structs.replace(one.defaults(2), partitions=1))
+            assert await replicas_of(admin, f"{kafka.prefix}.two.media") == 2
+            (warning,) = [line for line in told if line["log_level"] == "warning"]
+            assert (warning["replicas"], warning["brokers"]) == (2, 2)
+
+        with pytest.raises(KafkaUnavailable, match="registry wants 3 replicas"):
+            await Catalog.open(fresh, SystemClock())
+        async with catalog(fresh, few_brokers=True):
+            assert await replicas_of(admin, f"{fresh.prefix}.registry") == 2
+
+    asyncio.run(work())
+
+
+def test_the_clusters_own_default_is_wanted_where_no_topic_tells_of_more_brokers(
+    tmp_path: Path,
+) -> None:
+    own = {"default.replication.factor": "3"}
+
+    async def work(servers: str) -> None:
+        with pytest.raises(KafkaUnavailable, match="1 of 3 brokers are up"):
+            await Catalog.open(namespace(servers), SystemClock())
+
+    with Cluster.start(tmp_path, 1, settings=own, owned=True) as cluster:
+        asyncio.run(work(cluster.bootstrap_servers))
