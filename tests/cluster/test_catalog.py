@@ -18,12 +18,12 @@ from kinolog.core.clock import SystemClock
 from kinolog.core.errors import ConfigError, NotFound
 from kinolog.core.names import StreamName
 from kinolog.log import catalog as catalog_module
-from kinolog.log.admin import Admin
+from kinolog.log.admin import Admin, TopicSpec
 from kinolog.log.catalog import Catalog
 from kinolog.log.client import KafkaSettings
 from kinolog.log.partitioner import murmur2_partition
 from kinolog.record.registry import CollectionEntry, StreamEntry
-from kinolog.record.topics import Suffix
+from kinolog.record.topics import SUFFIXES, Suffix
 
 pytestmark = pytest.mark.cluster
 
@@ -286,6 +286,35 @@ def test_a_cluster_that_fixes_some_settings_is_taken_as_it_is(
             assert (config["retention.ms"], config["cleanup.policy"]) == ("7200000", "delete")
             await one.alter("managed", retention_ms=10_800_000)
             assert (await admin.config(media))["retention.ms"] == "10800000"
+
+    run(work)
+
+
+def test_topics_that_are_there_already_get_the_settings_or_are_refused(
+    kafka: KafkaSettings,
+) -> None:
+    """Made by somebody else, or by a create that was interrupted before the registry knew of it."""
+
+    async def work() -> None:
+        admin = Admin(kafka)
+        topics = [f"{kafka.prefix}.pre.{suffix}" for suffix in SUFFIXES]
+        week = {"retention.ms": str(7 * 24 * 3_600_000)}
+        async with catalog(kafka) as one:
+            await admin.create([TopicSpec(name, 2, 1, week) for name in topics])
+            async with asyncio.timeout(10):
+                with pytest.raises(ConfigError, match="partitions: 2, not 4") as refused:
+                    await one.create("pre", small(partitions=4))
+            assert topics[0] in str(refused.value)
+            assert "--partitions 2" in refused.value.hint
+            assert "pre" not in one.registry.collections
+            assert (await admin.config(topics[0]))["retention.ms"] == week["retention.ms"]
+
+            await one.create("pre", small(partitions=2, retention_ms=7_200_000))
+            for name in topics:
+                assert (await admin.config(name))["retention.ms"] == "7200000"
+            kept = await one.create("pre", small(partitions=4, retention_ms=3_600_000))
+            assert (kept.partitions, kept.retention_ms) == (2, 7_200_000)
+            assert (await admin.config(topics[0]))["retention.ms"] == "7200000"
 
     run(work)
 

@@ -14,9 +14,9 @@ import structlog
 
 from kinolog.cluster import Cluster
 from kinolog.core.clock import SystemClock
-from kinolog.core.errors import KafkaUnavailable
+from kinolog.core.errors import ConfigError, KafkaUnavailable
 from kinolog.core.names import StreamName
-from kinolog.log.admin import Admin
+from kinolog.log.admin import Admin, TopicSpec
 from kinolog.log.catalog import Catalog
 from kinolog.log.client import KafkaSettings
 from kinolog.log.writer import LogWriter, Target
@@ -98,3 +98,16 @@ def test_the_clusters_own_default_is_wanted_where_no_topic_tells_of_more_brokers
 
     with Cluster.start(tmp_path, 1, settings=own, owned=True) as cluster:
         asyncio.run(work(cluster.bootstrap_servers))
+
+
+def test_topics_that_are_there_with_fewer_replicas_are_refused(cluster3: Cluster) -> None:
+    """min.insync.replicas=2 on a topic of one replica would stop it for good."""
+    kafka = namespace(cluster3.bootstrap_servers)
+
+    async def work() -> None:
+        await Admin(kafka).create([TopicSpec(f"{kafka.prefix}.pre.media", 4, 1, {})])
+        async with catalog(kafka) as one:
+            with pytest.raises(ConfigError, match="replicas: 1, not 3"):
+                await one.ensure_collection("pre")
+
+    asyncio.run(work())

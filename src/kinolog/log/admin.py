@@ -19,7 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from kinolog.core.errors import KafkaRefused, KafkaUnavailable
+from kinolog.core.errors import ConfigError, KafkaRefused, KafkaUnavailable
 from kinolog.log.client import KafkaSettings, checked, kafka_errors
 
 ESSENTIAL = frozenset({"cleanup.policy", "retention.ms", "retention.bytes", "min.insync.replicas"})
@@ -95,28 +95,35 @@ class Admin:
                 time.sleep(_LOOK_AGAIN_S)
 
     async def create(self, specs: Sequence[TopicSpec]) -> None:
-        """Make topics, and wait until brokers tell of them; one that is there already is left.
+        """Make topics, and wait until brokers tell of them. One that is there already gets the
+        settings; ConfigError where it has other numbers of partitions or replicas.
 
         Where the cluster refuses a setting, they are made with the essential ones alone.
         """
         try:
-            await self._create(specs)
+            there = await self._create(specs)
         except KafkaRefused as refused:
-            await self._create([spec._replace(config=_essential(spec.config)) for spec in specs])
+            essential = [spec._replace(config=_essential(spec.config)) for spec in specs]
+            there = await self._create(essential)
             names = [spec.name for spec in specs]
             _log.warning("topics made with essential settings only", topics=names, why=str(refused))
-        await self._known({spec.name: spec.partitions for spec in specs})
+        found = [spec for spec in specs if spec.name in there]
+        await self._known({spec.name: spec.partitions for spec in specs}, found)
+        for spec in found:
+            await self.set_config(spec.name, spec.config)
 
-    async def _create(self, specs: Sequence[TopicSpec]) -> None:
-        def ask() -> None:
+    async def _create(self, specs: Sequence[TopicSpec]) -> set[str]:
+        """The names of those that are there already."""
+
+        def ask() -> set[str]:
             new = [
                 NewTopic(s.name, s.partitions, s.replication_factor, config=dict(s.config))
                 for s in specs
             ]
             futures = self._client.create_topics(new, operation_timeout=_REQUEST_S)
-            _wait(futures, allowed={KafkaError.TOPIC_ALREADY_EXISTS})
+            return _wait(futures, allowed={KafkaError.TOPIC_ALREADY_EXISTS})
 
-        await self._ask(ask)
+        return await self._ask(ask)
 
     async def delete(self, topics: Sequence[str]) -> None:
         """Delete topics; one that is not there is no error."""
@@ -178,11 +185,14 @@ class Admin:
         place = TopicPartition(topic, partition, before)
         await self._ask(lambda: _wait(self._client.delete_records([place])))
 
-    async def _known(self, wanted: Mapping[str, int]) -> None:
-        """Wait until the brokers tell of so many partitions, each with a leader."""
+    async def _known(self, wanted: Mapping[str, int], found: Sequence[TopicSpec] = ()) -> None:
+        """Wait until the brokers tell of so many partitions, each with a leader. ConfigError
+        where what was `found` is not as wanted."""
         deadline = time.monotonic() + _REQUEST_S
         while True:
             topics = (await self.describe()).topics
+            for spec in found:
+                _check_alike(spec, topics.get(spec.name, {}))
             if all(
                 sum(p.leader >= 0 for p in topics.get(name, {}).values()) >= partitions
                 for name, partitions in wanted.items()
@@ -201,10 +211,30 @@ def _essential(config: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in config.items() if key in ESSENTIAL}
 
 
-def _wait(futures: Mapping[Any, Any], allowed: frozenset[int] | set[int] = frozenset()) -> None:
-    for future in futures.values():
+def _check_alike(spec: TopicSpec, found: Mapping[int, PartitionState]) -> None:
+    if not found:
+        return  # so new that not every broker knows it
+    replicas = min(len(partition.replicas) for partition in found.values())
+    for what, has, wants, flag in (
+        ("partitions", len(found), spec.partitions, "--partitions"),
+        ("replicas", replicas, spec.replication_factor, "--replication-factor"),
+    ):
+        if has != wants:
+            raise ConfigError(
+                f"topic {spec.name} is there already, with {what}: {has}, not {wants}",
+                hint=f"`kinolog collections create NAME {flag} {has}` takes it as it is; "
+                "or delete the topic",
+            )
+
+
+def _wait(futures: Mapping[T, Any], allowed: frozenset[int] | set[int] = frozenset()) -> set[T]:
+    """Wait for all; those that ended with an allowed error."""
+    found = set()
+    for name, future in futures.items():
         try:
             future.result(_REQUEST_S)
         except KafkaException as raised:
             if raised.args[0].code() not in allowed:
                 raise
+            found.add(name)
+    return found

@@ -89,9 +89,14 @@ class Catalog:
         return await self.create(name, wanted or self.defaults(await self.replicas()))
 
     async def create(self, name: str, wanted: CollectionEntry) -> CollectionEntry:
-        """Make a collection and its topics. One that is there already keeps its settings."""
+        """Make a collection and its topics. One that is there already keeps its settings; topics
+        that are there without it get those wanted, or ConfigError where they cannot."""
         check_part(name, "collection")
         _check(wanted)
+        await self.registry.catch_up()
+        found = self.registry.collections.get(name)
+        if found is not None and not found.deleting:
+            return found
         brokers = len((await self._admin.describe()).brokers)
         if wanted.replication_factor > brokers:
             raise ConfigError(
