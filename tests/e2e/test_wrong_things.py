@@ -155,6 +155,20 @@ def test_more_replicas_than_brokers(tmp_path: Path, one_broker: str) -> None:
     assert "the cluster has 1" in said
 
 
+@pytest.mark.cluster
+def test_a_value_that_kafka_does_not_take(tmp_path: Path, one_broker: str) -> None:
+    said = kinolog(
+        *("collections", "create", "long", "--retention", "999999999999999d"),
+        *("--bootstrap-servers", one_broker),
+        cwd=tmp_path,
+        code=1,
+    )
+    (line,) = lines_of(said)
+    assert "retention.ms" in line
+    assert "another value" in said
+    assert "credentials" not in said
+
+
 class _Secured:
     """A broker with a listener that asks for a name and a password."""
 

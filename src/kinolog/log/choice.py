@@ -6,10 +6,11 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -19,7 +20,8 @@ from pydantic_settings import (
 
 from kinolog.core.errors import ConfigError
 from kinolog.log.client import KafkaSettings, read_properties
-from kinolog.record.topics import DEFAULT_PREFIX
+from kinolog.log.servers import check_servers
+from kinolog.record.topics import DEFAULT_PREFIX, check_prefix
 
 DEFAULT_CONFIG = Path("kinolog.toml")
 DEFAULT_DATA_DIR = Path(".kinolog")
@@ -47,6 +49,9 @@ class KafkaChoice(BaseSettings):
     topic_prefix: str = Field(DEFAULT_PREFIX, description="what every topic's name begins with")
     data_dir: Path = Field(DEFAULT_DATA_DIR, description="where the embedded cluster has its state")
 
+    _servers = field_validator("bootstrap_servers")(check_servers)
+    _prefix = field_validator("topic_prefix")(check_prefix)
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -62,8 +67,7 @@ class KafkaChoice(BaseSettings):
     @property
     def named(self) -> str:
         """The address of the Kafka that is named; empty where the embedded one is meant."""
-        properties = read_properties(self.kafka_config) if self.kafka_config else {}
-        return self.bootstrap_servers or properties.get("bootstrap.servers", "")
+        return self._reach(None).bootstrap_servers
 
     def kafka(
         self,
@@ -78,17 +82,30 @@ class KafkaChoice(BaseSettings):
         asked only when no other is named. `properties`: in place of the file. `naming`: how the
         person who reads the error names a Kafka.
         """
-        if properties is None:
-            properties = read_properties(self.kafka_config) if self.kafka_config else {}
-        rest = dict(properties)
-        named = self.bootstrap_servers or rest.pop("bootstrap.servers", "")
-        servers = named or running(self.data_dir)
+        chosen = self._reach(properties)
+        servers = chosen.bootstrap_servers or running(self.data_dir)
         if not servers:
             raise ConfigError(
                 f"no Kafka: none was named, and none runs in {self.data_dir}",
                 hint=f"`kinolog cluster start` starts one here; {naming} names another",
             )
-        return KafkaSettings(servers, rest, self.topic_prefix)
+        return replace(chosen, bootstrap_servers=servers)
+
+    def _reach(self, properties: Mapping[str, str] | None) -> KafkaSettings:
+        """As `kafka`; without an address where the embedded cluster is meant."""
+        origin = "kafka_config"
+        if properties is None:
+            origin = f"--kafka-config {self.kafka_config}" if self.kafka_config else ""
+            properties = read_properties(self.kafka_config) if self.kafka_config else {}
+        rest = dict(properties)
+        try:
+            named = self.bootstrap_servers or check_servers(rest.get("bootstrap.servers", ""))
+        except ValueError as error:
+            raise ConfigError(
+                f"{origin}: bootstrap.servers: {error}", hint="write it as host:port[,host:port…]"
+            ) from error
+        rest.pop("bootstrap.servers", None)
+        return KafkaSettings(named, rest, self.topic_prefix, origin)
 
 
 Choice = TypeVar("Choice", bound=KafkaChoice)
@@ -107,7 +124,7 @@ def load(kind: type[Choice], config: Path | None = None, **given: Any) -> Choice
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise ConfigError(
-            f"setting {name}: {first['msg']}",
+            f"setting {name}: {first.get('ctx', {}).get('error', first['msg'])}",
             hint=f"flag --{name.replace('_', '-')}, variable KINOLOG_{name.upper()}, "
             f"or {file or DEFAULT_CONFIG}",
         ) from error

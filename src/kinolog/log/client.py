@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -36,7 +37,7 @@ _COMMON: dict[str, Any] = {
     "log.connection.close": False,
 }
 
-_REFUSED = {
+_RIGHTS = {
     KafkaError._AUTHENTICATION,
     KafkaError.SASL_AUTHENTICATION_FAILED,
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -45,6 +46,8 @@ _REFUSED = {
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
     KafkaError.UNSUPPORTED_SASL_MECHANISM,
     KafkaError._SSL,
+}
+_VALUES = {
     KafkaError.POLICY_VIOLATION,
     KafkaError.INVALID_REPLICATION_FACTOR,
     KafkaError.INVALID_PARTITIONS,
@@ -52,6 +55,7 @@ _REFUSED = {
     KafkaError.MSG_SIZE_TOO_LARGE,
     KafkaError.INVALID_TIMESTAMP,
 }
+_REFUSED = _RIGHTS | _VALUES
 _AWAY = {
     KafkaError._TRANSPORT,
     KafkaError._ALL_BROKERS_DOWN,
@@ -63,11 +67,13 @@ _AWAY = {
 
 @dataclass(frozen=True, slots=True)
 class KafkaSettings:
-    """How to reach a cluster. `properties` are librdkafka's own keys and win over ours."""
+    """How to reach a cluster. `properties` are librdkafka's own keys and win over ours; `origin`
+    says where a person wrote them."""
 
     bootstrap_servers: str
     properties: Mapping[str, str] = field(default_factory=dict)
     prefix: str = DEFAULT_PREFIX
+    origin: str = ""
 
     def config(self, **own: Any) -> dict[str, Any]:
         """A client's configuration: ours, then the caller's, then the user's file."""
@@ -83,9 +89,18 @@ class KafkaSettings:
 def read_properties(path: Path) -> dict[str, str]:
     """A Kafka client properties file (`key=value` lines, `#` comments; librdkafka's keys)."""
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text("utf-8").splitlines()
     except OSError as error:
-        raise ConfigError(f"cannot read --kafka-config {path}: {error.strerror}") from error
+        raise ConfigError(
+            f"cannot read --kafka-config {path}: {error.strerror}",
+            hint="name a file of client properties that this user may read",
+        ) from error
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise ConfigError(
+            f"--kafka-config {path} is not UTF-8: byte {error.start + 1} is {byte:#x}",
+            hint="it is a text file of key=value lines; save it as UTF-8",
+        ) from error
     found: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         text = line.strip()
@@ -93,7 +108,10 @@ def read_properties(path: Path) -> dict[str, str]:
             continue
         key, equals, value = text.partition("=")
         if not equals:
-            raise ConfigError(f"{path}:{number}: not key=value: {text[:60]!r}")
+            raise ConfigError(
+                f"{path}:{number}: not key=value: {text[:60]!r}",
+                hint="one setting a line, by librdkafka's keys; # begins a comment",
+            )
         if key.strip() == "sasl.jaas.config":
             raise ConfigError(
                 f"{path}:{number}: sasl.jaas.config is a key of Java clients",
@@ -181,10 +199,15 @@ def translate(error: KafkaError, settings: KafkaSettings | None = None) -> Kinol
     """The error of our tree for one of Kafka's, with what a person can do."""
     code, text = error.code(), error.str()
     where = f" at {settings.bootstrap_servers}" if settings else ""
-    if code in _REFUSED:
+    if code in _RIGHTS:
         return KafkaRefused(
             f"Kafka{where} refused: {text}",
             hint="check the credentials and rights in --kafka-config",
+        )
+    if code in _VALUES:
+        return KafkaRefused(
+            f"Kafka{where} does not take it: {text}",
+            hint="choose another value; the cluster, or a policy of those who run it, bounds it",
         )
     if code in _AWAY:
         return KafkaUnavailable(
@@ -214,8 +237,38 @@ def kafka_errors(
             seen.look()
             error = seen.last or error
         raise translate(error, settings) from raised
-    except ValueError as raised:  # an unknown or malformed configuration key
-        raise ConfigError(f"Kafka client: {raised}") from raised
+
+
+_FILE_FAILED = re.compile(r"(ssl\.[\w.]+\.location) failed: ")
+
+
+@contextmanager
+def _config_errors(settings: KafkaSettings) -> Iterator[None]:
+    """ConfigError where a client cannot be made of its properties."""
+    try:
+        yield
+    except (KafkaException, ValueError) as raised:
+        error = raised.args[0]
+        if isinstance(error, KafkaError) and error.code() != KafkaError._INVALID_ARG:
+            raise
+        text = error.str() if isinstance(error, KafkaError) else str(error)
+        text = re.sub(r"^Failed to create [\w ]+: ", "", text)
+        if failed := _FILE_FAILED.match(text):
+            key = failed[1]
+            text = f"{key}: {_why_not(Path(settings.properties.get(key, '')))}"
+        raise ConfigError(
+            f"{settings.origin or 'Kafka client'}: {text}",
+            hint="keys and values are librdkafka's: docs/reference/settings.md has examples",
+        ) from raised
+
+
+def _why_not(path: Path) -> str:
+    """Why OpenSSL could make nothing of a file: its own words name neither file nor reason."""
+    try:
+        with path.open("rb"):
+            return f"{path} is not PEM (a keystore: not PKCS#12), or its password is wrong"
+    except OSError as error:
+        return f"cannot read {path}: {error.strerror}"
 
 
 def checked(
@@ -235,7 +288,8 @@ def checked(
             watch.on_error(error)
 
     with kafka_errors(settings, seen):
-        seen.client = make(settings.config(**own) | {"error_cb": on_error})
+        with _config_errors(settings):
+            seen.client = make(settings.config(**own) | {"error_cb": on_error})
         if watch is not None:
             watch.start(seen.client)
         return seen.client, seen

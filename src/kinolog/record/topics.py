@@ -5,6 +5,7 @@ A dedicated stream has topics of its own: `<prefix>.<collection>.<name>.<suffix>
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from kinolog.core.names import StreamName
@@ -12,6 +13,15 @@ from kinolog.core.names import StreamName
 Suffix = Literal["media", "renditions", "index", "events"]
 SUFFIXES: tuple[Suffix, ...] = ("media", "renditions", "index", "events")
 DEFAULT_PREFIX = "kinolog"
+# Kafka's names have at most 249 characters; ours add up to 109 to the prefix.
+_PREFIX = re.compile(r"[A-Za-z0-9._-]{1,140}")
+
+
+def check_prefix(text: str) -> str:
+    """`text` itself if topics' names may begin with it, else ValueError."""
+    if not _PREFIX.fullmatch(text):
+        raise ValueError(f"{text[:160]!r} is not 1 to 140 of letters, digits, '.', '_' and '-'")
+    return text
 
 
 def registry_topic(prefix: str) -> str:

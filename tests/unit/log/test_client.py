@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaError
+from confluent_kafka.admin import AdminClient
 
 from kinolog.core.errors import ConfigError, DeliveryFailed, KafkaRefused, KafkaUnavailable
-from kinolog.log.client import KafkaSettings, Reachability, read_properties, translate
+from kinolog.log.client import KafkaSettings, Reachability, checked, read_properties, translate
 
 
 def test_a_properties_file(tmp_path: Path) -> None:
@@ -34,6 +36,44 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_properties(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("data", [b"sasl.password=caf\xe9\n", b"\xfe\xed\xfe\xed\0\0\0\2"])
+def test_a_file_that_is_no_text_is_named(tmp_path: Path, data: bytes) -> None:
+    file = tmp_path / "client.properties"
+    file.write_bytes(data)
+    with pytest.raises(ConfigError, match=r"client\.properties is not UTF-8") as error:
+        read_properties(file)
+    assert error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("properties", "says"),
+    [
+        ({"security.protocol": "FOO"}, 'Invalid value "FOO"'),
+        ({"ssl.truststore.location": "x"}, "use `ssl.ca.location`"),
+        ({"no.such.key": "1"}, "no.such.key"),
+        (
+            {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN"},
+            "mine: sasl.username and sasl.password must be set",
+        ),
+        (
+            {"security.protocol": "SSL", "ssl.ca.location": "/nowhere.pem"},
+            "ssl.ca.location: cannot read /nowhere.pem: No such file",
+        ),
+        (
+            {"security.protocol": "SSL", "ssl.ca.location": __file__},
+            "test_client.py is not PEM",
+        ),
+    ],
+)
+def test_properties_that_make_no_client_are_named_with_their_file(
+    properties: dict[str, str], says: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(says)) as error:
+        checked(KafkaSettings("127.0.0.1:9", properties, origin="mine"), AdminClient)
+    assert str(error.value).startswith("mine: ")
+    assert "librdkafka" in error.value.hint
+
+
 def test_the_users_properties_win() -> None:
     settings = KafkaSettings("a:1", {"reconnect.backoff.ms": "7", "client.id": "theirs"})
     config = settings.config(linger_ms=0)
@@ -51,6 +91,22 @@ def test_errors_say_what_to_do() -> None:
     assert away.hint
     assert isinstance(translate(KafkaError(KafkaError._AUTHENTICATION)), KafkaRefused)
     assert isinstance(translate(KafkaError(KafkaError._MSG_TIMED_OUT)), DeliveryFailed)
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, "rights"),
+        (KafkaError.INVALID_CONFIG, "another value"),
+        (KafkaError.INVALID_PARTITIONS, "another value"),
+        (KafkaError.INVALID_REPLICATION_FACTOR, "another value"),
+        (KafkaError.POLICY_VIOLATION, "another value"),
+    ],
+)
+def test_rights_and_values_are_told_apart(code: int, hint: str) -> None:
+    error = translate(KafkaError(code))
+    assert isinstance(error, KafkaRefused)
+    assert hint in error.hint
 
 
 def test_a_refusal_explains_more_than_a_lost_connection() -> None:
