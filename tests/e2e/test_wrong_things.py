@@ -55,9 +55,12 @@ def test_no_kafka_is_named_and_none_runs(tmp_path: Path) -> None:
 
 
 def test_kafka_is_not_reachable(tmp_path: Path, free_port: int) -> None:
-    said = kinolog("streams", "--bootstrap-servers", f"127.0.0.1:{free_port}", cwd=tmp_path, code=1)
+    at = ("--bootstrap-servers", f"127.0.0.1:{free_port}")
+    said = kinolog("streams", "--json", *at, cwd=tmp_path, code=1)
     (line,) = lines_of(said)
     assert f"127.0.0.1:{free_port} cannot be reached" in line
+    # Standard error comes first in `said`: with --json, standard output is for programs.
+    assert said.splitlines()[0] == f"connecting to 127.0.0.1:{free_port}…"
     assert "is it running?" in said
 
 

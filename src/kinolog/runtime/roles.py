@@ -7,6 +7,7 @@ import contextlib
 import gc
 import signal
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ from kinolog.runtime.settings import Settings
 T = TypeVar("T")
 KAFKA_PATIENCE_S = 5.0
 """A process to which Kafka has not answered for so long is not ready; a fail-over takes less."""
+_QUIET_S = 2.0
 _log = structlog.get_logger("kinolog")
 _GC_THRESHOLDS = (20_000, 20, 50)
 
@@ -56,15 +58,23 @@ class Backend:
 
 @asynccontextmanager
 async def backend(kafka: KafkaSettings, *, few_brokers: bool = False) -> AsyncIterator[Backend]:
-    """Connect to Kafka; KafkaUnavailable or KafkaRefused where that does not work.
-    `few_brokers`: as of Catalog.open."""
-    catalog = await Catalog.open(kafka, SystemClock(), few_brokers=few_brokers)
+    """Connect to Kafka; KafkaUnavailable or KafkaRefused where that does not work. One that takes
+    long is told to the person at the terminal. `few_brokers`: as of Catalog.open."""
+    telling = asyncio.get_running_loop().call_later(_QUIET_S, _tell_of_connecting, kafka)
+    try:
+        catalog = await Catalog.open(kafka, SystemClock(), few_brokers=few_brokers)
+    finally:
+        telling.cancel()
     reader = RandomReader(kafka)
     try:
         yield Backend(kafka, catalog, reader)
     finally:
         await reader.close()
         await catalog.close()
+
+
+def _tell_of_connecting(kafka: KafkaSettings) -> None:
+    print(f"connecting to {kafka.bootstrap_servers}…", file=sys.stderr, flush=True)
 
 
 @asynccontextmanager
