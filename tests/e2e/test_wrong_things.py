@@ -112,6 +112,21 @@ def test_a_port_is_taken(
     assert flag in said
 
 
+@pytest.mark.parametrize(
+    ("host", "says"),
+    [
+        ("nosuch.invalid", "cannot be resolved"),
+        ("192.0.2.1", "not an address of this machine"),
+    ],
+)
+def test_a_host_that_is_not_this_machine(tmp_path: Path, host: str, says: str) -> None:
+    said = kinolog("edge", "--host", host, "--bootstrap-servers", "a:1", cwd=tmp_path, code=2)
+    (line,) = lines_of(said)
+    assert says in line
+    assert "--host" in said
+    assert "--http-port" not in said
+
+
 def test_tls_files_that_cannot_be_used(tmp_path: Path, free_port: int) -> None:
     at = ("serve", "--bootstrap-servers", f"127.0.0.1:{free_port}")
     (line,) = lines_of(kinolog(*at, "--tls-cert", "cert.pem", cwd=tmp_path, code=2))

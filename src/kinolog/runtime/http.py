@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 import ssl
@@ -40,6 +41,7 @@ _PING_MS = 15_000
 _HEADERS_BYTES = 64 << 10
 _MOST_URL = 4096
 _READY_S = 10.0
+_HOST_HINT = "--host is 127.0.0.1, 0.0.0.0 for all addresses, or another of this machine"
 _log = structlog.get_logger("kinolog.http")
 
 
@@ -224,13 +226,22 @@ class HttpServer:
 
 
 def check_port(host: str, port: int, flag: str) -> None:
-    """ConfigError where the port is taken or may not be used."""
+    """ConfigError where the host is not this machine, or the port is taken or may not be used."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
+        except (socket.gaierror, UnicodeError) as error:
+            raise ConfigError(
+                f"cannot listen on {host}: the host name cannot be resolved", hint=_HOST_HINT
+            ) from error
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise ConfigError(
+                    f"cannot listen on {host}: it is not an address of this machine",
+                    hint=_HOST_HINT,
+                ) from error
             raise ConfigError(
                 f"cannot listen on {host}:{port}: {error.strerror}",
                 hint=f"choose another port with {flag}, or stop what uses this one",
