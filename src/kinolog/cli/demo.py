@@ -81,7 +81,7 @@ async def _demo(servers: str, settings: Settings, source: str) -> None:
     catalog = await Catalog.open(kafka, SystemClock())
     try:
         allowance = Allowance(catalog, _KEPT_BYTES, HOUR_MS, note)
-        new = msgspec.structs.replace(catalog.defaults(await catalog.brokers()), demo=True)
+        new = msgspec.structs.replace(catalog.defaults(await catalog.replicas()), demo=True)
         if not (await catalog.ensure_collection(CAMERA.collection, new)).demo:
             note(f"collection {CAMERA.collection} was there before: it keeps its own limits")
         await allowance.apply()
