@@ -53,3 +53,11 @@ def test_a_young_track_does_not_ask_for_the_whole_past() -> None:
 def test_a_track_that_died_does_not_either() -> None:
     entries = log(segments("video", 0, 3_600), segments("audio", 0, 8))
     assert first_offset(entries) >= 3_600 - 140
+
+
+def test_long_segments_make_a_longer_window() -> None:
+    """Six target durations: 60 s of segments of 10 s."""
+    slow = SessionEntry(5, 0, 0, 0, Open("s", "p", "k", 10_000, 200, OPEN.tracks))
+    entries = log(segments("video", 0, 200), segments("audio", 0, 200))
+    entries[0] = slow
+    assert 120 <= first_offset(entries) <= 130
