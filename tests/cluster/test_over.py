@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from desk_kit import AAC, FRAME, VIDEO, Desk, both, opened, video
+from desk_kit import AAC, AAC_FRAME, FRAME, VIDEO, Desk, both, opened, sound, video
 
 from kinolog.core.clock import SystemClock
 from kinolog.core.names import StreamName
@@ -226,6 +226,28 @@ def test_joining_it_reads_the_window_alone_where_a_track_died_early(run: Run) ->
             assert len(reader.media) < records * 140 / 200
 
     run("over-dead-track", test)
+
+
+def test_a_first_segment_that_is_in_progress_is_not_missed(run: Run) -> None:
+    """The other track's is indexed already, and began after it."""
+
+    async def test(stage: Stage) -> None:
+        ticket = await stage.desk.publish(str(stage.name))
+        await ticket.feed([Expect(2), Format(0, VIDEO), Format(1, AAC), *video(0, 30)])
+        await until(lambda: not ticket.session.unacked_bytes)
+        await ticket.feed(sound(0, 5 * 48_000 // AAC_FRAME))
+        await until(lambda: not ticket.session.unacked_bytes)
+        async with stage.hub() as (hub, _):
+            channel = await stage.joined(hub)
+            assert channel.live.tracks["audio"].segments, "indexed"
+            await ticket.feed(video(30 * FRAME, 90))
+            await ticket.close("done")
+            await until(lambda: channel.live.state != "live")
+            first = channel.live.tracks["video"].segments[0]
+            assert (first.msn, first.gap, first.independent) == (0, False, True)
+            assert first.duration_ticks == 60 * FRAME
+
+    run("over-young", test)
 
 
 def test_a_session_that_the_registry_was_not_told_of_is_found(run: Run) -> None:

@@ -70,8 +70,12 @@ async def find_start(
     ]
     if segments:
         first = min(_of_living(segments, sessions), key=lambda e: e.offsets[0])
-        covered = _covers(entries, known)
-        return Start(first.offsets[0], sessions[first.epoch], covered, over)
+        session, covered = sessions[first.epoch], _covers(entries, known)
+        offset = first.offsets[0]
+        if not covered:
+            # All that there is: a track's first segment may be in progress, and have begun earlier.
+            offset = min(offset, session.open_offset + 1)
+        return Start(offset, session, covered, over)
     since_ms = max(now_ms - _UNINDEXED_MS, first_epoch)
     offset = await reader.offset_for_time(media, partition, since_ms)
     if sessions:
