@@ -17,12 +17,16 @@ from cyclopts import Parameter
 from kinolog.cli.common import MOMENT, KafkaFlags, kafka_of, note, settings_of
 from kinolog.core.clock import SystemClock
 from kinolog.core.errors import ConfigError, InputError
+from kinolog.core.names import StreamName
 from kinolog.core.units import show_size
+from kinolog.delivery.pulse import Pulse
 from kinolog.log.history import Archive
 from kinolog.runtime import roles
+from kinolog.runtime.roles import Backend
 from kinolog.runtime.settings import Settings
+from kinolog.sdk.chunk import Chunk
 from kinolog.sdk.chunks import wish_of
-from kinolog.sdk.flow import Item, Wish, flow
+from kinolog.sdk.flow import Item, Mark, Wish, flow
 from kinolog.sdk.movie import Movie
 
 _KAFKA = KafkaFlags()
@@ -136,14 +140,15 @@ async def _play(
 ) -> None:
     async with roles.backend(kafka_of(settings)) as base:
         archive = Archive(base.kafka, base.catalog.registry, base.reader, SystemClock())
-        progress = _Progress(path)
-        task = asyncio.create_task(_copy(flow(archive, wish), movie, out, progress))
+        progress, wait = _Progress(path), _Wait()
+        task = asyncio.create_task(_copy(flow(archive, wish), movie, out, progress, wait))
+        telling = asyncio.create_task(_tell_of_absence(base, wish.name, wait))
         ends = [
             asyncio.create_task(roles.until_signalled()),
             asyncio.create_task(_reader_left(sys.stdout.fileno() if path is None else None)),
         ]
         await asyncio.wait([task, *ends], return_when=asyncio.FIRST_COMPLETED)
-        for one in (task, *ends):
+        for one in (task, telling, *ends):
             one.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
@@ -155,19 +160,44 @@ async def _play(
 
 
 async def _copy(
-    items: AsyncGenerator[list[Item], None], movie: Movie, out: _Output, progress: _Progress
+    items: AsyncGenerator[list[Item], None],
+    movie: Movie,
+    out: _Output,
+    progress: _Progress,
+    wait: _Wait,
 ) -> None:
     async with aclosing(items) as batches:
         async for batch in batches:
+            wait.ended()
             data = b"".join(movie.add(item) for item in batch)
             if data:
                 await asyncio.to_thread(out.write, data)
                 progress.wrote(len(data))
             if movie.over:
                 return
+            wait.began(batch)
     if data := movie.finish():
         await asyncio.to_thread(out.write, data)
         progress.wrote(len(data))
+
+
+async def _tell_of_absence(base: Backend, name: StreamName, wait: _Wait) -> None:
+    """Tell the person, once an absence, that the stream is away and waited for."""
+    registry, pulse = base.catalog.registry, Pulse(base.reader, SystemClock())
+    try:
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            if wait.told or wait.lasts_s < _QUIET_S:
+                continue
+            epoch = registry.newest_epoch(name)
+            if epoch is not None:
+                await pulse.look([(epoch.base, epoch.partition)])
+            live = epoch is not None and pulse.state(epoch, name.name) == "live"
+            if not live and wait.lasts_s >= _QUIET_S:
+                wait.told = True
+                note(f"{name} is away: waiting for it; --no-follow ends at the present")
+    finally:
+        await pulse.close()
 
 
 async def _reader_left(pipe: int | None) -> None:
@@ -177,6 +207,30 @@ async def _reader_left(pipe: int | None) -> None:
         poller.register(pipe, 0)  # errors and hang-ups are told unasked
     while not poller.poll(0):  # noqa: ASYNC110 - a pipe tells nobody that its reader left
         await asyncio.sleep(_LOOK_S)
+
+
+class _Wait:
+    """The time for which the log has given nothing; none before its present is reached."""
+
+    def __init__(self) -> None:
+        self.told = False
+        self._present = False
+        self._since: float | None = None
+
+    @property
+    def lasts_s(self) -> float:
+        """Seconds; 0 while something is written, which may take the player long."""
+        return time.monotonic() - self._since if self._since is not None else 0.0
+
+    def began(self, batch: list[Item]) -> None:
+        """That batch is written."""
+        self._present = self._present or Mark.PRESENT in batch
+        self._since = time.monotonic() if self._present else None
+        self.told = self.told and not any(isinstance(item, Chunk) for item in batch)
+
+    def ended(self) -> None:
+        """There is a batch to write."""
+        self._since = None
 
 
 class _Progress:
