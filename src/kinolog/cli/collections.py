@@ -116,8 +116,8 @@ def create(
     wanted = flags.given()
 
     async def work() -> dict[str, Any]:
-        chosen = replication_factor is not None
-        async with roles.backend(kafka_of(settings), few_brokers=chosen) as base:
+        few_brokers = replication_factor is not None
+        async with roles.backend(kafka_of(settings), few_brokers=few_brokers) as base:
             catalog = base.catalog
             if name in catalog.registry.collections:
                 raise ConfigError(

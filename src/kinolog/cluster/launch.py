@@ -78,12 +78,12 @@ def start(
     for broker in known.brokers:
         if broker.process and (only is None or broker.id == only):
             process.send(broker.process, signal.SIGCONT)  # a paused one would never answer
+    running = [broker.id for broker in known.brokers if process.is_alive(broker.process)]
     absent = [
         broker
         for broker in known.brokers
-        if not process.is_alive(broker.process) and (only is None or broker.id == only)
+        if broker.id not in running and (only is None or broker.id == only)
     ]
-    running = [broker.id for broker in known.brokers if process.is_alive(broker.process)]
     if running and (known.heap_mb, known.settings) != before:
         state.save(layout.root, known)
         for broker_id in running:

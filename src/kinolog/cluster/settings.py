@@ -80,14 +80,13 @@ def _patience(brokers: int) -> dict[str, str]:
     """How soon a silent broker loses its partitions to another. Where there is no other, a moment
     in which the machine is busy would be an outage, and for nothing; but no longer than a crashed
     one may wait, for it is not let in again while its former self counts as alive."""
-    if brokers == 1:
-        return {"broker.session.timeout.ms": "5000", "broker.heartbeat.interval.ms": "300"}
-    return {"broker.session.timeout.ms": "1500", "broker.heartbeat.interval.ms": "300"}
+    return {"broker.session.timeout.ms": "5000" if brokers == 1 else "1500"}
 
 
 _FAIL_OVER = {
     # Defaults take 9.6 s to write again after kill -9 of a leader; with these it is under 2 s
     # (docs/explanation/failover.md).
+    "broker.heartbeat.interval.ms": "300",
     "controller.quorum.election.timeout.ms": "500",
     "replica.lag.time.max.ms": "3000",
     # A follower that asks the new leader a moment too early asks again soon, and not in a second.

@@ -23,6 +23,8 @@ NO_CACHE: Final = ("cache-control", "no-cache")
 NO_STORE: Final = ("cache-control", "no-store")
 _TEXT: Final = ("content-type", "text/plain; charset=utf-8")
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_MOST_ENCODINGS: Final = 256
+"""Characters of Accept-Encoding that are looked at: what is longer is not remembered."""
 
 
 def refuse(protocol: HttpProtocol, status: int, sentence: str, cache_s: int = 0) -> None:
@@ -56,10 +58,6 @@ def takes_gzip(scope: Scope) -> bool:
     """Whether the client asked for gzip (RFC 9110, 12.5.3; q=0 is taken for a no)."""
     accepted = scope.headers.get("accept-encoding")
     return bool(accepted) and _means_gzip(accepted[:_MOST_ENCODINGS])
-
-
-_MOST_ENCODINGS: Final = 256
-"""Characters of Accept-Encoding that are looked at: what is longer is not remembered."""
 
 
 @lru_cache(256)

@@ -15,7 +15,7 @@ from kinolog.core.names import StreamName
 from kinolog.log.tail_reader import Place
 from kinolog.record.control import SessionEntry
 from kinolog.record.log_record import LogRecord
-from kinolog.record.registry import EpochEntry
+from kinolog.record.registry import EpochEntry, Placement
 from kinolog.record.topics import topic
 from kinolog.timeline.events import Event, Opened
 from kinolog.timeline.live import LiveStream
@@ -32,6 +32,11 @@ ANY_TRACK = ""
 """In place of a track's name, while none is known: the next session."""
 
 _log = structlog.get_logger("kinolog.edge")
+
+
+def place_of(placed: Placement | EpochEntry) -> Place:
+    """The media topic and the partition of a placement, or of an epoch."""
+    return topic(placed.base, "media"), placed.partition
 
 
 class Awaited(NamedTuple):
@@ -103,7 +108,7 @@ class Channel:
         newest epoch in the registry."""
         if newest is None or self.lost:
             return self.lost
-        unread = self._unread.get((topic(newest.base, "media"), newest.partition), ())
+        unread = self._unread.get(place_of(newest), ())
         return newest.open_offset in unread or newest.close_offset in unread
 
     def release(self, pasts: Mapping[Place, Iterable[LogRecord]]) -> None:
@@ -196,8 +201,8 @@ class Channel:
         that changed, or a track that fell silent, concerns all."""
         found = self.live.tracks.get(track)
         version = found.version if found is not None else None
+        speaks = found is not None and not found.silent and self.live.state == "live"
         for awaited in [a for a in self._waiting if a.track == track]:
-            speaks = found is not None and not found.silent and self.live.state == "live"
             if speaks and version is not None and _later(awaited, version):
                 continue
             woken = self._waiting.pop(awaited)

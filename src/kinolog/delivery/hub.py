@@ -17,7 +17,7 @@ import structlog
 from kinolog.core.clock import Clock
 from kinolog.core.errors import KinologError
 from kinolog.core.names import StreamName
-from kinolog.delivery.channel import Channel
+from kinolog.delivery.channel import Channel, place_of
 from kinolog.delivery.start import Start, find_start
 from kinolog.log.catalog import Catalog
 from kinolog.log.client import KafkaSettings
@@ -26,7 +26,6 @@ from kinolog.log.random_reader import RandomReader
 from kinolog.log.tail_reader import Batch, Place, TailReader
 from kinolog.record.log_record import LogRecord
 from kinolog.record.registry import Placement, StreamEntry
-from kinolog.record.topics import topic
 
 IDLE_S = 300.0
 """A stream that nobody asked for in so long is followed no more."""
@@ -114,7 +113,7 @@ class Hub:
     async def _read_window(self, channel: Channel, entry: StreamEntry) -> None:
         starts: dict[Place, tuple[Start, int]] = {}
         for placement in reversed(entry.placements):
-            place = _place_of(placement)
+            place = place_of(placement)
             if place in starts:
                 continue
             start, _ = starts[place] = await self._hold(channel, placement)
@@ -167,7 +166,7 @@ class Hub:
         """Follow a place's tail for the channel, and hold back what it brings; where to begin
         reading, and from where on the tail brings it. In this order: of what the log held before
         the tail, the index that is read then tells the sessions."""
-        place = _place_of(placement)
+        place = place_of(placement)
         partition = self._partitions.get(place)
         if partition is None:
             _, end = await self._reader.bounds(*place)
@@ -212,7 +211,7 @@ class Hub:
         entry = self._catalog.registry.streams.get(channel.name)
         found: dict[Place, Placement] = {}
         for placement in reversed(entry.placements if entry is not None else ()):
-            place = _place_of(placement)
+            place = place_of(placement)
             if place in channel.places:
                 break
             found.setdefault(place, placement)
@@ -284,10 +283,6 @@ class Hub:
                 channel.expire(now)
                 if not channel.busy and now - channel.asked_at > IDLE_S:
                     self._leave(channel)
-
-
-def _place_of(placement: Placement) -> Place:
-    return topic(placement.base, "media"), placement.partition
 
 
 def _report(problem: KinologError) -> None:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from kinolog.core.errors import Overloaded
 from kinolog.core.names import StreamName
 from kinolog.core.timebase import rescale
-from kinolog.log.index_reader import entries_near
+from kinolog.log.index_reader import entries_near, last_offset
 from kinolog.log.random_reader import RandomReader
 from kinolog.log.registry import Registry
 from kinolog.record.control import OpenTrack, SegmentEntry
@@ -182,4 +182,4 @@ def rebuild(
 
 
 def _place(entry: SegmentEntry) -> _Place:
-    return _Place(entry.offsets[0], sum(entry.offsets), sum(entry.sizes))
+    return _Place(entry.offsets[0], last_offset(entry), sum(entry.sizes))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from kinolog.log.index_reader import DEAD_MS, dead_ms, newest_entries, over_at
+from kinolog.log.index_reader import DEAD_MS, dead_ms, last_offset, newest_entries, over_at
 from kinolog.log.random_reader import RandomReader
 from kinolog.record.control import IndexEntry, SegmentEntry, SessionEntry
 from kinolog.record.log_record import LogRecord
@@ -248,10 +248,10 @@ def under_way(
     open_offset: int,
     names: Sequence[str],
     entries: Sequence[SegmentEntry],
-    dead_ms: int = DEAD_MS,
+    silent_ms: int = DEAD_MS,
 ) -> tuple[int, set[str]]:
     """Of a session with these tracks and newest entries: the media offset behind which a segment
-    may be under way, and the tracks that are dead."""
+    may be under way, and the tracks that are dead: silent for longer than `silent_ms`."""
     if not entries:
         return open_offset, set()
     newest = {entry.track: entry for entry in entries}
@@ -259,10 +259,10 @@ def under_way(
     dead = {
         name
         for name in names
-        if last_ms - (newest[name].wall if name in newest else first_ms) > dead_ms
+        if last_ms - (newest[name].wall if name in newest else first_ms) > silent_ms
     }
     ends = [
-        sum(newest[name].offsets) if name in newest else open_offset
+        last_offset(newest[name]) if name in newest else open_offset
         for name in names
         if name not in dead
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from typing import TypeGuard
 
 import msgspec
 
@@ -84,7 +85,7 @@ class Catalog:
     ) -> CollectionEntry:
         """The collection, made with `wanted` or the defaults where it is not there yet."""
         found = self.registry.collections.get(name)
-        if found is not None and not found.deleting:
+        if _stays(found):
             return found
         return await self.create(name, wanted or self.defaults(await self.replicas()))
 
@@ -95,7 +96,7 @@ class Catalog:
         _check(wanted)
         await self.registry.catch_up()
         found = self.registry.collections.get(name)
-        if found is not None and not found.deleting:
+        if _stays(found):
             return found
         brokers = len((await self._admin.describe()).brokers)
         if wanted.replication_factor > brokers:
@@ -107,7 +108,7 @@ class Catalog:
         await self._create_topics(collection_base(self._settings.prefix, name), wanted)
         warn_of_few(f"collection {name}", wanted.replication_factor, brokers)
         made = await self.registry.change_collection(
-            name, lambda entry: entry if entry is not None and not entry.deleting else wanted
+            name, lambda entry: entry if _stays(entry) else wanted
         )
         assert made is not None
         return made
@@ -311,6 +312,11 @@ class Catalog:
                 for suffix in SUFFIXES
             ]
         )
+
+
+def _stays(entry: CollectionEntry | None) -> TypeGuard[CollectionEntry]:
+    """Whether a collection is there, and not about to be deleted."""
+    return entry is not None and not entry.deleting
 
 
 async def ensure_registry(
