@@ -16,6 +16,7 @@ from confluent_kafka import KafkaError, Message
 
 from failover_kit import (
     assert_nothing_lost,
+    judge,
     media_numbers,
     new_name,
     numbers_of,
@@ -206,6 +207,39 @@ def test_a_session_that_fails_after_a_newer_one_began_does_not_take_the_stream_b
             assert [opened.open.publisher for opened in found.opens] == ["old", "new"]
             of_newer = [c for c in found.chunks if c.header.epoch == epoch]
             assert of_newer[-1] is found.chunks[-1]
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["registry-told", "same-process"])
+def test_what_lands_behind_a_newer_open_is_not_listed(
+    one_broker: str, tmp_path: Path, told: bool
+) -> None:
+    """The half-dead connection of an encoder that came back sends what it held under a void epoch,
+    at another ingest, or at the same one before the registry is told of the newer."""
+    name = StreamName(new_name("behind"), "cam")
+    batches = camera_batches()
+
+    async def work() -> None:
+        async with (
+            ingest(one_broker, tmp_path / "a") as old,
+            ingest(one_broker, tmp_path / "b") as b,
+        ):
+            new = b if told else old
+            older = await old.desk.publish(name, publisher="old", live=False)
+            await feed(older, batches[:95])
+            await until(lambda: older.session.unacked_bytes == 0)
+            newer = await new.desk.publish(name, publisher="new", live=False)
+            if not told:
+                newer.session._opener.announcer.announce = lambda _: None  # type: ignore[method-assign]
+            await feed(newer, batches[:90])
+            if told:
+                await until(lambda: older.session._failure is not None)
+            await older.close("gone")
+            await newer.close("done")
+            found = await read_back(new.base, name)
+            assert found.ignored.zombies > 1, "only the close record: this shows nothing"
+            assert not judge(read_ack_log(old.acks), found).lost
 
     asyncio.run(work())
 

@@ -1,4 +1,8 @@
-"""The ack log: a line for every acknowledged chunk, so that what was promised can be checked."""
+"""The ack log: a line for every acknowledged chunk, so that what was promised can be checked.
+
+None once a newer session has the stream: what lands behind its open, readers pass over. Where that
+is another process's, lines are still written until the registry tells of it.
+"""
 
 from __future__ import annotations
 

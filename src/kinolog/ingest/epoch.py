@@ -77,6 +77,8 @@ class EpochOpener:
         self._key = request.name.name.encode()
         self.announcer = Announcer(services, request.name)
         self.newest: tuple[int, Place] | None = None
+        self.replaced = False
+        """Whether somebody else has the stream, though the registry may not have been told."""
 
     async def open(
         self, formats: Sequence[TrackFormat], wall_of: Callable[[int, int], float]
@@ -362,8 +364,10 @@ class EpochOpener:
         return Target(place.index, place.partition, self._key)
 
     def _landed(self, epoch: Epoch, event: ChunkEvent) -> None:
-        if self._services.ack_log is not None:
-            self._services.ack_log.add(self._request.name, event.header, event.last_offset)
+        ack_log = self._services.ack_log
+        # Readers pass over what is behind a newer open: it may be that already.
+        if ack_log is not None and not (self.replaced or self._superseded(epoch)):
+            ack_log.add(self._request.name, event.header, event.last_offset)
         self.announcer.weigh(epoch.number, event.header.wall, len(event.payload))
         entries = epoch.indexer.apply(event)
         if not entries or self._superseded(epoch):

@@ -115,7 +115,10 @@ class Session:
 
     def fail(self, error: KinologError) -> None:
         """End the session from outside: its next `feed` raises this."""
-        self._failure = self._failure or error
+        if self._failure is not None:
+            return
+        self._failure = error
+        self._opener.replaced = self._replaced
         if self._epoch is not None:
             self._epoch.outbox.wake()
 
@@ -411,7 +414,7 @@ class Session:
                     raise
                 await asyncio.sleep(_AGAIN_S)
             except Replaced as error:
-                self._failure = error
+                self.fail(error)
                 raise
             else:
                 break
