@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from kinolog.core.errors import Refused
+from kinolog.core.errors import KinologError, Refused
 from kinolog.core.names import StreamName
 from kinolog.ingest.rtmp import RtmpServer
 from kinolog.ingest.source import Expect, Format, Skipped, SourceEvent
@@ -61,6 +61,7 @@ class MemoryDesk:
         at_ms: int | None = None,
         live: bool = True,
         owner: str = "",
+        cut_off: Callable[[KinologError], None] | None = None,
     ) -> MemoryPublication:
         if str(name) in self.publications:
             raise Refused(f"{name} was replaced; try again in 10 s")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 
 import msgspec
 import structlog
@@ -50,6 +51,7 @@ class LocalDesk:
         at_ms: int | None = None,
         live: bool = True,
         owner: str = "",
+        cut_off: Callable[[KinologError], None] | None = None,
     ) -> Ticket:
         """Open a publication; see source.Desk.publish."""
         if not self._services.auto_create:
@@ -61,7 +63,7 @@ class LocalDesk:
         ending = self._endings.pop(name, None)
         if ending is not None:
             ending.cancel()
-        session = Session(self._services, Request(name, publisher, at_ms, live, owner))
+        session = Session(self._services, Request(name, publisher, at_ms, live, owner), cut_off)
         self._sessions[name] = session
         return Ticket(self, session)
 

@@ -74,10 +74,15 @@ class HttpIngest:
         owner: str,
     ) -> str:
         agent = (scope.headers.get("user-agent") or "").split(" ")[0][:40]
-        ticket = await self._desk.publish(
-            name, publisher=f"http {agent} {scope.client}", at_ms=at_ms, live=False, owner=owner
-        )
         body = PushedBytes()
+        ticket = await self._desk.publish(
+            name,
+            publisher=f"http {agent} {scope.client}",
+            at_ms=at_ms,
+            live=False,
+            owner=owner,
+            cut_off=body.abort,
+        )
         self._bodies.add(body)
         reason = "the publisher is gone"
         try:

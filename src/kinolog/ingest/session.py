@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -56,8 +56,15 @@ class Dropped(NamedTuple):
 class Session:
     """One accepted publisher. `feed` and `close` are called by its protocol's task only."""
 
-    def __init__(self, services: Services, request: Request) -> None:
+    def __init__(
+        self,
+        services: Services,
+        request: Request,
+        cut_off: Callable[[KinologError], None] | None = None,
+    ) -> None:
+        """`cut_off`: see source.Desk.publish."""
         self.request = request
+        self._cut_off = cut_off
         self._services = services
         self._opener = EpochOpener(services, request)
         self._formats: dict[int, TrackFormat] = {}
@@ -114,11 +121,13 @@ class Session:
         return self._epoch.outbox.unacked_bytes if self._epoch else 0
 
     def fail(self, error: KinologError) -> None:
-        """End the session from outside: its next `feed` raises this."""
+        """End the session from outside: its next `feed` raises this, and its protocol is told."""
         if self._failure is not None:
             return
         self._failure = error
         self._opener.replaced = self._replaced
+        if self._cut_off is not None:
+            self._cut_off(error)
         if self._epoch is not None:
             self._epoch.outbox.wake()
 

@@ -6,9 +6,10 @@ after that (gate, clock, cutting, log) is one code for all protocols.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from kinolog.core.errors import KinologError
 from kinolog.core.names import StreamName
 from kinolog.media.types import Packet, TrackFormat
 
@@ -64,11 +65,14 @@ class Desk(Protocol):
         at_ms: int | None = None,
         live: bool = True,
         owner: str = "",
+        cut_off: Callable[[KinologError], None] | None = None,
     ) -> Publication:
         """Open a publication. Raises NameError_, Refused (with the seconds to wait), Unavailable.
 
         `publisher`: who, for people, e.g. `rtmp 127.0.0.1:50312 OBS`. `at_ms`: capture time of
         the first packet (Unix ms), None for now. `live` False: never drop, wait instead.
-        `owner`: whose it is, for collections that place streams by owner.
+        `owner`: whose it is, for collections that place streams by owner. `cut_off`: called, in the
+        event loop, once the publication is ended from outside: `feed` would raise this, and who
+        waits for the publisher, who may be silent, need wait no longer.
         """
         ...

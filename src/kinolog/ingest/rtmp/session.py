@@ -19,6 +19,7 @@ from kinolog.ingest.source import Desk, Publication, Skipped, SourceEvent
 log = structlog.get_logger(__name__)
 
 _MAX_OWNER_CHARS = 100
+_CUT_OFF_LINGER_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,9 @@ class RtmpSession:
         self._tracks = Tracks(transcode_audio=settings.transcode_audio)
         self._stream = ""
         self._stopping = False
+        self._reading: asyncio.Timeout | None = None
+        self._cut: KinologError | None = None
+        self._told = False
         peer = writer.get_extra_info("peername") or ("unknown", 0)
         self._peer = f"{peer[0]}:{peer[1]}"
 
@@ -90,6 +94,12 @@ class RtmpSession:
         self._stopping = True
         self._writer.close()
 
+    def _cut_off(self, error: KinologError) -> None:
+        """The desk has ended the publication: a publisher that is silent is not waited for."""
+        self._cut = error
+        if self._reading is not None and not self._reading.expired():
+            self._reading.reschedule(asyncio.get_running_loop().time())
+
     async def _converse(self) -> str:
         """Read until the end; the reason for it."""
         loop = asyncio.get_running_loop()
@@ -98,11 +108,7 @@ class RtmpSession:
             deadline = publish_by
             if self._publication is not None:
                 deadline = loop.time() + self._settings.idle_timeout
-            try:
-                async with asyncio.timeout_at(deadline):
-                    data = await self._reader.read(self._settings.read_bytes)
-            except TimeoutError:
-                raise Refused(self._silence()) from None
+            data = await self._read(deadline)
             if not data:
                 await self._feed(self._tracks.finish())
                 if self._reader.broken is not None:
@@ -111,6 +117,19 @@ class RtmpSession:
             await self._receive(data)
             if self._publication is not None:
                 publish_by = loop.time() + self._settings.publish_deadline
+
+    async def _read(self, deadline: float) -> bytes:
+        """What came, b"" at the end. Raises what the publication was cut off with, and Refused at
+        the deadline."""
+        if self._cut is not None:
+            raise self._cut
+        try:
+            async with asyncio.timeout_at(deadline) as self._reading:
+                return await self._reader.read(self._settings.read_bytes)
+        except TimeoutError:
+            raise self._cut or Refused(self._silence()) from None
+        finally:
+            self._reading = None
 
     def _silence(self) -> str:
         if self._publication is not None:
@@ -141,6 +160,7 @@ class RtmpSession:
                     ended, fed = [*fed, *self._tracks.finish()], []
                     await self._feed(ended)
                     await self._close_publication(f"the publisher ended it ({event.command})")
+                    self._cut = None
                 elif self._publication is None:
                     continue
                 elif self._tracks.transcodes(event):
@@ -166,7 +186,7 @@ class RtmpSession:
         publisher = f"rtmp {self._peer} {request.client}".rstrip()
         owner = address.parameters.get("owner", "")[:_MAX_OWNER_CHARS]
         self._publication = await self._desk.publish(
-            address.stream, publisher=publisher, owner=owner
+            address.stream, publisher=publisher, owner=owner, cut_off=self._cut_off
         )
         self._tracks = Tracks(transcode_audio=self._settings.transcode_audio)
         self._protocol.accept()
@@ -188,24 +208,27 @@ class RtmpSession:
                 raise ConnectionError("the publisher does not read its answers") from None
 
     async def _tell(self, error: KinologError, text: str) -> None:
-        """Send the error to the publisher, unless the protocol already has, and let it arrive."""
+        """Send the error to the publisher, unless the protocol already has."""
         if not self._protocol.failed:
             self._protocol.refuse(_status_code(error), text)
         try:
             await self._flush()
-            await self._linger()
+            if self._writer.can_write_eof():  # not over TLS
+                self._writer.write_eof()
         except OSError:
             return  # it is gone: nobody to tell
+        self._told = True
 
     async def _linger(self) -> None:
         """Drop what is still coming for a moment: closing on unread bytes would reset the
         connection, and some systems then lose the answer that was sent."""
-        if self._writer.is_closing():
+        if not self._told or self._writer.is_closing():
             return
-        if self._writer.can_write_eof():  # not over TLS
-            self._writer.write_eof()
+        most_s = self._settings.linger_timeout
+        if self._cut is not None:  # it may be dead, and another has its name
+            most_s = min(most_s, _CUT_OFF_LINGER_S)
         try:
-            async with asyncio.timeout(self._settings.linger_timeout):
+            async with asyncio.timeout(most_s):
                 while await self._reader.read(self._settings.read_bytes):
                     pass
         except TimeoutError:
@@ -223,7 +246,10 @@ class RtmpSession:
         except TimeoutError:
             log.warning("rtmp_close_failed", **self._who(), reason="no answer in time")
         finally:
-            self._writer.close()
+            try:
+                await self._linger()
+            finally:
+                self._writer.close()
 
     async def _close_publication(self, reason: str) -> None:
         publication, self._publication = self._publication, None

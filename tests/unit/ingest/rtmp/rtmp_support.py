@@ -9,6 +9,7 @@ from typing import Any, ParamSpec
 
 import uvloop
 
+from kinolog.core.errors import KinologError
 from kinolog.core.names import StreamName
 from kinolog.ingest.rtmp.amf0 import Value, encode_all
 from kinolog.ingest.rtmp.chunk_reader import ChunkReader
@@ -109,6 +110,7 @@ class MemoryDesk:
         self.publications: dict[str, MemoryPublication] = {}
         self.publishers: list[str] = []
         self.owners: list[str] = []
+        self.cut_offs: list[Callable[[KinologError], None] | None] = []
 
     async def publish(
         self,
@@ -118,9 +120,11 @@ class MemoryDesk:
         at_ms: int | None = None,
         live: bool = True,
         owner: str = "",
+        cut_off: Callable[[KinologError], None] | None = None,
     ) -> MemoryPublication:
         if self.error is not None:
             raise self.error
         self.publishers.append(publisher)
         self.owners.append(owner)
+        self.cut_offs.append(cut_off)
         return self.publications.setdefault(str(name), MemoryPublication())

@@ -263,6 +263,25 @@ async def test_the_silent_are_cut_off() -> None:
 
 
 @in_loop
+async def test_a_silent_one_that_is_replaced_is_told_and_closed_at_once() -> None:
+    desk = MemoryDesk()
+    async with RtmpServer(desk, LOOPBACK, 0) as server, connected(server) as wire:
+        publication = await publishing(wire, desk)
+        await wire.send(wire.publisher.headers() + wire.publisher.picture(0, b"pic", keyframe=True))
+        await fed(publication, 1)
+        (cut_off,) = desk.cut_offs
+        assert cut_off is not None
+        cut_off(Replaced("a newer publisher took demo/camera"))
+        async with asyncio.timeout(1):  # before the linger is over: it may be dead
+            await publication.closed.wait()
+        assert b"NetStream.Publish.BadName" in await wire.to_end()
+        async with asyncio.timeout(5):
+            while server.connections:  # noqa: ASYNC110 - the server tells nobody of it
+                await asyncio.sleep(0.01)
+    assert publication.reasons == ["a newer publisher took demo/camera"]
+
+
+@in_loop
 async def test_a_full_publication_stops_the_reading() -> None:
     desk = MemoryDesk()
     settings = RtmpSettings(read_bytes=4096)
