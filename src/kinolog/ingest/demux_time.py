@@ -7,7 +7,7 @@ from fractions import Fraction
 from kinolog.core.timebase import Unwrapper, rescale
 
 VIDEO_TIMESCALE = 90_000
-_MAX_TIMESCALE = 1_000_000
+_MIN_TIMESCALE, _MAX_TIMESCALE = 10_000, 1_000_000
 _MAX_FRAME_RATE = 1_000
 # Counters that end, by FFmpeg's name of the demuxer: ISO/IEC 13818-1, 2.4.3.7; FLV, E.4.1.
 # FFmpeg undoes one wrap only.
@@ -16,11 +16,13 @@ _AUDIO_JITTER = Fraction(1, 1000)  # of a second: FFmpeg cuts fractions off insi
 
 
 def video_timescale(time_base: Fraction) -> int:
-    """Ticks a second for a video track of that time base: the container's own where it is fine
-    enough to hold frame times, else 90000."""
-    if time_base.numerator != 1 or time_base.denominator in (1_000, VIDEO_TIMESCALE):
+    """Ticks a second for a video track of that time base: the container's own where they are fine
+    enough (tracks are put on one time line, and parts are cut, to the tick), else the least
+    multiple from 90000 on, so that times stay exact; 90000 where they are finer than useful."""
+    told = time_base.denominator
+    if told > _MAX_TIMESCALE:
         return VIDEO_TIMESCALE
-    return time_base.denominator if time_base.denominator <= _MAX_TIMESCALE else VIDEO_TIMESCALE
+    return told if told >= _MIN_TIMESCALE else told * -(-VIDEO_TIMESCALE // told)
 
 
 def likely_rate(rate: Fraction | None) -> Fraction | None:

@@ -88,7 +88,7 @@ def _language(stream: Stream) -> str:
 
 
 class VideoTrack:
-    """Video: ticks of the container's own scale where fine enough, decode times filled in."""
+    """Video: ticks of the container's own scale or a multiple, decode times filled in."""
 
     def __init__(self, stream: VideoStream, codec: Codec, container: str) -> None:
         self.number = stream.index

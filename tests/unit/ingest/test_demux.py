@@ -21,11 +21,13 @@ from kinolog.core.errors import MediaError, Overloaded, Unavailable, Unsupported
 from kinolog.ingest.demux import PushedBytes, demux
 from kinolog.ingest.demux_time import AudioGrid, Unwrap, derive_dts, video_timescale
 from kinolog.ingest.encode_video import parse_target
+from kinolog.ingest.gate import Shift
 from kinolog.ingest.source import Expect, Format, Skipped, SourceEvent
 from kinolog.media import blockcode
 from kinolog.media.cmaf import Sample, chunk
 from kinolog.media.init import init_segment
 from kinolog.media.types import Packet, TrackFormat
+from kinolog.packager import CutSettings, Packager, TrackPlan
 from kinolog.testing import compare, read_block_codes, record
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "media"))
@@ -376,12 +378,62 @@ def test_both_ends_have_a_deadline() -> None:
     asyncio.run(run())
 
 
-def test_time_scales() -> None:
-    assert video_timescale(Fraction(1, 1000)) == 90_000
-    assert video_timescale(Fraction(1, 90_000)) == 90_000
-    assert video_timescale(Fraction(1, 15_360)) == 15_360
-    assert video_timescale(Fraction(1, 10_000_000)) == 90_000
-    assert video_timescale(Fraction(1001, 30_000)) == 90_000
+@pytest.mark.parametrize(
+    ("time_base", "timescale"),
+    [
+        (Fraction(1), 90_000),
+        (Fraction(1, 7), 90_006),
+        (Fraction(1, 10), 90_000),
+        (Fraction(1, 25), 90_000),
+        (Fraction(1, 30), 90_000),
+        (Fraction(1, 600), 90_000),
+        (Fraction(1, 1000), 90_000),
+        (Fraction(100, 2997), 92_907),
+        (Fraction(1, 15_360), 15_360),
+        (Fraction(1001, 24_000), 24_000),
+        (Fraction(1, 90_000), 90_000),
+        (Fraction(1, 1_000_000), 1_000_000),
+        (Fraction(1, 10_000_000), 90_000),
+    ],
+    ids=str,
+)
+def test_time_scales(time_base: Fraction, timescale: int) -> None:
+    assert video_timescale(time_base) == timescale
+
+
+@pytest.mark.parametrize("rate", [1, 10, 24, 25, 30])
+def test_a_container_that_counts_in_frames(rate: int, tmp_path: Path) -> None:
+    """AVI: the times stay exact, the lips in step wherever media time begins, and no part of one
+    frame a chunk is too long."""
+    path = tmp_path / "clip.avi"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate)
+        stream.width = stream.height = 64
+        stream.options = {"preset": "ultrafast", "tune": "zerolatency"}
+        picture = av.VideoFrame(64, 64, "yuv420p")
+        for number in range(3 * rate + 3):
+            picture.pts, picture.time_base = number, Fraction(1, rate)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    found, packets = open_file(path).track("video")
+    assert seconds(found, packets) == [Fraction(i, rate) for i in range(3 * rate + 3)]
+    for base_ms in range(1_700_000_000_000, 1_700_000_000_100, 7):
+        begun = Fraction(Shift(base_ms, 0, 48_000).ticks(found.timescale), found.timescale)
+        assert abs(begun - Fraction(base_ms, 1000)) < Fraction(1, 10_000)
+    cutter = Packager(
+        [TrackPlan("video", found)],
+        CutSettings(2000, 209, "frame"),
+        epoch=1,
+        disc=0,
+        wall_of=lambda dts, timescale: 1000 * dts / timescale,
+    )
+    cuts = [cut for packet in packets for cut in cutter.push(packet._replace(track=0))]
+    parts: dict[tuple[int, int], list[int]] = {}
+    for header in (cut.header for cut in cuts):
+        parts.setdefault((header.msn, header.part), []).append(header.dur)
+    assert all(
+        len(ticks) == 1 or 1000 * sum(ticks) <= 209 * found.timescale for ticks in parts.values()
+    )
 
 
 def test_counters_that_end_go_on() -> None:
