@@ -26,6 +26,7 @@ from kinolog.ingest.demux import PushedBytes, demux
 from kinolog.ingest.desk import LocalDesk
 
 MOST_PUBLISHERS: Final = 512
+_MOST_PARAMETERS: Final = 20
 _TEXT: Final = ("content-type", "text/plain; charset=utf-8")
 _JSON: Final = ("content-type", "application/json")
 _CLOSE: Final = ("connection", "close")
@@ -130,8 +131,11 @@ def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def _query(query: str, now_ms: int) -> tuple[int | None, str]:
-    """`at` (`-10m`, RFC 3339, or Unix seconds) and `owner`."""
-    found = parse_qs(query, max_num_fields=20)
+    """`at` (`-10m`, RFC 3339, or Unix seconds) and `owner`. Raises InputError."""
+    try:
+        found = parse_qs(query, max_num_fields=_MOST_PARAMETERS)
+    except ValueError as error:
+        raise InputError(f"more than {_MOST_PARAMETERS} parameters in the address") from error
     at = found.get("at", [""])[0]
     owner = found.get("owner", [""])[0][:100]
     return (unix_ms(at, now_ms) if at else None), owner
