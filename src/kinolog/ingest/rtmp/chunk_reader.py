@@ -112,7 +112,8 @@ class ChunkReader:
             messages.append(message)
 
     def _set_chunk_size(self, size_bytes: int) -> None:
-        if not 1 <= size_bytes <= 0x7FFFFFFF:
+        # 5.4.1: it SHOULD be 128 or more. Chunks of a byte would hold up the loop 0.2 s a read.
+        if not DEFAULT_CHUNK_SIZE <= size_bytes <= 0x7FFFFFFF:
             raise RtmpError(f"chunk size {size_bytes} is not valid")
         self._chunk_size = size_bytes
 

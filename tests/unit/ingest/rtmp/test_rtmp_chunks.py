@@ -38,7 +38,7 @@ def read(*pieces: bytes, limits: ChunkLimits | None = None) -> list[Message]:
     return messages
 
 
-@given(MESSAGES, st.integers(1, 700), st.lists(st.integers(0, 1 << 14), max_size=20))
+@given(MESSAGES, st.integers(128, 700), st.lists(st.integers(0, 1 << 14), max_size=20))
 def test_written_messages_are_read_however_cut(
     sent: list[tuple[int, Message]], chunk_size: int, cuts: list[int]
 ) -> None:
@@ -108,6 +108,7 @@ def test_abort_discards_the_unfinished_message() -> None:
     ("data", "said"),
     [
         (bytes.fromhex("02 000000 000004 01 00000000 00000000"), "chunk size 0"),
+        (bytes.fromhex("02 000000 000004 01 00000000 0000007f"), "chunk size 127"),
         (bytes.fromhex("02 000000 000004 01 00000000 80000000"), "chunk size"),
         (bytes.fromhex("02 000000 000002 01 00000000 0000"), "too short"),
         (b"\x84\x00\x00\x00", "begins with a type 2"),
