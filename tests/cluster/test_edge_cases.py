@@ -58,17 +58,17 @@ def steps(samples: list[KeptSample]) -> set[int]:
 def test_the_newest_publisher_wins_and_the_older_waits(run: Run) -> None:
     async def test(desk: Desk) -> None:
         name = "edge/fight"
-        older = await desk.publish(name, "rtmp 10.0.0.1:1 OBS")
+        older = await desk.publish(name, "rtmp 10.0.0.1:1 OBS: 31", sender="rtmp 10.0.0.1")
         await older.feed([Expect(1), Format(0, VIDEO), *video(0, 30)])
-        newer = await desk.publish(name, "rtmp 10.0.0.2:1 OBS")
+        newer = await desk.publish(name, "rtmp 10.0.0.2:1 OBS: 31", sender="rtmp 10.0.0.2")
         with pytest.raises(Replaced, match="replaced by a newer publisher"):
             await older.feed(video(30 * FRAME, 1))
         await older.close("replaced")
         with pytest.raises(Refused, match="10 s more"):
-            await desk.publish(name, "rtmp 10.0.0.1:2 OBS")
+            await desk.publish(name, "rtmp 10.0.0.1:2 OBS: 31", sender="rtmp 10.0.0.1")
         await newer.feed([Expect(1), Format(0, VIDEO), *video(0, 30)])
         desk.clock.monotonic_s += REFUSED_S + 1
-        again = await desk.publish(name, "rtmp 10.0.0.1:3 OBS")
+        again = await desk.publish(name, "rtmp 10.0.0.1:3 OBS: 31", sender="rtmp 10.0.0.1")
         with pytest.raises(Replaced):
             await newer.feed(video(30 * FRAME, 1))
         await newer.close("replaced")

@@ -69,9 +69,9 @@ def test_two_ingests_do_not_fight_for_ever(
 ) -> None:
     async def test(here: Desk, there: Desk) -> None:
         name = "meet/fight"
-        older = await here.publish(name, "rtmp 10.0.0.1:1 OBS")
+        older = await here.publish(name, "rtmp 10.0.0.1:1 OBS: 31", sender="rtmp 10.0.0.1")
         await older.feed([*BEGIN, *video(0, 30)])
-        newer = await there.publish(name, "rtmp 10.0.0.2:1 OBS")
+        newer = await there.publish(name, "rtmp 10.0.0.2:1 OBS: 31", sender="rtmp 10.0.0.2")
         monkeypatch.setattr(epoch_module, "INGEST", "another:1")
         await newer.feed([*BEGIN, *video(0, 30)])
         await until(lambda: older.session._failure)
@@ -79,9 +79,9 @@ def test_two_ingests_do_not_fight_for_ever(
             await older.feed(video(30 * FRAME, 1))
         await older.close("replaced")
         with pytest.raises(Refused, match="10 s more"):
-            await here.publish(name, "rtmp 10.0.0.1:2 OBS")
+            await here.publish(name, "rtmp 10.0.0.1:2 OBS: 31", sender="rtmp 10.0.0.1")
         here.clock.monotonic_s += REFUSED_S + 1
-        again = await here.publish(name, "rtmp 10.0.0.1:3 OBS")
+        again = await here.publish(name, "rtmp 10.0.0.1:3 OBS: 31", sender="rtmp 10.0.0.1")
         await again.close("done")
         await newer.close("done")
 

@@ -58,6 +58,7 @@ class MemoryDesk:
         name: StreamName,
         *,
         publisher: str,
+        sender: str = "",
         at_ms: int | None = None,
         live: bool = True,
         owner: str = "",

@@ -48,6 +48,7 @@ class LocalDesk:
         name: StreamName,
         *,
         publisher: str,
+        sender: str = "",
         at_ms: int | None = None,
         live: bool = True,
         owner: str = "",
@@ -56,14 +57,15 @@ class LocalDesk:
         """Open a publication; see source.Desk.publish."""
         if not self._services.auto_create:
             self._services.catalog.collection(name.collection)
-        self._refuse_the_replaced(name, publisher)
+        request = Request(name, publisher, at_ms, live, owner, sender or publisher)
+        self._refuse_the_replaced(request)
         older = self._sessions.get(name)
         if older is not None:
             self._replace(name, older)
         ending = self._endings.pop(name, None)
         if ending is not None:
             ending.cancel()
-        session = Session(self._services, Request(name, publisher, at_ms, live, owner), cut_off)
+        session = Session(self._services, request, cut_off)
         self._sessions[name] = session
         return Ticket(self, session)
 
@@ -73,11 +75,12 @@ class LocalDesk:
         for task in self._endings.values():
             task.cancel()
 
-    def _refuse_the_replaced(self, name: StreamName, publisher: str) -> None:
+    def _refuse_the_replaced(self, request: Request) -> None:
+        name = request.name
         now = self._services.clock.monotonic()
         for key in [key for key, until in self._refused_until.items() if until <= now]:
             del self._refused_until[key]
-        until = self._refused_until.get((name, _who(publisher)))
+        until = self._refused_until.get((name, request.sender))
         if until is not None and (name in self._sessions or self._is_elsewhere(name)):
             raise Refused(
                 f"{name} was taken over by a newer publisher; "
@@ -92,7 +95,7 @@ class LocalDesk:
 
     def _replace(self, name: StreamName, older: Session) -> None:
         now = self._services.clock.monotonic()
-        self._refused_until[(name, _who(older.request.publisher))] = now + REFUSED_S
+        self._refused_until[(name, older.request.sender)] = now + REFUSED_S
         older.fail(Replaced(f"{name}: replaced by a newer publisher"))
         _log.info("replaced", stream=str(name), publisher=older.request.publisher)
 
@@ -167,8 +170,3 @@ class Ticket:
             await self.session.close(reason)
         finally:
             await self._desk.ended(self.session, self.session.current_place)
-
-
-def _who(publisher: str) -> str:
-    """A publisher's identity over reconnects: protocol and host, without the port."""
-    return publisher.rsplit(":", 1)[0]

@@ -79,6 +79,7 @@ class HttpIngest:
         ticket = await self._desk.publish(
             name,
             publisher=f"http {agent} {scope.client}",
+            sender=f"http {agent} {scope.client.rpartition(':')[0]}",
             at_ms=at_ms,
             live=False,
             owner=owner,

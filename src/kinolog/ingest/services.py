@@ -41,3 +41,4 @@ class Request(NamedTuple):
     at_ms: int | None = None
     live: bool = True
     owner: str = ""
+    sender: str = ""

@@ -62,6 +62,7 @@ class Desk(Protocol):
         name: StreamName,
         *,
         publisher: str,
+        sender: str = "",
         at_ms: int | None = None,
         live: bool = True,
         owner: str = "",
@@ -69,7 +70,8 @@ class Desk(Protocol):
     ) -> Publication:
         """Open a publication. Raises NameError_, Refused (with the seconds to wait), Unavailable.
 
-        `publisher`: who, for people, e.g. `rtmp 127.0.0.1:50312 OBS`. `at_ms`: capture time of
+        `publisher`: who, for people, e.g. `rtmp 127.0.0.1:50312 OBS`. `sender`: what of that stays
+        over reconnects, e.g. `rtmp 127.0.0.1`; "" for all of it. `at_ms`: capture time of
         the first packet (Unix ms), None for now. `live` False: never drop, wait instead.
         `owner`: whose it is, for collections that place streams by owner. `cut_off`: called, in the
         event loop, once the publication is ended from outside: `feed` would raise this, and who

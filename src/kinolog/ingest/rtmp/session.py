@@ -61,6 +61,7 @@ class RtmpSession:
         self._cut: KinologError | None = None
         self._told = False
         peer = writer.get_extra_info("peername") or ("unknown", 0)
+        self._host = peer[0]
         self._peer = f"{peer[0]}:{peer[1]}"
 
     async def run(self) -> None:
@@ -186,7 +187,11 @@ class RtmpSession:
         publisher = f"rtmp {self._peer} {request.client}".rstrip()
         owner = address.parameters.get("owner", "")[:_MAX_OWNER_CHARS]
         self._publication = await self._desk.publish(
-            address.stream, publisher=publisher, owner=owner, cut_off=self._cut_off
+            address.stream,
+            publisher=publisher,
+            sender=f"rtmp {self._host}",
+            owner=owner,
+            cut_off=self._cut_off,
         )
         self._tracks = Tracks(transcode_audio=self._settings.transcode_audio)
         self._protocol.accept()

@@ -53,7 +53,7 @@ class Publisher:
 
     def greet(self, app: str = "demo") -> bytes:
         """Handshake and connect."""
-        return HANDSHAKE + self.command("connect", 1, {"app": app, "flashVer": "Test 1"})
+        return HANDSHAKE + self.command("connect", 1, {"app": app, "flashVer": "Test: 1"})
 
     def publish(self, app: str = "demo", key: str = "camera") -> bytes:
         """Everything up to and with the publish command."""
@@ -109,6 +109,7 @@ class MemoryDesk:
         self.error = error
         self.publications: dict[str, MemoryPublication] = {}
         self.publishers: list[str] = []
+        self.senders: list[str] = []
         self.owners: list[str] = []
         self.cut_offs: list[Callable[[KinologError], None] | None] = []
 
@@ -117,6 +118,7 @@ class MemoryDesk:
         name: StreamName,
         *,
         publisher: str,
+        sender: str = "",
         at_ms: int | None = None,
         live: bool = True,
         owner: str = "",
@@ -125,6 +127,7 @@ class MemoryDesk:
         if self.error is not None:
             raise self.error
         self.publishers.append(publisher)
+        self.senders.append(sender)
         self.owners.append(owner)
         self.cut_offs.append(cut_off)
         return self.publications.setdefault(str(name), MemoryPublication())

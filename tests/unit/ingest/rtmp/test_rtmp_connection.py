@@ -51,7 +51,7 @@ def test_publish_as_ffmpeg_does() -> None:
         + publisher.command("_checkbw", 5, None)
         + publisher.command("publish", 6, None, "camera?key=s", "live", stream_id=1)
     )
-    assert connection.events() == [PublishRequested("demo", "camera?key=s", "Test 1")]
+    assert connection.events() == [PublishRequested("demo", "camera?key=s", "Test: 1")]
     connection.accept()
     sent = connection.data_to_send()
     assert [m.type_id for m in answers(sent) if m.type_id != 20] == [5, 6, 4]

@@ -83,7 +83,8 @@ async def test_media_is_fed_and_the_end_told() -> None:
         await asyncio.wait_for(publication.closed.wait(), 10)
     assert publication.reasons == ["the publisher disconnected"]
     assert desk.publishers[0].startswith("rtmp 127.0.0.1:")
-    assert desk.publishers[0].endswith(" Test 1")
+    assert desk.publishers[0].endswith(" Test: 1")
+    assert desk.senders == ["rtmp 127.0.0.1"], "without the port, which changes"
 
 
 @in_loop
