@@ -95,6 +95,9 @@ class VideoTrack:
         self._time_base = stream.time_base or Fraction(1, 90_000)
         self._timescale = video_timescale(self._time_base)
         self._unwrap = Unwrap(container)
+        # AVI tells decode times only. Those at which to show, FFmpeg makes up: a frame late where
+        # nothing is reordered.
+        self._in_order = container == "avi" and not stream.codec_context.has_b_frames
         self._tells_duration = _TELLS_DURATIONS in container.split(",")
         self._rate = likely_rate(stream.average_rate)
         template = TrackFormat(
@@ -125,7 +128,7 @@ class VideoTrack:
         if (changed := _new_extradata(packet)) is not None:
             self._samples.reconfigure(changed)
         dts, pts = self._unwrap(packet.dts, packet.pts)
-        pts = self._ticks(pts if pts is not None else dts)
+        pts = self._ticks(dts if pts is None or self._in_order else pts)
         dts = self._ticks(dts)
         told = packet.duration if self._tells_duration else None
         duration = self._ticks(told) if told and told > 0 else None

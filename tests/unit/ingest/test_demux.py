@@ -417,6 +417,7 @@ def test_a_container_that_counts_in_frames(rate: int, tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     found, packets = open_file(path).track("video")
     assert seconds(found, packets) == [Fraction(i, rate) for i in range(3 * rate + 3)]
+    assert [packet.pts for packet in packets] == [packet.dts for packet in packets]
     for base_ms in range(1_700_000_000_000, 1_700_000_000_100, 7):
         begun = Fraction(Shift(base_ms, 0, 48_000).ticks(found.timescale), found.timescale)
         assert abs(begun - Fraction(base_ms, 1000)) < Fraction(1, 10_000)
