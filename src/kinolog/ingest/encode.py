@@ -211,7 +211,9 @@ def _plain(frame: av.VideoFrame) -> av.VideoFrame:
     width, height = frame.width & ~1, frame.height & ~1
     if frame.format.name == "yuv420p" and (width, height) == (frame.width, frame.height):
         return frame
-    return frame.reformat(width, height, "yuv420p", dst_color_range="MPEG")
+    # RGB (screens, some webcams) needs a matrix; its own "identity" would colour every player's picture.
+    matrix = "ITU709" if frame.format.is_rgb else None
+    return frame.reformat(width, height, "yuv420p", dst_color_range="MPEG", dst_colorspace=matrix)
 
 
 async def encoded(
