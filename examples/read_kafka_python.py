@@ -101,14 +101,16 @@ def shown(event: Json) -> Json:
 
 def write_movie(found: Iterator[Json], track: str, output: BinaryIO) -> None:
     """One track as fragmented MP4, from a sync sample on, and after a hole from the next one on.
+    So at a new session; not where one goes on, amid a group of pictures, after a failed delivery.
     An epoch with another init segment writes that: MSE takes it, a file's reader may not."""
-    written, waiting = b"", True
+    written, waiting, session = b"", True, None
     for event in found:
         if event["event"] == "open":
             inits = [t["init"] for t in event["open"]["tracks"] if t["name"] == track]
             init = base64.b64decode(inits[0]) if inits else written
             output.write(b"" if init == written else init)
-            written, waiting = init, True
+            waiting |= init != written or event["open"]["session"] != session
+            written, session = init, event["open"]["session"]
         elif event["event"] == "hole" and event["track"] == track:
             waiting = True
         elif event["event"] == "chunk" and event["header"]["track"] == track:

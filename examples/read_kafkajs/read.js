@@ -84,16 +84,19 @@ function show({ event, header, data, open, ...rest }) {
 }
 
 /** One track as fragmented MP4, from a sync sample on, and after a hole from the next one on.
+ * So at a new session; not where one goes on, amid a group of pictures, after a failed delivery.
  * An epoch with another init segment writes that: MSE takes it, a file's reader may not. */
 function movie(name, output) {
   let written = ''
+  let session = null
   let waiting = true
   return ({ event, header, data, open, track }) => {
     if (event === 'open') {
       const init = open.tracks.find((one) => one.name === name)?.init ?? written
       if (init !== written) output.write(Buffer.from(init, 'base64'))
+      waiting ||= init !== written || open.session !== session
       written = init
-      waiting = true
+      session = open.session
     } else if (event === 'hole' && track === name) {
       waiting = true
     } else if (event === 'chunk' && header.track === name) {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import io
+import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -14,6 +16,7 @@ import confluent_kafka
 import pytest
 from confluent_kafka import KafkaError, Message
 
+from example_kit import installed_kafkajs, kafkajs_example, python_example, run
 from failover_kit import (
     assert_nothing_lost,
     judge,
@@ -24,6 +27,7 @@ from failover_kit import (
     read_back,
     resume_all,
 )
+from kinolog import connect
 from kinolog.cluster import Cluster
 from kinolog.core.clock import SystemClock
 from kinolog.core.errors import Replaced
@@ -35,7 +39,9 @@ from kinolog.ingest.services import Services
 from kinolog.ingest.source import SourceEvent
 from kinolog.log.client import KafkaSettings
 from kinolog.log.writer import LogWriter
+from kinolog.media import blockcode
 from kinolog.runtime.roles import Backend, backend
+from kinolog.testing import read_block_codes
 
 pytestmark = pytest.mark.cluster
 
@@ -43,8 +49,8 @@ FRAMES = 240
 CAMERA = f"test:320x180@30?seconds={FRAMES // 30}"
 
 
-def camera_batches() -> list[list[SourceEvent]]:
-    return list(SyntheticCamera(CAMERA).events(1_900_000_000_000))
+def camera_batches(url: str = CAMERA) -> list[list[SourceEvent]]:
+    return list(SyntheticCamera(url).events(1_900_000_000_000))
 
 
 class Ingest:
@@ -242,6 +248,43 @@ def test_what_lands_behind_a_newer_open_is_not_listed(
             assert not judge(read_ack_log(old.acks), found).lost
 
     asyncio.run(work())
+
+
+def test_every_reader_decodes_on_over_a_replay(one_broker: str, tmp_path: Path) -> None:
+    """The epoch that replays begins amid a group of pictures, here the only one."""
+    name = StreamName(new_name("amid"), "cam")
+
+    async def work() -> None:
+        async with ingest(one_broker, tmp_path / "acks") as here:
+            ticket = await here.desk.publish(name, publisher="test", live=False)
+            for number, batch in enumerate(camera_batches(f"{CAMERA}&gop=10&bframes=2")):
+                await ticket.feed(batch)
+                if number == 100:
+                    break_producer(here.writer)
+            await ticket.close("done")
+            found = await read_back(here.base, name)
+            assert len(found.opens) == 2
+            assert [c.header.epoch for c in found.of("video") if c.header.ind] == [
+                found.opens[0].epoch
+            ]
+
+    asyncio.run(work())
+    where = (str(name), "--bootstrap-servers", one_broker)
+    play = [sys.executable, "-m", "kinolog", "play", *where, "--from", "earliest", "--no-follow"]
+    for command in (
+        python_example("read_kafka_python.py", *where),
+        kafkajs_example(installed_kafkajs(tmp_path), *where),
+        [*play, "--track", "video"],
+    ):
+        assert numbers_of(read_block_codes(io.BytesIO(run(command)))) == list(range(FRAMES))
+    with connect(one_broker) as connection:
+        frames = list(connection.frames(str(name), "earliest", follow=False))
+        seen = [blockcode.read(frame.image[:, :, 1]) for frame in frames]
+        assert seen == list(range(FRAMES))
+        assert len({frame.epoch for frame in frames}) == 2
+        # Begun within the replay, it is decoded from the keyframe of the epoch before.
+        later = list(connection.frames(str(name), frames[200].time, follow=False))
+        assert [blockcode.read(frame.image[:, :, 1]) for frame in later] == seen[200:]
 
 
 class _Unplaced:

@@ -16,7 +16,8 @@ class Chunk:
     """A CMAF chunk of one track: one moof and one mdat, a frame to a part of a second long.
 
     `init + data` is a playable fragmented MP4 where `independent` (the chunk begins with a
-    keyframe); so is `init` and any run of a track's chunks that begins with such a one.
+    keyframe); so is `init` and any run of a track's chunks that begins with such a one and in
+    which each of the others `follows`.
     """
 
     track: str
@@ -46,6 +47,9 @@ class Chunk:
     """The moof and mdat."""
     init: bytes = field(repr=False)
     """The init segment (ftyp and moov) of the track in this epoch."""
+    follows: bool = field(repr=False)
+    """Whether it can be decoded after the track's chunk before it: nothing is missing between them,
+    and a new `epoch` goes on with the same `session` and `init`."""
     wall_ms: int = field(repr=False, default=0)
     """`time` in Unix ms."""
 
@@ -55,10 +59,10 @@ class Chunk:
         return self.wall_ms + 1000 * self.duration / self.timescale
 
 
-def chunk_of(header: Header, payload: bytes, track: OpenTrack) -> Chunk:
+def chunk_of(header: Header, payload: bytes, track: OpenTrack, *, follows: bool) -> Chunk:
     """A chunk from what the log holds of it."""
     return Chunk(
         header.track, track.kind, track.codec, header.epoch, header.msn, header.part, header.chunk,
         header.dts, header.dur, track.timescale, header.ind, as_datetime(header.wall), payload,
-        track.init, header.wall,
+        track.init, follows, header.wall,
     )  # fmt: skip

@@ -33,7 +33,8 @@ class Picture(NamedTuple):
 
 
 class Decoder:
-    """One epoch of one video track. After a hole it waits for the next keyframe."""
+    """A video track with one init segment, over epochs. After a chunk that does not follow the one
+    before it waits for the next keyframe."""
 
     def __init__(self, init: bytes, *, low_delay: bool = True) -> None:
         """`low_delay`: one thread, so that no picture waits for others to be decoded."""
@@ -46,18 +47,17 @@ class Decoder:
         if not low_delay:
             context.thread_type = "AUTO"
         self._context = context
-        self._timing: dict[int, tuple[int, int]] = {}
+        self._timing: dict[int, tuple[int, int, int]] = {}
         self._synced = False
-        self._last: Chunk | None = None
+        self._timescale = 0
         self.damaged = 0
         """Samples that did not decode."""
 
     def feed(self, chunk: Chunk) -> Iterator[Picture]:
         """The pictures that come out, in order of presentation."""
-        if self._last is not None and not _follows(self._last, chunk):
+        if not chunk.follows:
             yield from self.flush()
-            self._synced = False
-        self._last = chunk
+        self._timescale = chunk.timescale
         parsed = parse_chunk(chunk.data)
         dts, at = parsed.base_decode_time, parsed.data_offset
         for size, duration, cts, sync in zip(
@@ -68,13 +68,14 @@ class Decoder:
                 packet = av.Packet(chunk.data[at : at + size])
                 packet.pts, packet.dts, packet.duration = dts + cts, dts, duration
                 packet.time_base = Fraction(1, chunk.timescale)
-                self._timing[dts + cts] = _capture_us(chunk, dts + cts, duration)
+                capture = _capture_us(chunk, dts + cts, duration)
+                self._timing[dts + cts] = (*capture, chunk.epoch)
                 yield from self._decode(packet)
             dts, at = dts + duration, at + size
 
     def flush(self) -> Iterator[Picture]:
         """The pictures that were still held back; a keyframe must follow."""
-        if self._last is not None and self._synced:
+        if self._synced:
             yield from self._decode(None)
             self._context.flush_buffers()
         self._timing.clear()
@@ -87,25 +88,12 @@ class Decoder:
             self.damaged += 1
             self._synced = False
             return
-        last = self._last
-        assert last is not None
         for frame in frames:
             timing = self._timing.pop(frame.pts if frame.pts is not None else -1, None)
             if timing is not None:
                 assert frame.pts is not None
-                yield Picture(frame, *timing, frame.pts, last.timescale, last.epoch)
-
-
-def _follows(before: Chunk, chunk: Chunk) -> bool:
-    """Whether no chunk is missing between the two."""
-    if chunk.msn == before.msn:
-        return chunk.chunk == before.chunk + 1
-    return chunk.msn == before.msn + 1 and chunk.chunk == 0 and _touch(before, chunk)
-
-
-def _touch(before: Chunk, chunk: Chunk) -> bool:
-    """A segment whose last chunks are missing ends before the next begins."""
-    return chunk.dts - (before.dts + before.duration) < max(before.duration, chunk.duration)
+                time_us, duration_us, epoch = timing
+                yield Picture(frame, time_us, duration_us, frame.pts, self._timescale, epoch)
 
 
 def _capture_us(chunk: Chunk, pts: int, duration: int) -> tuple[int, int]:

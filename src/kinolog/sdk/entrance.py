@@ -17,7 +17,8 @@ _STALLED_MS = 3_000
 
 
 class Entrance:
-    """`opened` at each new epoch, `push` each chunk, `arrived` at the present."""
+    """`opened` at each epoch that does not go on with the one before, `push` each chunk, `arrived`
+    at the present."""
 
     def __init__(self, moment: Moment) -> None:
         self.passed = moment == "earliest"
@@ -28,8 +29,8 @@ class Entrance:
         self._held_bytes = 0
 
     def opened(self, tracks: Sequence[OpenTrack]) -> None:
-        """An epoch began with these of its tracks: the decoder starts anew, so what was held is
-        of no use."""
+        """An epoch began with these of its tracks: decoders start anew, so what was held is of no
+        use."""
         video = [track.name for track in tracks if track.kind == "video"]
         self._lead = (video or [track.name for track in tracks] or [""])[0]
         self._hold([])

@@ -13,8 +13,9 @@ from kinolog.core.units import show_time
 from kinolog.log.history import Archive, Moment, Passage
 from kinolog.record.control import OpenTrack
 from kinolog.sdk.chunk import Chunk, chunk_of
+from kinolog.sdk.continuity import Continuity
 from kinolog.sdk.entrance import Entrance
-from kinolog.timeline.events import ChunkEvent, Closed, Ended, Event, Opened
+from kinolog.timeline.events import ChunkEvent, Closed, Ended, Event, Hole, Opened
 from kinolog.timeline.reader import StreamReader
 
 _TRAILING_MS = 5_000
@@ -78,6 +79,7 @@ class _Sieve:
         self._wish = wish
         self._reader = StreamReader()
         self._entrance = Entrance(wish.moment)
+        self._continuity = Continuity()
         self._tracks: dict[str, OpenTrack] = {}
         self._begun: Begun | None = None
         self._left: Mark | None = None
@@ -119,7 +121,10 @@ class _Sieve:
         if isinstance(event, ChunkEvent):
             track = self._tracks.get(event.header.track)
             if track is not None:
-                self._chunk(chunk_of(event.header, event.payload, track), items)
+                follows = self._continuity.follows(event.header)
+                self._chunk(chunk_of(event.header, event.payload, track, follows=follows), items)
+        elif isinstance(event, Hole):
+            self._continuity.hole(event.track)
         elif isinstance(event, Opened):
             self._open(event)
         elif isinstance(event, Closed | Ended):
@@ -139,7 +144,8 @@ class _Sieve:
         self._begun = Begun(event.epoch, tuple(tracks))
         self._past_end = set()
         self._left = None
-        self._entrance.opened(tracks)
+        if not self._continuity.opened(event.open):
+            self._entrance.opened(tracks)
 
     def _chunk(self, chunk: Chunk, items: list[Item]) -> None:
         self._newest_ms = max(self._newest_ms, chunk.wall_ms)

@@ -88,6 +88,7 @@ class Unrolled:
         self._size = size
         self._format = format
         self._decoder: Decoder | None = None
+        self._init = b""
         self._track = ""
         self._latest: Picture | None = None
         self._awaits_present = wish.moment == "live"
@@ -99,8 +100,7 @@ class Unrolled:
             if item.track == self._track and self._decoder is not None:
                 yield from self._frames(self._decoder.feed(item))
         elif isinstance(item, Begun):
-            yield from self.flush()
-            self._begin(item)
+            yield from self._begin(item)
         elif item is Mark.PRESENT:
             if not self._follow:
                 yield from self.flush()
@@ -109,7 +109,7 @@ class Unrolled:
             yield from self.flush()
 
     def flush(self) -> Iterator[Frame]:
-        """The last pictures of an epoch."""
+        """The pictures that the decoder holds back; what comes next begins anew."""
         if self._decoder is not None:
             yield from self._frames(self._decoder.flush())
 
@@ -118,10 +118,16 @@ class Unrolled:
         yield from self.flush()
         yield from self._arrive()
 
-    def _begin(self, begun: Begun) -> None:
+    def _begin(self, begun: Begun) -> Iterator[Frame]:
+        """Another init segment needs another decoder. With the same, the first chunk tells whether
+        it follows."""
         video = [track for track in begun.tracks if track.kind == "video"]
-        self._decoder = Decoder(video[0].init, low_delay=self._follow) if video else None
         self._track = video[0].name if video else ""
+        init = video[0].init if video else b""
+        if init != self._init:
+            yield from self.flush()
+            self._decoder = Decoder(init, low_delay=self._follow) if video else None
+            self._init = init
 
     def _arrive(self) -> Iterator[Frame]:
         """Live begins with the latest picture at the call."""

@@ -54,7 +54,7 @@ def test_mistakes_are_said_at_once() -> None:
 def chunk(track: str, start_ms: int, dur_ms: int = 100, *, ind: bool = False) -> Chunk:
     return Chunk(
         track, "video" if track == "v0" else "audio", "", 1, 0, 0, 0, start_ms, dur_ms, 1000,
-        ind, as_datetime(start_ms), b"12345", b"", start_ms,
+        ind, as_datetime(start_ms), b"12345", b"", True, start_ms,
     )  # fmt: skip
 
 
