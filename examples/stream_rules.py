@@ -13,8 +13,17 @@ NUMBERS = {"disc": 0, "msn": 0, "part": 0, "chunk": 0, "piece": 0, "pieces": 1} 
     "dts": 0, "dur": 0, "wall": 0,
 }  # fmt: skip
 DEFAULTS: Json = NUMBERS | {"track": "", "ind": False, "ends": ""}
-OPEN_FIELDS = {"session", "publisher", "software", "target_ms", "part_ms", "tracks"}
-TRACK_FIELDS = {"name", "kind", "codec", "timescale", "init"}
+KINDS = ("open", "chunk", "close", "gap", "end", "fence")
+MAX_WALL_MS = 253_402_300_799_999  # the year 9999 ends
+
+# Shapes: a field that is here must be there, and each be of its example's type.
+HEADER: Json = {"v": 1, "kind": "", "epoch": 0}
+OPEN: Json = {"session": "", "publisher": "", "software": "", "target_ms": 1, "part_ms": 1}
+OPEN |= {"tracks": []}
+OPEN_DEFAULTS: Json = {"parts": True, "profile": "low", "end_grace_ms": 60_000}
+TRACK: Json = {"name": "", "kind": "", "codec": "", "timescale": 1, "init": ""}
+TRACK_DEFAULTS: Json = {"width": 0, "height": 0, "frame_rate": 0.0}
+TRACK_DEFAULTS |= {"sample_rate": 0, "channels": 0, "language": "und"}
 
 
 class Track:
@@ -56,11 +65,12 @@ class Stream:
             return  # after the close
         elif kind == "chunk":
             track = self.tracks.get(header["track"])
-            if track and min(header[name] for name in NUMBERS) >= 0:
+            sensible = min(header[name] for name in NUMBERS) >= 0 and header["wall"] <= MAX_WALL_MS
+            if track and sensible:
                 yield from self.chunk(header, value, track)
         elif kind in ("close", "end"):
-            if kind == "close" and value:
-                json.loads(value)
+            if kind == "close" and value and not shaped(json.loads(value), {}, {"reason": ""}):
+                return
             for name, track in self.tracks.items():
                 if track.pieces:  # half a chunk
                     yield from self.hole(name, track)
@@ -102,29 +112,45 @@ class Stream:
             yield {"event": "hole", "epoch": self.epoch, "track": name, "msn": track.msn}
 
 
+def shaped(found: Any, required: Json, defaults: Json) -> Json | None:
+    """An object with the defaults of what it leaves out; None where a field is missing or of
+    another type."""
+    if not isinstance(found, dict) or not required.keys() <= found.keys():
+        return None
+    whole = defaults | found
+    for name, example in (required | defaults).items():
+        # Exactly: True is no number. Whole numbers serve where fractions do.
+        kinds = (int, float) if type(example) is float else (type(example),)
+        if type(whole[name]) not in kinds:
+            return None
+    return whole
+
+
 def read_header(headers: list[tuple[str, bytes]]) -> Json | None:
     """The `kinolog` header with its defaults; None where there is none that we understand."""
-    with suppress(ValueError, TypeError, KeyError):
-        header: Json = DEFAULTS | json.loads(dict(reversed(headers))["kinolog"])
-        if header["v"] == 1 and isinstance(header["epoch"], int) and header["kind"]:
-            return header
+    with suppress(ValueError, KeyError):
+        found = json.loads(dict(reversed(headers))["kinolog"])
+        header = shaped(found, HEADER, DEFAULTS)
+        known = header and header["kind"] in KINDS and header["ends"] in ("", "part", "segment")
+        return header if known and header["v"] == 1 else None
     return None
 
 
 def read_open(value: bytes) -> Json | None:
     """The value of an open record, None where it is not readable."""
-    with suppress(ValueError, TypeError, KeyError, AttributeError):
-        opened: Json = json.loads(value)
-        inits = [base64.b64decode(track["init"], validate=True) for track in opened["tracks"]]
-        whole = all(track.keys() >= TRACK_FIELDS for track in opened["tracks"])
-        numbers = [opened["target_ms"], opened["part_ms"]]
-        numbers += [track["timescale"] for track in opened["tracks"]]
-        whole = whole and opened.keys() >= OPEN_FIELDS and min(numbers) >= 1
-        return opened if whole and inits is not None else None
+    with suppress(ValueError):
+        opened = shaped(json.loads(value), OPEN, OPEN_DEFAULTS)
+        if not opened or opened["profile"] not in ("frame", "low", "standard"):
+            return None
+        for track in (shaped(one, TRACK, TRACK_DEFAULTS) for one in opened["tracks"]):
+            if not track or track["kind"] not in ("video", "audio") or track["timescale"] < 1:
+                return None
+            base64.b64decode(track["init"], validate=True)
+        return opened if min(opened["target_ms"], opened["part_ms"]) >= 1 else None
     return None
 
 
 def understood(reader: Stream, header: Json, value: bytes) -> Iterator[Json]:
-    """What a record means; nothing where its header or value is not of its kind's shape."""
-    with suppress(ValueError, TypeError):
+    """What a record means; nothing where its value is no JSON and should be."""
+    with suppress(ValueError):
         yield from reader.feed(header, value)

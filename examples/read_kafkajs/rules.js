@@ -5,10 +5,19 @@ const DEFAULTS = {
   dts: 0, dur: 0, ind: false, ends: '', wall: 0,
 }
 const NUMBERS = Object.keys(DEFAULTS).filter((name) => typeof DEFAULTS[name] === 'number')
-const OPEN_FIELDS = ['session', 'publisher', 'software', 'target_ms', 'part_ms', 'tracks']
-const TRACK_FIELDS = ['name', 'kind', 'codec', 'timescale', 'init']
+const KINDS = ['open', 'chunk', 'close', 'gap', 'end', 'fence']
+
+// Shapes: a field that is here must be there, and each be of its example's type.
+const HEADER = { v: 1, kind: '', epoch: 0 }
+const OPEN = { session: '', publisher: '', software: '', target_ms: 1, part_ms: 1, tracks: [] }
+const OPEN_DEFAULTS = { parts: true, profile: 'low', end_grace_ms: 60_000 }
+const TRACK = { name: '', kind: '', codec: '', timescale: 1, init: '' }
+const TRACK_DEFAULTS = {
+  width: 0, height: 0, frame_rate: 0.5, sample_rate: 0, channels: 0, language: 'und',
+}
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
 const MAX_PIECES = 128
+const MAX_WALL_MS = 253_402_300_799_999 // the year 9999 ends
 
 /** A JSON object from its bytes; null where it is none. */
 export function parse(bytes) {
@@ -20,22 +29,35 @@ export function parse(bytes) {
   }
 }
 
+/** An object with the defaults of what it leaves out; null where a field is missing or of another
+ * type. */
+function shaped(found, required, defaults) {
+  const whole = { ...defaults, ...found }
+  const alike = ([name, example]) =>
+    typeof whole[name] === typeof example &&
+    Array.isArray(whole[name]) === Array.isArray(example) &&
+    (!Number.isInteger(example) || Number.isInteger(whole[name]))
+  return found && Object.entries({ ...defaults, ...required }).every(alike) ? whole : null
+}
+
 /** The `kinolog` header with its defaults; null where there is none that we understand.
  * Numbers over 2^53 (the dts of a track of more than some MHz) lose their last digits here. */
 export function readHeader(bytes) {
-  const found = parse(bytes)
-  if (found?.v !== 1 || !Number.isInteger(found.epoch) || !found.kind) return null
-  return { ...DEFAULTS, ...found }
+  const header = shaped(parse(bytes), HEADER, DEFAULTS)
+  const known = KINDS.includes(header?.kind) && ['', 'part', 'segment'].includes(header.ends)
+  return known && header.v === 1 ? header : null
 }
 
 function readOpen(bytes) {
-  const open = parse(bytes)
-  if (!open || !Array.isArray(open.tracks)) return null
-  const whole = (object, fields) => fields.every((field) => object?.[field] !== undefined)
-  const readable = (track) =>
-    whole(track, TRACK_FIELDS) && BASE64.test(track.init) && track.timescale >= 1
-  const positive = open.target_ms >= 1 && open.part_ms >= 1
-  return whole(open, OPEN_FIELDS) && positive && open.tracks.every(readable) ? open : null
+  const open = shaped(parse(bytes), OPEN, OPEN_DEFAULTS)
+  const readable = (found) => {
+    const track = shaped(found, TRACK, TRACK_DEFAULTS)
+    const known = track && ['video', 'audio'].includes(track.kind)
+    return known && BASE64.test(track.init) && track.timescale >= 1
+  }
+  const known = open && ['frame', 'low', 'standard'].includes(open.profile)
+  const positive = open?.target_ms >= 1 && open.part_ms >= 1
+  return known && positive && open.tracks.every(readable) ? open : null
 }
 
 /** Takes a stream's records in log order. `feed` gives what they mean: an array of events. */
@@ -70,7 +92,8 @@ export class Stream {
     if (epoch !== this.epoch || this.#fenced) return []
     if (this.#closed && (kind !== 'end' || this.#ended)) return []
     if (kind === 'chunk') return this.#chunk(header, value)
-    if (kind === 'end' || (kind === 'close' && (!value?.length || parse(value)))) {
+    const readable = !value?.length || shaped(parse(value), {}, { reason: '' })
+    if (kind === 'end' || (kind === 'close' && readable)) {
       const halves = [...this.#tracks].filter(([, track]) => track.pieces.length)
       const holes = halves.flatMap(([name, track]) => this.#hole(name, track))
       this.#closed = true
@@ -84,7 +107,7 @@ export class Stream {
   #chunk(header, value) {
     const { track: name, msn, chunk, piece, pieces } = header
     const track = this.#tracks.get(name)
-    const sensible = NUMBERS.every((field) => Number.isInteger(header[field]) && header[field] >= 0)
+    const sensible = NUMBERS.every((field) => header[field] >= 0) && header.wall <= MAX_WALL_MS
     if (!track || !sensible || piece >= pieces || pieces > MAX_PIECES) return []
     if (!track.synced && (chunk || piece)) return [] // a segment whose beginning we do not have
     track.synced = true

@@ -22,6 +22,7 @@ from kinolog.record.control import Gap, Open, SessionEntry, decode_value, encode
 from kinolog.record.header import Header, encode_header
 from kinolog.testing.log_script import (
     AUDIO,
+    START_MS,
     VIDEO,
     Item,
     close_item,
@@ -32,6 +33,7 @@ from kinolog.testing.log_script import (
     session,
     split_item,
 )
+from kinolog.timeline.reader import MAX_WALL_MS
 
 HERE = Path(__file__).parent
 KEY = "camera"
@@ -55,10 +57,11 @@ class Golden:
 
     def raw(self, header: dict[str, Any], value: bytes, key: str = KEY) -> None:
         """A record of which nothing must come."""
+        wall = header.get("wall", START_MS)
         self.records.append(
             {
                 "offset": FIRST_OFFSET + len(self.records),
-                "timestamp": header.get("wall", 1_700_000_000_000),
+                "timestamp": wall if wall <= MAX_WALL_MS else START_MS,  # Kafka takes no later one
                 "key": key,
                 "header": header,
                 "value": base64.b64encode(value).decode(),
@@ -122,6 +125,9 @@ def compose() -> Golden:
     log.ignored([open_item(FIRST, TRACKS, session="the same epoch again")])
     log.ignored([Item(Header(1, "open", FIRST + 1), b"{")])
     log.ignored(session(epoch=FIRST + 1, first_msn=90, seconds=0.5, tracks=TRACKS)[1:3])
+    plain = json.loads(open_item(FIRST + 1, TRACKS).value)
+    for change in ({"profile": "ultra"}, {"session": 5}, {"parts": "no"}, {"target_ms": 2000.5}):
+        log.raw({"v": 1, "kind": "open", "epoch": FIRST + 1}, json.dumps(plain | change).encode())
 
     # A chunk in pieces, with a record of the other track and a repeat between them.
     pieces = split_item(first[6], -(-len(first[6].value) // 3))
@@ -141,6 +147,16 @@ def compose() -> Golden:
     log.raw(extra, first[8].value)
     log.expect(first[8])
     log.ignored([Item(Header(1, "chunk", FIRST, track="nobody", msn=12), b"?")])
+
+    # Fields that make no sense: of another type, of no known value, a time after the year 9999.
+    usual = json.loads(encode_header(first[9].header))
+    for change in (
+        {"wall": MAX_WALL_MS + 1}, {"dur": 1.5}, {"ends": "whatever"}, {"ind": "no"},
+        {"track": None}, {"dts": -1},
+    ):  # fmt: skip
+        log.raw(usual | change, b"?")
+    for value in (b"[]", b'{"reason":5}'):
+        log.raw({"v": 1, "kind": "close", "epoch": FIRST}, value)
 
     # A hole: a chunk in the middle of a segment never came.
     rest = first[9:]

@@ -34,9 +34,70 @@ OPENS = [
     json.dumps(OPEN | {"tracks": [TRACK | {"init": "?"}]}).encode(),
     json.dumps(OPEN | {"tracks": [TRACK | {"timescale": 0}]}).encode(),
     json.dumps(OPEN | {"tracks": [TRACK], "part_ms": 0}).encode(),
+    *(
+        json.dumps(OPEN | {"tracks": [TRACK]} | change).encode()
+        for change in (
+            {"session": 5},
+            {"software": None},
+            {"target_ms": 2000.5},
+            {"target_ms": True},
+            {"profile": "ultra"},
+            {"profile": "frame", "parts": False, "end_grace_ms": 0, "later": None},
+            {"parts": 1},
+            {"end_grace_ms": "60"},
+            {"tracks": {}},
+            {"tracks": ["v"]},
+        )
+    ),
+    *(
+        json.dumps(OPEN | {"tracks": [TRACK | change]}).encode()
+        for change in (
+            {"kind": "text"},
+            {"name": None},
+            {"timescale": "90000"},
+            {"width": "320"},
+            {"frame_rate": 25},
+            {"frame_rate": 29.97, "language": "eng", "later": 1},
+            {"frame_rate": False},
+            {"channels": 1.5},
+        )
+    ),
     b"{",
     b"[]",
     b"",
+]
+CLOSES = [
+    b"",
+    b"{}",
+    b'{"reason":"done","later":1}',
+    b"{",
+    b"[]",
+    b'"done"',
+    b'{"reason":5}',
+    b"null",
+]
+MAX_WALL_MS = 253_402_300_799_999
+ODD: list[dict[str, Any]] = [
+    {"wall": MAX_WALL_MS},
+    {"wall": MAX_WALL_MS + 1},
+    {"wall": -1},
+    {"wall": None},
+    {"dur": 1.5},
+    {"dur": "9000"},
+    {"dur": False},
+    {"dts": -1},
+    {"ends": "whatever"},
+    {"ends": None},
+    {"ind": True},
+    {"ind": "no"},
+    {"ind": 0},
+    {"track": 1},
+    {"disc": [1]},
+    {"epoch": "2"},
+    {"epoch": 2.5},
+    {"kind": ["chunk"]},
+    {"v": True},
+    {"later": {"x": 1}},
 ]
 START = json.dumps(
     {"entry": "session", "epoch": 2, "disc": 0, "open_offset": -5, "wall": 0}
@@ -51,9 +112,9 @@ def random_log(draw: random.Random) -> list[Record]:
         kind = draw.choice(["chunk"] * 12 + ["open", "close", "end", "gap", "fence", "later"])
         header: dict[str, Any] = {"v": draw.choice([1] * 20 + [2]), "kind": kind}
         header["epoch"] = draw.choice([1, 2, 2, 3])
-        value = draw.choice([b"", b"{}", b"{"])
+        value = draw.choice(CLOSES)
         if kind == "open":
-            value = draw.choice([*OPENS[:2] * 4, *OPENS])
+            value = draw.choice([*OPENS[:2] * 8, *OPENS])
         elif kind == "chunk":
             value = draw.choice([b"one", b"two"])
             header["track"] = draw.choice("vvvax")
@@ -62,6 +123,8 @@ def random_log(draw: random.Random) -> list[Record]:
             header["piece"] = draw.choice([0, 0, 0, 1, 2, -1])
             header["part"] = draw.choice([0, 0, 1, 1, -1])
             header["ends"] = draw.choice(["", "", "part", "segment"])
+        if draw.random() < 0.2:
+            header |= draw.choice(ODD)
         log.append((header, value))
     return log
 
