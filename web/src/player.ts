@@ -78,26 +78,34 @@ const CONFIG: Partial<HlsConfig> = {
   fragLoadPolicy: patient(10_000, 60_000, 12),
 };
 
-/** A media segment whose end is no further than this behind the buffer's end is loaded: browsers round
- * to microseconds, dates of playlists to milliseconds. */
+/** Browsers round to microseconds, dates of playlists to milliseconds. */
 const ROUNDING_S = 0.002;
 
 /**
- * While hls.js 1.7.4 loads parts, it looks the next one up without tolerance. Where the buffer ends
- * a microsecond before the segment in it (Chromium, after media were removed at the other end), that
- * segment is found again, taken for a loop, and nothing more is loaded until the player stalls.
+ * When media are removed behind the playhead just while a part is appended, hls.js 1.7.4 forgets that the
+ * parts before it are loaded. It then finds their segment again (at its very end, where playlist and media
+ * differ by a little), neither loads it nor goes on, and nothing more of that track comes until the player
+ * stalls. A segment that is whole in the buffer, and its last part loaded, is done: what follows is next.
  */
-function forgiveRounding(hls: Hls): void {
+function passLoaded(hls: Hls): void {
+  type Found = { sn: number; end: number } | null;
+  type Details = { partList: { fragment: { sn: number }; loaded: boolean }[] | null };
   type Loader = {
     loadingParts: boolean;
-    getNextFragment(position: number, details: unknown): unknown;
+    fragmentTracker: { getState(found: Found): string };
+    getNextFragment(position: number, details: Details): Found;
   };
   const { streamController, audioStreamController } = hls as unknown as Record<string, Loader>;
   for (const loader of [streamController, audioStreamController]) {
     if (!loader) continue;
     const next = loader.getNextFragment.bind(loader);
-    loader.getNextFragment = (position, details) =>
-      next(loader.loadingParts ? position + ROUNDING_S : position, details);
+    loader.getNextFragment = (position, details) => {
+      const found = next(loader.loadingParts ? position + ROUNDING_S : position, details);
+      if (!found || !loader.loadingParts) return found;
+      const last = details.partList?.filter((part) => part.fragment.sn === found.sn).at(-1);
+      const done = last?.loaded && loader.fragmentTracker.getState(found) === "OK";
+      return done ? next(found.end + ROUNDING_S, details) : found;
+    };
   }
 }
 
@@ -246,7 +254,7 @@ export class Player {
     // Without this, an iPhone's ManagedMediaSource never opens.
     if (!("MediaSource" in window)) this.video.disableRemotePlayback = true;
     const hls = new Engine(CONFIG);
-    forgiveRounding(hls);
+    passLoaded(hls);
     this.hls = hls;
     const { Events } = Engine;
     hls.on(Events.ERROR, (_, data) => this.onError(Engine, data));
