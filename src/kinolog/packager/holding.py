@@ -4,6 +4,9 @@ long it lasts (the next DTS less its own).
 So whatever is written, the frame after it is known, and `ends` tells the truth. The one
 exception: a frame that turns out far longer than expected, after the chunk before it has gone;
 then the part or segment ends by the next one's number, as the wire format allows.
+
+A frame that would be too long for any segment is followed by a hole: it lasts as long as expected,
+and MSNs are left out (docs/adr/0010).
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ class HoldingCutter:
         "_follow",
         "_force",
         "_held",
+        "_limits",
         "_part",
         "_part_start",
         "_rule",
@@ -47,6 +51,7 @@ class HoldingCutter:
         self._writer = writer
         self._rule = rule
         self._follow = rule if isinstance(rule, FollowRule) else None
+        self._limits = limits
         self._force = limits.force
         self._part = limits.part
         self._split = limits.split
@@ -74,12 +79,16 @@ class HoldingCutter:
                 self._follow.begin(dts)
             self._begin_segment(dts)
             return out
-        self._place(held, dts, out)
-        if dts > held.dts:
+        end = dts
+        if dts - held.dts >= self._force:
+            end = held.dts + self._limits.nominal(held.duration, self._expected)
+        elif dts > held.dts:
             self._expected = dts - held.dts
+        self._place(held, end, out)
         expected = packet.duration or self._expected
-        if self._rule.cut_before(dts, packet.keyframe, self.segment_start, expected):
-            self._write(dts, "segment", out)
+        if self._rule.cut_before(dts, packet.keyframe, self.segment_start, expected):  # or a hole
+            self._write(end, "segment", out)
+            self._writer.leave_out(self._limits.unused(dts - end))
             self._begin_segment(dts)
             return out
         room = self._part_start + self._part - dts - expected
@@ -132,7 +141,7 @@ class HoldingCutter:
         held = self._held
         if held is not None:
             self._held = None
-            end = held.dts + (held.duration or self._expected)
+            end = held.dts + self._limits.nominal(held.duration, self._expected)
             part_end = self._part_start + self._part
             if held.dts < part_end < end <= part_end + self._slack:
                 end = part_end  # only guessed, and off by rounded milliseconds

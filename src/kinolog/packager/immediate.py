@@ -3,6 +3,7 @@
 The duration is nominal (the container's, else that of the frame before), tfdt is authoritative.
 What ends a part or segment is foreseen where it can be: a part or segment that is full, audio
 that reaches a boundary. A keyframe comes by surprise: then the segment ends by the next MSN.
+After a hole in which no frame could last, MSNs are left out (docs/adr/0010).
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ class ImmediateCutter:
     """Cuts one track. Times are ticks."""
 
     __slots__ = (
+        "_end",
         "_ended",
         "_expected",
         "_follow",
+        "_force",
         "_last_dts",
+        "_limits",
         "_part",
         "_part_start",
         "_part_used",
@@ -40,11 +44,13 @@ class ImmediateCutter:
         self._writer = writer
         self._rule = rule
         self._follow = rule if isinstance(rule, FollowRule) else None
+        self._limits = limits
+        self._force = limits.force
         self._part = limits.part
         self._slack = limits.slack
         self._expected = plan.frame_ticks()
         self._ended: Ends = "segment"
-        self._last_dts = self._part_start = self._part_used = 0
+        self._last_dts = self._end = self._part_start = self._part_used = 0
 
     @property
     def next_msn(self) -> int:
@@ -56,11 +62,11 @@ class ImmediateCutter:
         dts = packet.dts
         self._arrive(packet)
         start = self.segment_start if self.segment_start is not None else dts
-        duration = packet.duration or self._expected
+        duration = self._limits.nominal(packet.duration, self._expected)
         over = self._used(dts) + duration - self._part
         if 0 < over <= self._slack and over < duration:
             duration -= over  # rounded milliseconds: nominal anyway, and the part is full
-        end = dts + duration
+        self._end = end = dts + duration
         self._part_used = self._used(dts) + duration
         ends: Ends = ""
         if self._rule.cut_before(end, False, start, self._expected):
@@ -88,7 +94,12 @@ class ImmediateCutter:
         """Begin a segment or part before the packet, where it is due."""
         dts = packet.dts
         start = self.segment_start
+        hole = 0
         if start is None:
+            if self._follow is not None:
+                self._follow.begin(dts)
+        elif dts - self._last_dts >= self._force:
+            hole = dts - self._end
             if self._follow is not None:
                 self._follow.begin(dts)
         elif dts > self._last_dts:
@@ -96,9 +107,11 @@ class ImmediateCutter:
         self._last_dts = dts
         expected = packet.duration or self._expected
         if start is None or self._ended == "segment":
+            self._writer.leave_out(self._limits.unused(hole))
             self._begin_segment(dts)
-        elif self._rule.cut_before(dts, packet.keyframe, start, expected):
+        elif self._rule.cut_before(dts, packet.keyframe, start, expected):  # or a hole
             self._writer.next_segment()
+            self._writer.leave_out(self._limits.unused(hole))
             self._begin_segment(dts)
         elif self._ended == "part":
             self._begin_part(dts)

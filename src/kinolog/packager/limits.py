@@ -37,6 +37,16 @@ class Limits(NamedTuple):
     split: int
     slack: int
 
+    def nominal(self, told: int | None, expected: int) -> int:
+        """How long a frame lasts that none follows in time: as the container tells, or as is
+        expected; not so long that no segment could hold it."""
+        duration = told or expected
+        return duration if duration < self.force - self.slack else self.target
+
+    def unused(self, hole: int) -> int:
+        """How many segments of the target duration a hole takes the place of."""
+        return -(-hole // self.target)
+
 
 def limits(settings: CutSettings, timescale: int) -> Limits:
     """The limits of a track of `timescale` ticks a second.

@@ -97,6 +97,10 @@ class ChunkWriter:
             self._part = 0
             self._chunk = 0
 
+    def leave_out(self, numbers: int) -> None:
+        """Numbers that no chunk will have, between two segments: readers list them as gaps."""
+        self.msn += numbers
+
     @property
     def next_msn(self) -> int:
         """The first MSN that no chunk has."""

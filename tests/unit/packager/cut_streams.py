@@ -146,9 +146,25 @@ def check_samples(chunks: list[Chunk], packets: list[Packet], *, tiled: bool = T
             assert before.header.dts + before.header.dur == after.header.dts
 
 
-def check_numbers(chunks: list[Chunk], first_msn: int, *, exact: bool = True) -> None:
-    """MSN, part and chunk numbers without holes; `ends` says what the next numbers say."""
-    for expected_msn, segment in enumerate(segments(chunks), first_msn):
+def unused(chunks: Sequence[Chunk], settings: CutSettings, timescale: int) -> list[int]:
+    """How many MSNs before each segment have to be left out, for the hole before it."""
+    target = settings.target_ms * timescale // 1000
+    counts = [0]
+    for before, after in pairwise(segments(list(chunks))):
+        last, step = before[-1].header, after[0].header.dts - before[-1].header.dts
+        long = step * 1000 >= (settings.target_ms + 500) * timescale
+        counts.append(-(-(step - last.dur) // target) if long else 0)
+    return counts
+
+
+def check_numbers(
+    chunks: list[Chunk], first_msn: int, *, exact: bool = True, unused: Sequence[int] = ()
+) -> None:
+    """MSN, part and chunk numbers without holes but those that are `unused` before each segment;
+    `ends` says what the next numbers say."""
+    expected_msn = first_msn - 1
+    for number, segment in enumerate(segments(chunks)):
+        expected_msn += 1 + (unused[number] if unused else 0)
         assert {chunk.header.msn for chunk in segment} == {expected_msn}
         assert [chunk.header.chunk for chunk in segment] == list(range(len(segment)))
         numbers = [part[0].header.part for part in parts(segment)]
@@ -162,11 +178,9 @@ def check_numbers(chunks: list[Chunk], first_msn: int, *, exact: bool = True) ->
 
 
 def check_limits(chunks: list[Chunk], settings: CutSettings, timescale: int) -> None:
-    """No part over its duration, no segment at target + 0.5 s, but for a single frame."""
+    """No segment at target + 0.5 s; no part over its duration, but for a single frame."""
     for segment in segments(chunks):
-        assert duration_ms(segment, timescale) < settings.target_ms + 500 or frames(segment) == 1, (
-            segment[0].header
-        )
+        assert duration_ms(segment, timescale) < settings.target_ms + 500, segment[0].header
         for part in parts(segment) if settings.parts else []:
             assert duration_ms(part, timescale) <= settings.part_ms or lasting_frames(part) == 1
 

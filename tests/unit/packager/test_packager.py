@@ -24,12 +24,13 @@ from cut_streams import (
     packager,
     parts,
     segments,
+    unused,
     video,
     video_format,
 )
 
 from kinolog.media.cmaf import parse_chunk
-from kinolog.media.types import Packet
+from kinolog.media.types import Packet, TrackFormat
 from kinolog.packager import CutSettings, plan_cut
 
 RATES = [
@@ -258,20 +259,90 @@ def test_a_second_video_track_is_cut_by_its_own_keyframes() -> None:
     assert [frames(segment) for segment in segments(second)][:4] == [62, 13, 62, 13]
 
 
-def test_a_frame_far_longer_than_expected_stands_alone() -> None:
-    """Screen sharing: a picture stays for 4 s. No part and no segment grows over it."""
-    form = video_format(1000)
-    times = [*range(0, 500, 33), *range(4500, 6000, 33)]
-    packets = [
-        Packet(0, at(form, S(t, 1000)), at(form, S(t, 1000)), None, n == 0, b"%d" % n)
+def paused(form: TrackFormat, pause_s: Fraction, told_ms: int | None = None) -> list[Packet]:
+    """About 30 pictures a second for 0.5 s, a pause after the last, and again for 1.5 s."""
+    times = [*range(0, 500, 33), *range(495 + int(pause_s * 1000), 2000 + int(pause_s * 1000), 33)]
+    return [
+        Packet(0, at(form, S(t, 1000)), at(form, S(t, 1000)), told_ms if t == 495 else None,
+               n == 0, b"%d" % n)
         for n, t in enumerate(times)
-    ]
+    ]  # fmt: skip
+
+
+def test_a_frame_far_longer_than_expected_stands_alone() -> None:
+    """Screen sharing: a picture stays for 2.2 s. No part and no segment grows over it."""
+    form = video_format(1000)
+    packets = paused(form, S(11, 5))
     (chunks,) = cut([form], CutSettings(), packets)
     check_samples(chunks, packets)
     check_numbers(chunks, MSN, exact=False)
     lengths = [duration_ms(segment, 1000) for segment in segments(chunks)]
     assert [frames(segment) for segment in segments(chunks)][:2] == [15, 1]
-    assert lengths[:2] == [495, 4005]
+    assert lengths[:2] == [495, 2200]
+
+
+@pytest.mark.parametrize("profile", ["low", "standard", "frame"])
+@pytest.mark.parametrize(
+    ("pause_s", "told_ms", "lasts_ms", "left_out"),
+    [
+        (S(5, 2), None, 33, 2),
+        (S(4), None, 33, 2),
+        (S(6), None, 33, 3),
+        (S(6), 1_000, 1_000, 3),
+        (S(6), 6_000, 2_000, 2),  # no segment may be so long: it gets the target
+        (S(6033, 1000), None, 33, 3),
+        (S(6034, 1000), None, 33, 4),
+        (S(3600), None, 33, 1800),
+    ],
+)
+def test_a_hole_in_which_no_frame_could_last_leaves_numbers_out(
+    profile, pause_s, told_ms, lasts_ms, left_out
+) -> None:
+    """Each stands for a target duration at the most. What comes next is cut as before the hole."""
+    form = video_format(1000, S(30))
+    packets = paused(form, pause_s, told_ms)
+    settings = CutSettings(profile=profile)
+    (chunks,) = cut([form], settings, packets)
+    check_samples(chunks, packets, tiled=False)
+    *before, second = segments(chunks)
+    assert frames(second) == len(packets) - 16
+    assert sum(duration_ms(segment, 1000) for segment in before) == 495 + lasts_ms
+    assert second[0].header.msn == before[-1][0].header.msn + 1 + left_out
+    check_numbers(chunks, MSN, exact=False, unused=unused(chunks, settings, 1000))
+    # 33 ms a picture, as before the hole.
+    assert {parse_chunk(c.payload).durations[0] for c in second} == {33}
+    if profile != "frame":
+        assert before[-1][-1].header.ends == "segment"
+        assert len(parts(second)[0]) == (1 if profile == "standard" else 2)
+
+
+@pytest.mark.parametrize("profile", ["low", "frame"])
+def test_sound_that_was_away_begins_a_segment_and_follows_video_again(profile) -> None:
+    form = video_format()
+    pictures = video(form, S(30), S(12), 60)
+    sounds = [
+        p for p in audio(AAC_48K, S(12)) if not 3 * 48_000 <= p.dts - at(AAC_48K, S(0)) < 432_000
+    ]
+    settings = CutSettings(profile=profile)
+    packets = interleave([form, AAC_48K], [pictures, sounds])
+    seen, heard = cut([form, AAC_48K], settings, packets)
+    check_samples(heard, sounds, tiled=False)
+    check_numbers(heard, MSN + 10, exact=False, unused=unused(heard, settings, 48_000))
+    check_numbers(seen, MSN, exact=False)
+    starts = [S(s[0].header.dts, 48_000) - UNIX_S for s in segments(heard)]
+    assert [round(start) for start in starts] == [0, 2, 9, 10]
+    assert [s[0].header.msn - MSN - 10 for s in segments(heard)] == [0, 1, 5, 6]
+
+
+@pytest.mark.parametrize("profile", ["low", "frame"])
+def test_after_a_hole_amid_a_gop_the_next_keyframe_begins_a_segment(profile) -> None:
+    form = video_format()
+    packets = [p for p in video(form, S(30), S(12), 300)
+               if not 90_000 <= p.dts - at(form, S(0)) < 8.5 * 90_000]  # fmt: skip
+    (chunks,) = cut([form], CutSettings(profile=profile), packets)
+    check_samples(chunks, packets, tiled=False)
+    assert [s[0].header.ind for s in segments(chunks)] == [True, False, True]
+    assert [s[0].header.msn - MSN for s in segments(chunks)] == [0, 5, 6]
 
 
 def test_two_parts_at_a_rounding_edge_do_not_end_early() -> None:
