@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections.abc import Callable, Coroutine
 from itertools import pairwise
 from typing import Any
@@ -28,8 +29,9 @@ from kinolog.core.clock import SystemClock
 from kinolog.core.errors import Refused, Replaced, UnsupportedCodec
 from kinolog.core.names import StreamName
 from kinolog.ingest.desk import REFUSED_S
-from kinolog.ingest.source import Expect, Format, Skipped
+from kinolog.ingest.source import Expect, Format, Skipped, SourceEvent
 from kinolog.media.types import Packet, TrackFormat
+from kinolog.record.header import Header
 
 pytestmark = pytest.mark.cluster
 
@@ -151,7 +153,7 @@ def test_a_late_track_opens_a_new_epoch(run: Run) -> None:
     run(test)
 
 
-@pytest.mark.parametrize("jump", [90_000 * 3, -90_000 * 3, 90_000 * 86_400])
+@pytest.mark.parametrize("jump", [90_000 * 13, -90_000 * 3, 90_000 * 86_400])
 def test_a_jump_of_time_stamps_opens_a_new_epoch(jump: int, run: Run) -> None:
     async def test(desk: Desk) -> None:
         name = f"edge/jump{jump}"
@@ -165,6 +167,217 @@ def test_a_jump_of_time_stamps_opens_a_new_epoch(jump: int, run: Run) -> None:
             samples = epoch.tracks["video"].samples
             assert len(samples) == 30
             assert steps(samples) == {FRAME}
+
+    run(test)
+
+
+def without(
+    packets: list[SourceEvent], track: int, from_s: float, to_s: float
+) -> list[SourceEvent]:
+    """But for a track's packets of these seconds."""
+    return [p for p in packets if not (is_of(p, track) and from_s <= time_s(p) < to_s)]
+
+
+def is_of(event: SourceEvent, track: int) -> bool:
+    return isinstance(event, Packet) and event.track == track
+
+
+def time_s(event: SourceEvent) -> float:
+    assert isinstance(event, Packet)
+    return event.dts / (90_000 if event.track == 0 else 48_000)
+
+
+def msn_steps(headers: list[Header]) -> list[int]:
+    """By how much MSNs go up from one segment to the next."""
+    return [b.msn - a.msn for a, b in pairwise(headers) if b.msn != a.msn]
+
+
+@pytest.mark.parametrize(
+    ("track", "away_s", "left_out"), [(1, 1.5, 0), (1, 6, 3), (0, 2, 0), (0, 6, 3), (1, 30, 15)]
+)
+def test_a_track_that_pauses_amid_a_gop_loses_nothing(
+    track: int, away_s: float, left_out: int, run: Run
+) -> None:
+    async def test(desk: Desk) -> None:
+        name = f"edge/pause-{track}-{away_s}".replace(".", "-")
+        ticket = await desk.publish(name)
+        sent = without(both(1_200), track, 1.8, 1.8 + away_s)
+        await ticket.feed([Expect(2), Format(0, VIDEO), Format(1, AAC), *sent])
+        await ticket.close("done")
+        epoch = (await desk.read(name)).only()
+        for number, kept in enumerate(epoch.tracks.values()):
+            expected = [p.data for p in sent if is_of(p, number) and isinstance(p, Packet)]
+            assert [s.data for s in kept.samples] == expected
+        assert ticket.session.packets == len(sent)
+        assert ticket.session.left_out == 0
+        paused, other = (list(epoch.tracks.values())[n] for n in (track, 1 - track))
+        assert max(msn_steps(paused.headers)) == 1 + left_out
+        assert set(msn_steps(other.headers)) == {1}
+
+    run(test)
+
+
+def amid_a_gop() -> tuple[list[SourceEvent], list[SourceEvent], float]:
+    """2 s of pictures with sound, cut after the 22nd picture; when the next keyframe is."""
+    packets = both(60)
+    cut_s = 22 / 30
+    before = [p for p in packets if time_s(p) < cut_s]
+    return before, packets[len(before) :], 1.0
+
+
+def test_a_late_track_waits_for_the_next_keyframe_of_video(run: Run) -> None:
+    async def test(desk: Desk) -> None:
+        ticket = await desk.publish("edge/late-amid")
+        before, after, key_s = amid_a_gop()
+        await ticket.feed([Expect(1), Format(0, VIDEO), *[p for p in before if is_of(p, 0)]])
+        await ticket.feed([Format(1, AAC), *after])
+        await ticket.close("done")
+        first, second = (await desk.read("edge/late-amid")).epochs
+        assert first.closed == "tracks changed"
+        assert len(first.tracks["video"].samples) == 30
+        assert len(second.tracks["video"].samples) == 30
+        assert second.tracks["video"].samples[0].sync
+        early = [p for p in after if is_of(p, 1) and time_s(p) < key_s]
+        heard = [p for p in after if is_of(p, 1) and time_s(p) >= key_s]
+        kept = second.tracks["audio"].samples
+        assert len(kept) == len(heard)
+        (gap,) = [*first.gaps, *second.gaps]
+        assert second.gaps == [gap]
+        assert (gap.track, gap.frames) == ("audio", len(early))
+        assert gap.to_dts == kept[0].dts
+        assert gap.from_dts == kept[0].dts - len(early) * AAC_FRAME
+        assert ticket.session.packets == 60 + len(heard)
+        assert ticket.session.left_out == len(early)
+
+    run(test)
+
+
+def test_sound_whose_format_changes_waits_for_the_next_keyframe_of_video(run: Run) -> None:
+    async def test(desk: Desk) -> None:
+        mono = TrackFormat("aac", 48_000, bytes.fromhex("1188"), sample_rate=48_000, channels=1)
+        ticket = await desk.publish("edge/changed-amid")
+        before, after, key_s = amid_a_gop()
+        await ticket.feed([Expect(2), Format(0, VIDEO), Format(1, AAC), *before])
+        await ticket.feed([Format(1, mono), *after])
+        await ticket.close("done")
+        first, second = (await desk.read("edge/changed-amid")).epochs
+        assert [len(e.tracks["video"].samples) for e in (first, second)] == [30, 30]
+        assert [e.open.tracks[1].channels for e in (first, second)] == [2, 1]
+        (gap,) = first.gaps
+        left_out = sum(is_of(p, 1) and time_s(p) < key_s for p in after)
+        assert (gap.track, gap.frames) == ("audio", left_out)
+        kept = first.tracks["audio"].samples + second.tracks["audio"].samples
+        assert len(kept) + left_out == sum(is_of(p, 1) for p in [*before, *after])
+
+    run(test)
+
+
+@pytest.mark.parametrize("jump_s", [20, -60, 86_400])
+def test_a_jump_amid_a_gop_names_what_it_costs(jump_s: int, run: Run) -> None:
+    async def test(desk: Desk) -> None:
+        name = f"edge/jump-amid{jump_s}"
+        ticket = await desk.publish(name)
+        before, after, key_s = amid_a_gop()
+        moved = []
+        for p in [*before, *after]:
+            assert isinstance(p, Packet)
+            at = 100 + (jump_s if p in after else 0)
+            by = at * (90_000 if p.track == 0 else 48_000)
+            moved.append(p._replace(dts=p.dts + by, pts=p.pts + by))
+        await ticket.feed([Expect(2), Format(0, VIDEO), Format(1, AAC), *moved])
+        await ticket.close("done")
+        first, second = (await desk.read(name)).epochs
+        assert first.closed == "time stamps jumped"
+        assert len(first.tracks["video"].samples) == 22
+        assert len(second.tracks["video"].samples) == 30
+        assert first.gaps == []
+        sound_gap, picture_gap = second.gaps
+        pictures = second.tracks["video"].samples
+        assert (picture_gap.track, picture_gap.frames) == ("video", 8)
+        assert picture_gap.from_dts == pictures[0].dts - 8 * FRAME
+        assert picture_gap.to_dts == pictures[0].dts
+        lost = [p for p in after if is_of(p, 1) and time_s(p) < key_s]
+        frames = second.tracks["audio"].samples
+        assert (sound_gap.track, sound_gap.frames) == ("audio", len(lost))
+        assert sound_gap.to_dts == frames[0].dts
+        assert ticket.session.left_out == 8 + len(lost)
+        assert ticket.session.packets + ticket.session.left_out == len(moved)
+
+    run(test)
+
+
+def test_the_second_of_two_video_tracks_does_not_begin_the_session(run: Run) -> None:
+    async def test(desk: Desk) -> None:
+        ticket = await desk.publish("edge/two")
+        await ticket.feed([Expect(2), Format(0, VIDEO), Format(1, WIDE)])
+        for number in range(60):  # the first joined amid a GOP, the second's keyframes elsewhere
+            await ticket.feed(video(number * FRAME, 1, first=7 + number))
+            await ticket.feed(video(number * FRAME, 1, WIDE_PICTURES, first=10 + number, track=1))
+        await ticket.close("done")
+        (epoch,) = (await desk.read("edge/two")).epochs
+        big, wide = (track.samples for track in epoch.tracks.values())
+        assert big[0].sync
+        assert wide[0].sync
+        assert (len(big), len(wide)) == (60 - 8, 60 - 20)
+
+    run(test)
+
+
+def test_sound_beside_video_that_sends_nothing_is_published_and_goes_on_with_it(run: Run) -> None:
+    async def test(desk: Desk) -> None:
+        ticket = await desk.publish("edge/silent")
+        await ticket.feed([Expect(2), Format(0, VIDEO), Format(1, AAC)])
+        frames = 20 * 48_000 // AAC_FRAME
+        for number, packet in enumerate(sound(0, frames)):
+            await ticket.feed([packet])
+            assert (ticket.session.epoch > 0) == (number * AAC_FRAME >= 5 * 48_000)
+        # Video comes at last, amid a GOP.
+        rest = [p for p in both(700) if time_s(p) >= frames * AAC_FRAME / 48_000]
+        pictures = len([p for p in rest if is_of(p, 0)])
+        await ticket.feed(rest)
+        await ticket.close("done")
+        first, second = (await desk.read("edge/silent")).epochs
+        assert (list(first.tracks), list(second.tracks)) == (["audio"], ["video", "audio"])
+        heard = [s.data for e in (first, second) for s in e.tracks["audio"].samples]
+        assert heard == [b"sound %d" % number for number in range(len(heard))]
+        assert len(heard) == frames + sum(is_of(p, 1) for p in rest)
+        (gap,) = second.gaps
+        assert second.tracks["video"].samples[0].sync
+        assert gap.frames + len(second.tracks["video"].samples) == pictures
+
+    run(test)
+
+
+def test_a_short_source_with_video_that_never_came_is_published_at_its_end(run: Run) -> None:
+    async def test(desk: Desk) -> None:
+        ticket = await desk.publish("edge/silent-short")
+        await ticket.feed([Expect(2), Format(0, VIDEO), Format(1, AAC), *sound(0, 100)])
+        await ticket.close("done")
+        epoch = (await desk.read("edge/silent-short")).only()
+        assert list(epoch.tracks) == ["audio"]
+        assert len(epoch.tracks["audio"].samples) == 100
+
+    run(test)
+
+
+def test_what_is_held_before_an_epoch_begins_is_bounded_by_bytes(run: Run) -> None:
+    """Keyframes of 8 MiB with one time stamp, and sound that is announced and never comes."""
+
+    async def test(desk: Desk) -> None:
+        ticket = await desk.publish("edge/large")
+        await ticket.feed([Expect(2), Format(0, VIDEO)])
+        tracemalloc.start()
+        try:
+            for _ in range(24):
+                data = PICTURES[0][1] + bytes(8 << 20)
+                await ticket.feed([Packet(0, 0, 0, None, True, data)])
+                if ticket.session.epoch:
+                    break
+                assert tracemalloc.get_traced_memory()[0] < 20 << 20
+        finally:
+            tracemalloc.stop()
+        assert ticket.session.epoch
+        await ticket.close("done")
 
     run(test)
 

@@ -250,7 +250,7 @@ def test_a_live_source_that_is_held_up_for_too_long_loses_whole_gops_and_says_so
             writer.stalled = True
             for gop in range(2, 30):  # 15 pictures each
                 await ticket.feed(video(gop * 15 * FRAME, 15))
-            assert ticket.session._dropping is not None
+            assert ticket.session._dropping
             assert ticket.session.unacked_bytes < 20_000
             writer.go_on()
             await until(lambda: ticket.session.unacked_bytes == 0)
@@ -270,6 +270,43 @@ def test_a_live_source_that_is_held_up_for_too_long_loses_whole_gops_and_says_so
         last = before[-1]
         assert last.dts < gap.from_dts <= last.dts + last.duration
         assert gap.to_dts == after[0].dts
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("jump_s", [0, 60, -60])
+def test_what_is_dropped_at_the_end_or_before_a_jump_is_named_in_its_epoch(
+    jump_s: int, one_broker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "_LIVE_PATIENCE_S", 0.1)
+
+    async def main() -> None:
+        async with opened(one_broker, buffer_bytes=4_000, writing=Stalling) as desk:
+            writer, name = desk.writer, f"meet/dropped{jump_s}"
+            assert isinstance(writer, Stalling)
+            writer.kept = []
+            ticket = await desk.publish(name)
+            start = 90_000 * 100
+            await ticket.feed([*BEGIN, *video(start, 30)])
+            writer.stalled = True
+            for gop in range(2, 30):
+                await ticket.feed(video(start + gop * 15 * FRAME, 15))
+            assert ticket.session._dropping
+            end = start + 30 * 15 * FRAME
+            await ticket.feed(video(end, 7))  # amid a GOP
+            writer.go_on()
+            if jump_s:
+                await ticket.feed(video(end + jump_s * 90_000, 30))
+            await ticket.close("done")
+            first, *others = (await desk.read(name)).epochs
+        (gap,) = first.gaps
+        kept = first.tracks["video"].samples
+        assert len(kept) + gap.frames == 30 * 15 + 7
+        assert gap.from_dts == kept[-1].dts + FRAME
+        assert gap.to_dts == gap.from_dts + gap.frames * FRAME
+        assert [len(e.tracks["video"].samples) for e in others] == ([30] if jump_s else [])
+        assert all(not epoch.gaps for epoch in others)
+        assert ticket.session.left_out == gap.frames
 
     asyncio.run(main())
 

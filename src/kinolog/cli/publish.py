@@ -172,7 +172,7 @@ class _Report:
         self._name = name
         self._begun_ms: int | None = None
         self._session: Session | None = None
-        self._earlier_packets = 0  # of connections before the present one
+        self._earlier_packets = self._earlier_left_out = 0  # of connections before this one
         self._skipped: set[str] = set()
         self._told = self._started = time.monotonic()
         self._bar = Progress(
@@ -195,7 +195,7 @@ class _Report:
     def see(self, session: Session) -> None:
         """Called after each batch."""
         if session is not self._session:
-            self._earlier_packets = self._packets
+            self._earlier_packets, self._earlier_left_out = self._packets, self._left_out
             self._session = session
         self._skipped.update(session.skipped.values())
         now = time.monotonic()
@@ -214,9 +214,15 @@ class _Report:
     def _packets(self) -> int:
         return self._earlier_packets + (self._session.packets if self._session else 0)
 
+    @property
+    def _left_out(self) -> int:
+        return self._earlier_left_out + (self._session.left_out if self._session else 0)
+
     def done(self) -> None:
         """The end, and what was left out."""
         for codec in sorted(self._skipped):
             note(f"{self._name}: a track was left out, {codec} cannot be carried")
         seconds = time.monotonic() - self._started
         note(f"{self._name}: {self._packets} packets published in {seconds:.1f} s")
+        if self._left_out:
+            note(f"{self._name}: {self._left_out} packets were left out (gap records say which)")

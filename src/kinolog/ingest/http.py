@@ -106,7 +106,8 @@ class HttpIngest:
             await asyncio.shield(ticket.close(reason))
         session = ticket.session
         skipped = ", ".join(sorted(set(session.skipped.values())))
-        return f'{{"stream":"{name}","packets":{session.packets},"skipped":"{skipped}"}}\n'
+        counts = f'"packets":{session.packets},"left_out":{session.left_out}'
+        return f'{{"stream":"{name}",{counts},"skipped":"{skipped}"}}\n'
 
 
 async def _receive(protocol: HttpProtocol, body: PushedBytes) -> None:

@@ -1,8 +1,9 @@
 """A publisher's session: from the events of any protocol to acknowledged records.
 
 gather tracks -> gate -> packager -> outbox -> Kafka; an epoch begins with an acknowledged open
-and session entry (invariant 1), and a new one where formats change or time stamps jump. The
-first failed delivery stops the epoch; its tail is replayed under a new open (invariant 2).
+and session entry (invariant 1), and a new one where formats change or time stamps jump: with a
+keyframe of the leading track, so that nothing before that is lost (docs/adr/0010). The first
+failed delivery stops the epoch; its tail is replayed under a new open (invariant 2).
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import NamedTuple
+
+import structlog
 
 from kinolog.core.errors import (
     KafkaRefused,
@@ -23,7 +25,8 @@ from kinolog.core.errors import (
 )
 from kinolog.core.timebase import rescale
 from kinolog.ingest.epoch import Epoch, EpochOpener
-from kinolog.ingest.gate import Gate, Jump, Shift
+from kinolog.ingest.gate import HOLD_BYTES, Gate, Jump, Shift, lead_of
+from kinolog.ingest.left_out import LeftOut
 from kinolog.ingest.past import Place
 from kinolog.ingest.services import Request, Services
 from kinolog.ingest.source import Expect, Format, Skipped, SourceEvent
@@ -33,7 +36,6 @@ from kinolog.media.describe import describe
 from kinolog.media.types import Packet, TrackFormat
 from kinolog.packager.packager import Packager
 from kinolog.packager.writer import Chunk
-from kinolog.record.control import Gap
 from kinolog.record.header import VERSION, Header
 
 _GATHER_MS = 1_000
@@ -44,13 +46,7 @@ _LIVE_PATIENCE_S = 15.0
 _SETTLE_S = 20.0
 _AGAIN_S = 0.5
 _MOST_REPLAYS = 5
-
-
-class Dropped(NamedTuple):
-    """A run of packets that did not reach the log, until the next keyframe."""
-
-    from_dts: dict[int, int]
-    frames: dict[int, int]
+_log = structlog.get_logger("kinolog.ingest")
 
 
 class Session:
@@ -66,24 +62,33 @@ class Session:
         self.request = request
         self._cut_off = cut_off
         self._services = services
+        self._stream = str(request.name)
         self._opener = EpochOpener(services, request)
         self._formats: dict[int, TrackFormat] = {}
         self._skipped: dict[int, str] = {}
         self._skipped_at_s: float | None = None
         self._expected = 0
         self._buffer: list[Packet] = []
+        self._buffer_bytes = 0
         self._zero_ms = math.inf
         self._epoch: Epoch | None = None
         self._gate: Gate | None = None
+        self._tracks: dict[int, TrackFormat] = {}
+        """The gate's and the epoch's."""
+        self._late: dict[int, TrackFormat] = {}
+        """Those that are not the epoch's yet: new ones, and changed formats."""
+        self._refused = LeftOut("no keyframe had come yet")
         self._packager: Packager | None = None
         self._index_of: dict[int, int] = {}
         self._shift: Shift | None = None
         self._wall = WallClock(follow=request.live and request.at_ms is None)
         self._media_ms = 0
-        self._dropping: Dropped | None = None
+        self._dropping = False
+        self._dropped = LeftOut("Kafka was away for too long")
         self._failure: KinologError | None = None
         self._closed = False
         self.packets = 0
+        """Packets that were let through to the log."""
 
     @property
     def epoch(self) -> int:
@@ -109,6 +114,11 @@ class Session:
     def skipped(self) -> dict[int, str]:
         """Tracks that are not carried: the source's number and the codec's name."""
         return self._skipped
+
+    @property
+    def left_out(self) -> int:
+        """Packets that were received and not let through."""
+        return self._refused.total + self._dropped.total
 
     @property
     def media_ms(self) -> int:
@@ -145,9 +155,11 @@ class Session:
         if self._closed:
             return
         self._closed = True
-        if self._epoch is None and self._failure is None and self._buffer and self._formats:
-            await self._begin()
+        if self._epoch is None and self._failure is None:
+            await self._begin_late()
         await self._end_epoch(reason)
+        if self.left_out:
+            _log.warning("packets were left out", stream=self._stream, packets=self.left_out)
         await self._opener.announcer.finish()
 
     async def _take(self, event: SourceEvent) -> None:
@@ -155,7 +167,7 @@ class Session:
             case Packet():
                 await self._packet(event)
             case Format():
-                await self._format(event)
+                self._format(event)
             case Expect():
                 self._expected = event.tracks
             case Skipped():
@@ -174,25 +186,26 @@ class Session:
         if now_s - self._skipped_at_s >= _NOTHING_ELSE_S:
             raise self._nothing_usable()
 
-    async def _format(self, event: Format) -> None:
+    def _format(self, event: Format) -> None:
         described = describe(event.format)
         if self._formats.get(event.track) == described:
             return
-        if self._epoch is not None:
-            await self._end_epoch("tracks changed")
         self._formats[event.track] = described
+        # Not a new video track's: epochs do not wait for one that may never send anything.
+        if self._gate is not None and (described.kind == "audio" or event.track in self._tracks):
+            self._late[event.track] = described
 
     async def _packet(self, packet: Packet) -> None:
-        self.packets += 1
         if packet.track not in self._formats:
-            return
-        if self._epoch is not None:
+            self._refused.total += 1
+        elif self._gate is not None:
             await self._pass(packet)
-            return
-        self._buffer.append(packet)
-        self._see_zero(packet)
-        if self._gathered():
-            await self._begin()
+        else:
+            self._see_zero(packet)
+            self._buffer.append(packet)
+            self._buffer_bytes += len(packet.data)
+            if self._gathered():
+                await self._pass_gathered()
 
     def _see_zero(self, packet: Packet) -> None:
         """When the source's clock was zero (Unix ms), by the packet that came with least delay."""
@@ -203,39 +216,56 @@ class Session:
         """Whether every track that is to be expected has shown itself."""
         if self._expected and len(self._formats) + len(self._skipped) >= self._expected:
             return True
-        if self._packager is not None:  # a later epoch of the same source: its tracks are known
+        if self._buffer_bytes >= HOLD_BYTES or len(self._buffer) >= _GATHER_PACKETS:
             return True
         first, last = self._buffer[0], self._buffer[-1]
         span_ms = rescale(last.dts, self._formats[last.track].timescale, 1000) - rescale(
             first.dts, self._formats[first.track].timescale, 1000
         )
-        return abs(span_ms) >= _GATHER_MS or len(self._buffer) >= _GATHER_PACKETS
+        return abs(span_ms) >= _GATHER_MS
 
-    async def _begin(self) -> None:
-        """Open an epoch and let through what was gathered."""
-        slowest = max((1 / f.frame_rate for f in self._formats.values() if f.frame_rate), default=0)
-        gate = Gate(self._formats, slowest_ms=round(2500 * Fraction(slowest)))
-        first = gate.first(self._buffer)
-        if first is None:  # video without a keyframe yet
-            held = [p for p in self._buffer if self._formats[p.track].kind == "audio"]
-            # One of the pictures stays, for the gate to know that some were refused.
-            refused = [p for p in self._buffer if self._formats[p.track].kind == "video"]
-            self._buffer = [*refused[:1], *held[-_GATHER_PACKETS // 2 :]]
-            return
+    async def _pass_gathered(self) -> None:
+        gathered, self._buffer, self._buffer_bytes = self._buffer, [], 0
+        self._new_gate(dict(self._formats))
+        for packet in gathered:
+            await self._pass(packet)
+
+    def _new_gate(self, tracks: dict[int, TrackFormat], *, go_on: bool = True) -> list[Packet]:
+        """A gate for these tracks; what the one before held is to be passed to it. `go_on`: on the
+        same time line."""
+        before = self._gate
+        slowest = max((1 / f.frame_rate for f in tracks.values() if f.frame_rate), default=0)
+        slowest_ms = round(2500 * Fraction(slowest))
+        self._gate = Gate(tracks, self._refused, slowest_ms, before if go_on else None)
+        self._tracks, self._late = tracks, {}
+        return list(before.held) if before is not None else []
+
+    async def _begin(self, through: Sequence[Packet]) -> None:
+        """Open an epoch for packets that the gate lets through."""
+        assert self._gate is not None
+        first = min(through, key=lambda p: p.dts / self._tracks[p.track].timescale)
         if self._shift is None:
             self._shift = self._place(first)
-        gate.place(self._shift)
-        buffered, self._buffer = self._buffer, []
-        self._gate = gate
+        self._gate.place(self._shift, first)
+        if self._opener.newest is None:
+            self._refused.forget()  # before the stream's beginning there is nothing to miss
         await self._open()
-        for packet in buffered:
-            await self._packet_again(packet)
+        await self._name_left_out()
 
-    async def _packet_again(self, packet: Packet) -> None:
-        if self._epoch is None:
-            self._buffer.append(packet)
+    async def _begin_late(self) -> None:
+        """The source has ended, or goes on for long, before what was to be waited for."""
+        if self._gate is None and self._buffer:
+            await self._pass_gathered()
+        gate = self._gate
+        if self._epoch is not None or gate is None or not gate.held:
+            return
+        if gate.lead_unseen:
+            shown = {packet.track for packet in gate.held}
+            held = self._new_gate({t: f for t, f in self._tracks.items() if t in shown})
+            for packet in held:
+                await self._pass(packet)
         else:
-            await self._pass(packet)
+            self._refused.total += len(gate.held)
 
     def _place(self, first: Packet) -> Shift:
         """Media time begins at the capture's Unix time (DESIGN.md section 3, Time)."""
@@ -246,7 +276,7 @@ class Session:
         else:
             base_ms = self._captured_ms(first)
         self._wall = WallClock(follow=self.request.live and self.request.at_ms is None)
-        return Shift(base_ms, first.dts, self._formats[first.track].timescale)
+        return Shift(base_ms, first.dts, self._tracks[first.track].timescale)
 
     def _captured_ms(self, first: Packet) -> int:
         """When a packet was captured that has waited for others since: the tracks were gathered,
@@ -254,11 +284,11 @@ class Session:
         now_ms = self._services.clock.unix_ms()
         if not self.request.live:
             return now_ms
-        at_ms = round(self._zero_ms + 1000 * first.dts / self._formats[first.track].timescale)
+        at_ms = round(self._zero_ms + 1000 * first.dts / self._tracks[first.track].timescale)
         return min(now_ms, max(at_ms, now_ms - _GATHER_MS))
 
     async def _open(self) -> None:
-        tracks = sorted(self._formats.items(), key=lambda item: (item[1].kind == "audio", item[0]))
+        tracks = sorted(self._tracks.items(), key=lambda item: (item[1].kind == "audio", item[0]))
         if not tracks:
             raise self._nothing_usable()
         if self._failure is not None:
@@ -280,41 +310,68 @@ class Session:
         return self._wall.wall_ms(1000 * dts / timescale)
 
     async def _pass(self, packet: Packet) -> None:
-        assert self._gate is not None
-        if self._wall.broken and self._dropping is None and self._leads(packet):
-            await self._restart(packet, "the source's clock is over a second off")
+        track, fmt = packet.track, self._formats[packet.track]
+        if self._tracks.get(track) is not fmt:
+            self._late[track] = fmt
+        if self._late:
+            tracks = {**self._tracks, **self._late}
+            if self._epoch is None or (packet.keyframe and track == lead_of(tracks)):
+                await self._restart([packet], "tracks changed", tracks)
+                return
+            if track in self._late:
+                self._refused.add(packet)
+                return
+        gate = self._gate
+        assert gate is not None
+        if self._epoch is None:
+            self._see_zero(packet)
+        elif self._wall.broken and not self._dropping and track == gate.lead and packet.keyframe:
+            await self._leap([packet], "the source's clock is over a second off")
             return
-        try:
-            through = self._gate.push(packet)
-        except Jump as jump:
-            await self._restart(jump.packet, "time stamps jumped")
-            return
-        for one in through:
-            await self._cut(one)
+        through = gate.admit(packet)
+        if self._epoch is None:
+            if through:
+                await self._begin(through)
+            elif gate.lead_unseen and gate.held_long:
+                await self._begin_late()
+        for index, one in enumerate(through):
+            try:
+                timed = gate.timed(one)
+            except Jump:
+                await self._leap(through[index:], "time stamps jumped")
+                return
+            if timed is not None:
+                await self._cut(timed)
 
-    def _leads(self, packet: Packet) -> bool:
-        """Whether an epoch may begin with this packet."""
-        lead = self._formats[packet.track].kind == "video" or self._index_of[packet.track] == 0
-        return lead and packet.keyframe
+    async def _leap(self, packets: Sequence[Packet], reason: str) -> None:
+        """A new epoch on a new time line. The packets have the source's time stamps still: the gate
+        moves them, and all that follow, by the new shift."""
+        self._shift, self._zero_ms = None, math.inf
+        await self._restart(packets, reason, self._tracks, go_on=False)
 
-    async def _restart(self, packet: Packet, reason: str) -> None:
-        """A new epoch on a new time line. `packet` has the source's time stamps still: the gate
-        moves it, and all that follow, by the new shift."""
+    async def _restart(
+        self,
+        packets: Sequence[Packet],
+        reason: str,
+        tracks: dict[int, TrackFormat],
+        *,
+        go_on: bool = True,
+    ) -> None:
+        """A new epoch for these tracks, once the gate lets one of the packets through."""
         await self._end_epoch(reason)
-        self._shift = None
-        self._buffer, self._zero_ms = [packet], math.inf
-        self._see_zero(packet)
-        await self._begin()
+        for packet in [*self._new_gate(tracks, go_on=go_on), *packets]:
+            await self._pass(packet)
 
     async def _cut(self, packet: Packet) -> None:
-        fmt = self._formats[packet.track]
-        self._media_ms = rescale(packet.dts, fmt.timescale, 1000)
+        self._media_ms = rescale(packet.dts, self._tracks[packet.track].timescale, 1000)
         self._wall.arrived(self._media_ms, self._services.clock.unix_ms())
-        if self._dropping is not None:
-            if not (self._leads(packet) and self._has_room()):
-                self._drop(packet)
+        if self._dropping:
+            leads = self._index_of[packet.track] == 0 and packet.keyframe
+            if not (leads and self._has_room()):
+                self._dropped.add(packet)
                 return
             await self._resume()
+        self.packets += 1
         epoch, packager = self._epoch, self._packager
         assert epoch is not None
         assert packager is not None
@@ -340,34 +397,37 @@ class Session:
                 continue
             if epoch.outbox.unacked_bytes < self._services.buffer_bytes:
                 return
-            if self._dropping is not None:
+            if self._dropping:
                 return
             if self.request.live and asyncio.get_running_loop().time() >= waited_until:
-                self._dropping = Dropped({}, {})
+                self._dropping = True
                 return
             await epoch.outbox.changed(1.0)
 
-    def _drop(self, packet: Packet) -> None:
-        assert self._dropping is not None
-        self._dropping.from_dts.setdefault(packet.track, packet.dts)
-        self._dropping.frames[packet.track] = self._dropping.frames.get(packet.track, 0) + 1
-
     async def _resume(self) -> None:
-        """Name what was dropped in gap records, and go on in a new epoch."""
-        dropped, self._dropping = self._dropping, None
-        assert dropped is not None
-        epoch = self._epoch
-        assert epoch is not None
-        self._send_held(epoch)
-        for track, start in dropped.from_dts.items():
-            fmt = self._formats[track]
-            end = rescale(self._media_ms, 1000, fmt.timescale)
-            name = epoch.names[self._index_of[track]]
-            gap = Gap(name, start, end, dropped.frames[track], "Kafka was away for too long")
-            header = Header(v=VERSION, kind="gap", epoch=epoch.number, track=name)
-            await self._opener.control(epoch, header, gap)
+        """Kafka takes something again: go on in a new epoch."""
+        assert self._gate is not None
         await self._end_epoch("frames were dropped")
         await self._open()
+        self._gate.wait_again()
+
+    async def _name_left_out(self) -> None:
+        """Write the gap records of what did not reach the epoch, and say so once."""
+        epoch, gate = self._epoch, self._gate
+        assert epoch is not None
+        assert gate is not None
+        names = {track: epoch.names[index] for track, index in self._index_of.items()}
+        gaps = self._refused.take_gaps(names, gate.shift) + self._dropped.take_gaps(names, {})
+        for gap in gaps:
+            header = Header(v=VERSION, kind="gap", epoch=epoch.number, track=gap.track)
+            await self._opener.control(epoch, header, gap)
+            _log.warning(
+                "frames were left out",
+                stream=self._stream,
+                track=gap.track,
+                frames=gap.frames,
+                reason=gap.reason,
+            )
 
     def _send_held(self, epoch: Epoch) -> None:
         if self._packager is not None:
@@ -385,6 +445,8 @@ class Session:
                 break
             await self._replay(ending=True)
             epoch = self._epoch or epoch
+        await self._name_left_out()
+        self._dropping = False
         self._epoch = None
         await self._opener.close(epoch, reason)
 
