@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import av
 import pytest
+from hls_stage import Playlist
 from kit.media import ffmpeg, file_packets, make, picture_hashes
 from kit.play import played_packets, playlist, wait_ended
 from kit.publish import by_http, by_rtmp
@@ -142,3 +145,58 @@ def test_two_languages_are_two_audio_tracks(
     assert len(audio) == 2
     assert 'LANGUAGE="en' in audio[0]
     assert 'LANGUAGE="de' in audio[1]
+
+
+def with_pause(path: Path, source: Path, kind: str, away_s: float) -> Path:
+    """Of a kind nothing for so long after 3.5 s, amid a GOP of ten: the other goes on meanwhile.
+    Sound is left out; pictures come so much later."""
+    with av.open(source) as old, av.open(path, "w") as new:
+        streams = {s.index: new.add_stream_from_template(s) for s in old.streams}
+        for packet in old.demux():
+            if packet.dts is None:
+                continue
+            at_s = float(packet.dts * packet.time_base)
+            if packet.stream.type == kind == "audio" and 3.5 <= at_s < 3.5 + away_s:
+                continue
+            if packet.stream.type == kind == "video" and at_s >= 3.5:
+                packet.dts += round(away_s / packet.time_base)
+                packet.pts += round(away_s / packet.time_base)
+            packet.stream = streams[packet.stream_index]
+            new.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("kind", "away_s", "left_out"),
+    [("audio", 1.5, 0), ("audio", 6, 3), ("video", 2, 0), ("video", 6, 3)],
+)
+def test_a_pause_amid_a_gop_costs_nothing_and_is_listed_as_gaps(
+    kind: str,
+    away_s: float,
+    left_out: int,
+    way: str,
+    server: Server,
+    made: Callable[[str], Path],
+    tmp_path: Path,
+) -> None:
+    path = with_pause(tmp_path / "paused.mp4", made("long-gop"), kind, away_s)
+    stream = f"pipe/pause-{kind}-{away_s}-{way}".replace(".", "-")
+    WAYS[way](server, path, stream)
+    server.wait_idle()
+    epoch = read_stream(server.bootstrap, stream).only()
+    for name, kept in epoch.tracks.items():
+        assert [s.data for s in kept.samples] == [p.data for p in file_packets(path, name)], name
+        used = sorted({header.msn for header in kept.headers})
+        skipped = [b - a - 1 for a, b in pairwise(used) if b > a + 1]
+        assert skipped == ([left_out] if name == kind and left_out else []), name
+    wait_ended(server, stream)
+    for name in epoch.tracks:
+        listed = Playlist(playlist(server, stream, name))
+        segments = listed.segments
+        assert all(round(segment.seconds) <= listed.target_s for segment in segments), name
+        assert sum(segment.gap for segment in segments) == (left_out if name == kind else 0), name
+        assert all("#EXT-X-DISCONTINUITY" not in segment.lead for segment in segments), name
+        for before, after in pairwise(segments):
+            step = datetime.fromisoformat(after.date) - datetime.fromisoformat(before.date)
+            assert step.total_seconds() == pytest.approx(before.seconds, abs=0.05), name
