@@ -22,6 +22,8 @@ from kinolog.ingest.rtmp.message import Message
 CHUNK_SIZE = 65536
 WINDOW_ACK_BYTES = 2_500_000
 _MAX_COMMAND_BYTES = 64 << 10
+_MAX_UNPUBLISHED_BYTES = 64 << 10
+"""What may be held of unfinished messages of a peer that does not publish."""
 _MAX_STREAMS = 16
 _MAX_APP_CHARS = 1024
 # Chunk stream ids of what we send: 2 is reserved for protocol control (5.4).
@@ -154,6 +156,9 @@ class RtmpConnection:
         finally:
             for message in messages:
                 self._take(message)
+        # After what was whole is taken: a peer need not wait for the answer to its publish.
+        if self._publishing is None and self._reader.buffered_bytes > _MAX_UNPUBLISHED_BYTES:
+            raise RtmpError("a message is too long before publish")
 
     def _take(self, message: Message) -> None:
         type_id = message.type_id

@@ -120,6 +120,23 @@ def test_streams_and_command_sizes_are_bounded() -> None:
         connection.receive_data(HANDSHAKE + Publisher().command("connect", 1, "x" * 70_000))
 
 
+def test_little_is_held_of_a_peer_that_does_not_publish() -> None:
+    picture = Publisher().picture(0, bytes(1 << 20), keyframe=True)
+    for start in (HANDSHAKE, Publisher().greet()):
+        connection = RtmpConnection()
+        connection.receive_data(start)
+        connection.receive_data(picture[: 64 << 10])
+        assert connection.buffered_bytes <= 64 << 10
+        with pytest.raises(RtmpError, match="before publish"):
+            connection.receive_data(picture[64 << 10 : 80 << 10])
+    publisher = Publisher()
+    connection = RtmpConnection()
+    data = publisher.publish() + publisher.picture(0, bytes(1 << 20), keyframe=True)
+    for at in range(0, len(data), 200_000):  # publish and the beginning of a picture in one read
+        connection.receive_data(data[at : at + 200_000])
+    assert len(connection.events()) == 2
+
+
 def test_pings_are_answered_and_bytes_acknowledged() -> None:
     publisher = Publisher()
     writer = ChunkWriter()
