@@ -18,8 +18,9 @@ class WallClock:
     An arrival is late by whatever the network took, so the least delay of each ten seconds is
     what counts. Less than 20 ms is left alone, and more is slewed to nothing: players line tracks
     up by dates that are seconds apart, so the offset rests whenever it can. A source that runs
-    seconds ahead is an upload, not a clock: it is left alone. `broken` says that the error is
-    over a second and lasts: time for a new epoch.
+    seconds ahead is an upload, not a clock: it is left alone, unless it leapt there from one
+    packet to the next. `broken` says that the error is over a second and lasts: time for a new
+    epoch.
     """
 
     def __init__(self, *, follow: bool = True) -> None:
@@ -29,6 +30,8 @@ class WallClock:
         self._window_start_ms: int | None = None
         self._window_least_ms = 0.0
         self._error_ms = 0.0
+        self._least_ms: int | None = None
+        self._leapt_ms = 0
         self.broken = False
 
     @property
@@ -45,7 +48,12 @@ class WallClock:
         if not self._follow:
             return
         delay_ms = now_ms - media_ms
-        if delay_ms < -_UPLOAD_AHEAD_MS:
+        leap_ms = self._least_ms - delay_ms if self._least_ms is not None else 0
+        if leap_ms > _UPLOAD_AHEAD_MS:
+            self._leapt_ms += leap_ms
+        if leap_ms > 0 or self._least_ms is None:
+            self._least_ms = delay_ms
+        if delay_ms + self._leapt_ms < -_UPLOAD_AHEAD_MS:
             self._follow = False
             return
         self._slew(now_ms)

@@ -81,3 +81,19 @@ def test_a_stall_that_is_caught_up_changes_nothing() -> None:
         clock.arrived(media, media + late)
     assert not clock.broken
     assert abs(clock.offset_ms) < 1
+
+
+def test_a_clock_that_leaps_seconds_ahead_is_no_upload_and_means_a_new_epoch() -> None:
+    clock = WallClock()
+    run(clock, 20)
+    run(clock, 25, after=20, delay_ms=-6_000)
+    assert clock.broken
+
+
+def test_an_upload_with_a_pause_in_it_is_no_clock_once_it_runs_ahead() -> None:
+    clock = WallClock()
+    for tick in range(3_000):
+        pause = 6_000 if tick >= 100 else 0
+        clock.arrived(START_MS + tick * 100 + pause, START_MS + tick)
+    assert not clock.broken
+    assert clock.offset_ms == 0.0
