@@ -327,7 +327,7 @@ def test_sound_beside_video_that_sends_nothing_is_published_and_goes_on_with_it(
     async def test(desk: Desk) -> None:
         ticket = await desk.publish("edge/silent")
         await ticket.feed([Expect(2), Format(0, VIDEO), Format(1, AAC)])
-        frames = 20 * 48_000 // AAC_FRAME
+        frames = 20_200 * 48 // AAC_FRAME
         for number, packet in enumerate(sound(0, frames)):
             await ticket.feed([packet])
             assert (ticket.session.epoch > 0) == (number * AAC_FRAME >= 5 * 48_000)

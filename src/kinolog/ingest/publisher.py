@@ -164,7 +164,7 @@ async def _publish_one(
     finally:
         if ticket is not None:
             await ticket.close(reason)
-    return ticket is not None and ticket.session.packets > 0
+    return ticket is not None and ticket.session.packets + ticket.session.left_out > 0
 
 
 class _Connection:

@@ -25,7 +25,8 @@ from kinolog.core.errors import (
 )
 from kinolog.core.timebase import rescale
 from kinolog.ingest.epoch import Epoch, EpochOpener
-from kinolog.ingest.gate import HOLD_BYTES, Gate, Jump, Shift, lead_of
+from kinolog.ingest.gate import Gate, Jump, Shift, lead_of
+from kinolog.ingest.gathering import GATHER_MS, Gathering
 from kinolog.ingest.left_out import LeftOut
 from kinolog.ingest.past import Place
 from kinolog.ingest.services import Request, Services
@@ -38,8 +39,6 @@ from kinolog.packager.packager import Packager
 from kinolog.packager.writer import Chunk
 from kinolog.record.header import VERSION, Header
 
-_GATHER_MS = 1_000
-_GATHER_PACKETS = 2_000
 _NOTHING_ELSE_S = 5.0
 """How long a source that says nothing of its tracks may have none that is carried."""
 _LIVE_PATIENCE_S = 15.0
@@ -67,9 +66,7 @@ class Session:
         self._formats: dict[int, TrackFormat] = {}
         self._skipped: dict[int, str] = {}
         self._skipped_at_s: float | None = None
-        self._expected = 0
-        self._buffer: list[Packet] = []
-        self._buffer_bytes = 0
+        self._gathering = Gathering()
         self._zero_ms = math.inf
         self._epoch: Epoch | None = None
         self._gate: Gate | None = None
@@ -169,7 +166,7 @@ class Session:
             case Format():
                 self._format(event)
             case Expect():
-                self._expected = event.tracks
+                self._gathering.expected = event.tracks
             case Skipped():
                 self._skipped[event.track] = event.codec
 
@@ -181,7 +178,7 @@ class Session:
         now_s = self._services.clock.monotonic()
         if self._skipped_at_s is None:
             self._skipped_at_s = now_s
-        if self._expected and len(self._skipped) >= self._expected:
+        if self._gathering.expected and len(self._skipped) >= self._gathering.expected:
             raise self._nothing_usable()
         if now_s - self._skipped_at_s >= _NOTHING_ELSE_S:
             raise self._nothing_usable()
@@ -202,9 +199,8 @@ class Session:
             await self._pass(packet)
         else:
             self._see_zero(packet)
-            self._buffer.append(packet)
-            self._buffer_bytes += len(packet.data)
-            if self._gathered():
+            self._gathering.add(packet)
+            if self._gathering.complete(self._formats, len(self._skipped)):
                 await self._pass_gathered()
 
     def _see_zero(self, packet: Packet) -> None:
@@ -212,22 +208,9 @@ class Session:
         media_ms = 1000 * packet.dts / self._formats[packet.track].timescale
         self._zero_ms = min(self._zero_ms, self._services.clock.unix_ms() - media_ms)
 
-    def _gathered(self) -> bool:
-        """Whether every track that is to be expected has shown itself."""
-        if self._expected and len(self._formats) + len(self._skipped) >= self._expected:
-            return True
-        if self._buffer_bytes >= HOLD_BYTES or len(self._buffer) >= _GATHER_PACKETS:
-            return True
-        first, last = self._buffer[0], self._buffer[-1]
-        span_ms = rescale(last.dts, self._formats[last.track].timescale, 1000) - rescale(
-            first.dts, self._formats[first.track].timescale, 1000
-        )
-        return abs(span_ms) >= _GATHER_MS
-
     async def _pass_gathered(self) -> None:
-        gathered, self._buffer, self._buffer_bytes = self._buffer, [], 0
         self._new_gate(dict(self._formats))
-        for packet in gathered:
+        for packet in self._gathering.take():
             await self._pass(packet)
 
     def _new_gate(self, tracks: dict[int, TrackFormat], *, go_on: bool = True) -> list[Packet]:
@@ -254,7 +237,7 @@ class Session:
 
     async def _begin_late(self) -> None:
         """The source has ended, or goes on for long, before what was to be waited for."""
-        if self._gate is None and self._buffer:
+        if self._gate is None and self._gathering.packets:
             await self._pass_gathered()
         gate = self._gate
         if self._epoch is not None or gate is None or not gate.held:
@@ -285,7 +268,7 @@ class Session:
         if not self.request.live:
             return now_ms
         at_ms = round(self._zero_ms + 1000 * first.dts / self._tracks[first.track].timescale)
-        return min(now_ms, max(at_ms, now_ms - _GATHER_MS))
+        return min(now_ms, max(at_ms, now_ms - GATHER_MS))
 
     async def _open(self) -> None:
         tracks = sorted(self._tracks.items(), key=lambda item: (item[1].kind == "audio", item[0]))
