@@ -13,13 +13,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
+import httpx
 import pytest
 from hls_stage import Playlist
 from kit.media import ffmpeg, file_packets, make, picture_hashes
 from kit.play import played_packets, playlist, wait_ended
 from kit.publish import by_http, by_rtmp
 from kit.readback import KeptEpoch, read_stream
-from kit.server import Server, serving
+from kit.server import Server, kinolog, run, serving
 
 pytestmark = [pytest.mark.cluster, pytest.mark.needs("ffmpeg", "ffprobe")]
 
@@ -200,3 +201,29 @@ def test_a_pause_amid_a_gop_costs_nothing_and_is_listed_as_gaps(
         for before, after in pairwise(segments):
             step = datetime.fromisoformat(after.date) - datetime.fromisoformat(before.date)
             assert step.total_seconds() == pytest.approx(before.seconds, abs=0.05), name
+
+
+def test_publishers_are_told_how_much_is_in_the_log_and_how_much_is_not(
+    server: Server, made: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Matroska that begins amid a GOP."""
+    path = tmp_path / "joined.mkv"
+    with av.open(made("long-gop")) as old, av.open(path, "w") as new:
+        streams = {s.index: new.add_stream_from_template(s) for s in old.streams}
+        for packet in old.demux():
+            if packet.dts is not None and packet.dts * packet.time_base >= 3:
+                packet.stream = streams[packet.stream_index]
+                new.mux(packet)
+    answer = httpx.put(server.ingest_url("pipe/joined"), content=path.read_bytes(), timeout=60)
+    assert answer.status_code == 201, answer.text
+    told = answer.json()
+    tracks = read_stream(server.bootstrap, "pipe/joined").only().tracks
+    assert told["packets"] == sum(len(track.samples) for track in tracks.values())
+    sent = sum(len(file_packets(path, kind)) for kind in tracks)
+    assert told["left_out"] == sent - told["packets"] > 7 * 30
+    command = kinolog(
+        "publish", path, "pipe/joined-file", "--fast", "--bootstrap-servers", server.bootstrap
+    )
+    said = run(command).stderr
+    assert f"pipe/joined-file: {told['packets']} packets published" in said
+    assert f"pipe/joined-file: {told['left_out']} packets were left out" in said
