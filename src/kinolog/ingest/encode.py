@@ -211,7 +211,7 @@ def _plain(frame: av.VideoFrame) -> av.VideoFrame:
     width, height = frame.width & ~1, frame.height & ~1
     if frame.format.name == "yuv420p" and (width, height) == (frame.width, frame.height):
         return frame
-    # RGB (screens, some webcams) needs a matrix; its own "identity" would colour every player's picture.
+    # RGB (screens, some webcams) needs a matrix: its own, "identity", is not one for 4:2:0.
     matrix = "ITU709" if frame.format.is_rgb else None
     return frame.reformat(width, height, "yuv420p", dst_color_range="MPEG", dst_colorspace=matrix)
 

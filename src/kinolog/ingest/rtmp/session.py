@@ -33,7 +33,7 @@ class RtmpSettings:
     close_timeout: float = 10.0
     linger_timeout: float = 2.0
     max_connections: int = 1000
-    read_bytes: int = 256 << 10
+    read_bytes: int = 64 << 10
     transcode_audio: bool = True
     limits: ChunkLimits = field(default_factory=ChunkLimits)
 
