@@ -123,6 +123,7 @@ export class Player {
   private following = true;
   private stalls = 0;
   private stallsAtEdge = 0;
+  private stalledAtEdge = false;
   private stalledMs = 0;
   private stalledSince = 0;
   private recoveries = 0;
@@ -366,6 +367,7 @@ export class Player {
     const on = (name: string, act: () => void) => video.addEventListener(name, act, { signal });
     on("playing", () => {
       this.started = true;
+      this.afterAbsence();
       this.endStall();
     });
     on("timeupdate", () => {
@@ -376,12 +378,36 @@ export class Player {
       this.stalls += 1;
       this.stalledSince = performance.now();
       const edge = this.details()?.edge;
-      if (edge !== undefined && edge - video.currentTime < 0.5) this.stallsAtEdge += 1;
+      this.stalledAtEdge = edge !== undefined && edge - video.currentTime < 0.5;
+      if (this.stalledAtEdge) this.stallsAtEdge += 1;
     });
     on("error", () => {
       if (this.engine === "native") this.retry(() => this.openNative());
     });
     for (const name of ["volumechange", "pause", "play", "ended"]) on(name, () => this.tick());
+  }
+
+  /**
+   * Go on after the publisher's absence, as if nothing had been. hls.js takes it for a slow network and
+   * stays a second further behind; Chromium wants more and more media before it goes on, and plays sound
+   * across the hole: a seek has it begin anew. And it goes on with the first picture that it gets, with
+   * nothing left for the next hiccup: so stand still for what the hold-back lacks.
+   */
+  private afterAbsence(): void {
+    const { hls, video } = this;
+    const details = this.details();
+    if (!this.stalledAtEdge || !this.following || !hls || !details?.live) return;
+    this.stalledAtEdge = false;
+    hls.targetLatency = (details.partList && details.partHoldBack) || details.holdBack;
+    const lacking_s = hls.targetLatency - (details.edge - video.currentTime);
+    video.playbackRate = 0; // which hls.js leaves alone
+    setTimeout(
+      () => {
+        video.playbackRate = 1;
+        video.currentTime += 0.01;
+      },
+      1000 * Math.max(0, Math.min(lacking_s, 1)),
+    );
   }
 
   private endStall(): void {
