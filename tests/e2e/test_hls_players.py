@@ -222,6 +222,45 @@ def test_five_minutes_with_a_reconnect(played: Stage, page_player: PagePlayer) -
     page_player.assert_it_went_on()
 
 
+BUSY = """
+() => {
+  let seed = 1;
+  const chance = () => (seed = (seed * 16807) % 2147483647) / 2147483647;
+  const busy = () => {
+    const until = performance.now() + 250 * chance();
+    while (performance.now() < until);
+    setTimeout(busy, 300 + 1500 * chance());
+  };
+  busy();
+}
+"""
+"""A page whose main thread is away for up to a quarter of a second, now and then."""
+
+
+@pytest.mark.slow
+@pytest.mark.needs("chromium")
+@pytest.mark.timeout(600)
+def test_a_busy_page_after_many_reconnects(played: Stage, page_player: PagePlayer) -> None:
+    """Each return costs the absence, and leaves nothing behind: no latency, no stalls to come."""
+    stream = "hls/again"
+    camera = played.camera(stream)
+    page_player.open(played.edge(), stream)
+    page_player.page.evaluate(BUSY)
+    page_player.played(10, "10 s played")
+    before = page_player.stats()
+    for number in range(8):
+        stop(camera)
+        camera = played.camera(stream)
+        page_player.played(16, "16 s played after a reconnect")
+        after = page_player.stats()
+        print(f"return {number + 1}: {summary(after)}")
+        assert after["stalls"] - before["stalls"] <= 1, page_player.page.evaluate("window.waits")
+        assert after["recoveries"] == 0
+        assert after["latency_s"] < 2
+        before = after
+    stop(camera)
+
+
 def summary(found: dict[str, Any]) -> dict[str, Any]:
     names = ("currentTime", "latency_s", "stalls", "stalled_s", "recoveries", "dropped")
     return {name: found[name] for name in names}
