@@ -60,7 +60,8 @@ def test_one_that_hangs_is_disconnected_when_it_is_replaced(protocol, server: Se
     assert b"replaced by a newer publisher" in said
     server.wait_idle()
     found = stream_of(server.bootstrap, StreamName.parse(name))
-    assert [opened.open.publisher.split()[0] for opened in found.opens] == [
+    # Others on this broker may have published that name before.
+    assert [opened.open.publisher.split()[0] for opened in found.opens[-2:]] == [
         protocol.__name__,
         "http",
     ]

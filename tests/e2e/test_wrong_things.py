@@ -308,6 +308,7 @@ def test_a_disk_that_fills_while_somebody_publishes(tmp_path: Path, small_disk: 
             code = publisher.wait(_TIMEOUT_S)
         finally:
             publisher.kill()
+            publisher.wait(_TIMEOUT_S)
         said = told.read_text()
         assert code not in (0, -signal.SIGKILL), said
         assert "Traceback" not in said

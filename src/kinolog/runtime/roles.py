@@ -208,6 +208,8 @@ async def until_signalled() -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(NotImplementedError, ValueError):
                 loop.remove_signal_handler(number)
+                # Not KeyboardInterrupt, which may be swallowed wherever it comes.
+                signal.signal(number, signal.SIG_DFL)
         stopped.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):

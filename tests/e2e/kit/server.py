@@ -117,7 +117,7 @@ class Server:
 
     def publishers(self) -> int:
         """How many publish now; one counts until its close is in the log."""
-        answer = httpx.get(f"{self.http}/ready", timeout=10, verify=False)
+        answer = httpx.get(f"{self.http}/ready", timeout=60, verify=False)
         return int(answer.json()["publishers"])
 
     def wait_idle(self, publishers: int = 0) -> None:
