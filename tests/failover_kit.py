@@ -33,7 +33,7 @@ from kinolog.log.partitioner import murmur2_partition
 from kinolog.record.control import Gap
 from kinolog.record.log_record import LogRecord
 from kinolog.record.registry import CollectionEntry, StreamEntry
-from kinolog.record.topics import topic
+from kinolog.record.topics import DEFAULT_PREFIX, topic
 from kinolog.runtime.roles import Backend, backend
 from kinolog.testing import FrameSeen, read_block_codes
 from kinolog.timeline.events import ChunkEvent, GapEvent, Hole, Opened
@@ -280,11 +280,11 @@ async def _records(base: Backend, name: StreamName) -> list[LogRecord]:
     return [record for _, record in join_places(runs)]
 
 
-def stream_of(bootstrap: str, name: StreamName) -> ReadBack:
+def stream_of(bootstrap: str, name: StreamName, prefix: str = DEFAULT_PREFIX) -> ReadBack:
     """`read_back` by a process of its own connections."""
 
     async def work() -> ReadBack:
-        async with backend(KafkaSettings(bootstrap)) as base:
+        async with backend(KafkaSettings(bootstrap, prefix=prefix)) as base:
             return await read_back(base, name)
 
     return asyncio.run(work())

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from failover_kit import judge, stream_of
+from failover_kit import judge, new_name, stream_of
 from kinolog.core.names import StreamName
 from kinolog.ingest.ack_log import read_ack_log
 
@@ -25,9 +25,14 @@ PATIENCE_S = 5.0
 """Far below the 30 s after which a silent publisher is cut off in any case."""
 
 
+PREFIX = new_name("cut-off")
+"""The capture says where it publishes, and other tests publish it, too."""
+
+
 @pytest.fixture(scope="module")
 def server(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(one_broker, tmp_path_factory.mktemp("cut-off")) as running:
+    prefix = ("--topic-prefix", PREFIX)
+    with serving(one_broker, tmp_path_factory.mktemp("cut-off"), *prefix) as running:
         yield running
 
 
@@ -59,9 +64,8 @@ def test_one_that_hangs_is_disconnected_when_it_is_replaced(protocol, server: Se
         print(f"{name}: disconnected after {time.monotonic() - begun:.2f} s")
     assert b"replaced by a newer publisher" in said
     server.wait_idle()
-    found = stream_of(server.bootstrap, StreamName.parse(name))
-    # Others on this broker may have published that name before.
-    assert [opened.open.publisher.split()[0] for opened in found.opens[-2:]] == [
+    found = stream_of(server.bootstrap, StreamName.parse(name), PREFIX)
+    assert [opened.open.publisher.split()[0] for opened in found.opens] == [
         protocol.__name__,
         "http",
     ]

@@ -44,9 +44,10 @@ class Shift:
         )
 
 
-def lead_of(tracks: Mapping[int, TrackFormat]) -> int:
-    """The track whose keyframes begin epochs: the first of video, else the first."""
-    return min(tracks, key=lambda track: (tracks[track].kind == "audio", track))
+def ordered(tracks: Mapping[int, TrackFormat]) -> list[int]:
+    """The tracks in the order of an epoch: video first. The first one leads: its keyframes begin
+    epochs."""
+    return sorted(tracks, key=lambda track: (tracks[track].kind == "audio", track))
 
 
 class Gate:
@@ -63,7 +64,7 @@ class Gate:
         slowest_ms: int = 0,
         before: Gate | None = None,
     ) -> None:
-        self.lead = lead_of(tracks)
+        self.lead = ordered(tracks)[0]
         self.shift: dict[int, int] = {}
         self.held: deque[Packet] = deque()
         """What waits for the leading video's first keyframe."""

@@ -35,10 +35,6 @@ class LeftOut:
         self._reason = reason
         self._runs: dict[int, _Run] = {}
 
-    def __contains__(self, track: object) -> bool:
-        """Whether packets of this track are still to be named."""
-        return track in self._runs
-
     def add(self, packet: Packet) -> None:
         """One more."""
         self.total += 1

@@ -25,7 +25,7 @@ from kinolog.core.errors import (
 )
 from kinolog.core.timebase import rescale
 from kinolog.ingest.epoch import Epoch, EpochOpener
-from kinolog.ingest.gate import Gate, Jump, Shift, lead_of
+from kinolog.ingest.gate import Gate, Jump, Shift, ordered
 from kinolog.ingest.gathering import GATHER_MS, Gathering
 from kinolog.ingest.left_out import LeftOut
 from kinolog.ingest.past import Place
@@ -271,13 +271,14 @@ class Session:
         return min(now_ms, max(at_ms, now_ms - GATHER_MS))
 
     async def _open(self) -> None:
-        tracks = sorted(self._tracks.items(), key=lambda item: (item[1].kind == "audio", item[0]))
+        tracks = ordered(self._tracks)
         if not tracks:
             raise self._nothing_usable()
         if self._failure is not None:
             raise self._failure
-        self._index_of = {number: index for index, (number, _) in enumerate(tracks)}
-        self._epoch = await self._opener.open([f for _, f in tracks], self._wall_of)
+        self._index_of = {number: index for index, number in enumerate(tracks)}
+        formats = [self._tracks[number] for number in tracks]
+        self._epoch = await self._opener.open(formats, self._wall_of)
         self._packager = self._epoch.packager
 
     def _nothing_usable(self) -> KinologError:
@@ -298,7 +299,7 @@ class Session:
             self._late[track] = fmt
         if self._late:
             tracks = {**self._tracks, **self._late}
-            if self._epoch is None or (packet.keyframe and track == lead_of(tracks)):
+            if self._epoch is None or (packet.keyframe and track == ordered(tracks)[0]):
                 await self._restart([packet], "tracks changed", tracks)
                 return
             if track in self._late:
