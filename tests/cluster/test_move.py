@@ -77,7 +77,8 @@ def test_a_stream_that_moves_is_the_same_stream(
         assert sum(item.discontinuity for item in listed) == 2
         shown = numbers_of(decode(player.media()))
         assert shown == list(range(shown[0], 3 * SECONDS * RATE))
-        assert not player.problems
+        # Between two sessions nothing grows: a request that waits is told so in the end.
+        assert all("503 the playlist did not grow in time" in text for text in player.problems)
 
 
 def _publish(roles: Roles, name: StreamName, acks: Path, session: int) -> None:

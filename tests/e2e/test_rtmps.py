@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,6 +57,19 @@ def test_ffmpeg_publishes_whole(secure: Secure, film: Path) -> None:
     output = ["-c", "copy", "-f", "flv", secure.url("rtmps/ffmpeg")]
     run_well([*FFMPEG, "-i", str(film), *output])
     assert_whole(secure, "rtmps/ffmpeg", film)
+
+
+def test_uploads_that_end_while_the_server_is_busy_are_whole(secure: Secure, film: Path) -> None:
+    """ffmpeg sends all in an instant and closes, before the server has read or even begun."""
+    streams = [f"rtmps/many{number}" for number in range(8)]
+    outputs = [["-c", "copy", "-f", "flv", secure.url(stream)] for stream in streams]
+    uploads = [
+        subprocess.Popen([*FFMPEG, "-i", str(film), *output], stdin=subprocess.DEVNULL)
+        for output in outputs
+    ]
+    assert [upload.wait(120) for upload in uploads] == [0] * len(streams)
+    for stream in streams:
+        assert_whole(secure, stream, film)
 
 
 def test_enhanced_rtmp_publishes_whole(secure: Secure, film: Path) -> None:

@@ -29,7 +29,7 @@ from kinolog.delivery.stills import Stills
 from kinolog.ingest.ack_log import AckLog
 from kinolog.ingest.desk import LocalDesk
 from kinolog.ingest.http import HttpIngest
-from kinolog.ingest.rtmp import RtmpServer, RtmpSettings
+from kinolog.ingest.rtmp import RtmpServer, RtmpSettings, server_tls
 from kinolog.ingest.services import Services
 from kinolog.log.catalog import Catalog
 from kinolog.log.client import KafkaSettings
@@ -134,8 +134,9 @@ async def serve(
     if with_ingest:
         check_port(settings.host, settings.rtmp_port, "--rtmp-port")
     http = HttpSettings.of(settings)
-    tls = _tls(settings) if with_ingest else None
-    if tls is not None:
+    tls: ssl.SSLContext | None = None
+    if with_ingest and settings.tls_cert is not None:  # HttpSettings has checked the pair
+        tls = server_tls(settings.tls_cert, settings.tls_key)
         check_port(settings.host, settings.rtmps_port, "--rtmps-port")
     async with AsyncExitStack() as stack:
         base = await stack.enter_async_context(backend(kafka))
@@ -173,15 +174,6 @@ async def serve(
         gc.set_threshold(*_GC_THRESHOLDS)
         _log.info("listening", http=http.url, rtmp=settings.rtmp_port if with_ingest else None)
         yield desk
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    """What RTMPS needs, None without a certificate. HttpSettings has checked the pair."""
-    if settings.tls_cert is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    return context
 
 
 def _readiness(

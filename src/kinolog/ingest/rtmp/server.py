@@ -10,7 +10,7 @@ from typing import Self
 import structlog
 
 from kinolog.core.errors import ConfigError
-from kinolog.ingest.rtmp.incoming import IncomingReader
+from kinolog.ingest.rtmp.link import IncomingReader, Link, TlsLink
 from kinolog.ingest.rtmp.session import RtmpSession, RtmpSettings
 from kinolog.ingest.source import Desk
 
@@ -51,11 +51,7 @@ class RtmpServer:
         """Listen. Raises ConfigError when the port is taken or the host is not ours."""
         try:
             self._server = await asyncio.get_running_loop().create_server(
-                self._protocol,
-                self.host,
-                self.port,
-                ssl=self._ssl,
-                ssl_handshake_timeout=self._settings.publish_deadline if self._ssl else None,
+                self._protocol, self.host, self.port
             )
         except OSError as error:
             raise ConfigError(
@@ -101,7 +97,8 @@ class RtmpServer:
             log.warning("rtmp_too_many_connections", limit=self._settings.max_connections)
             writer.close()
             return
-        session = RtmpSession(reader, writer, self._desk, self._settings)
+        link = Link(reader, writer) if self._ssl is None else TlsLink(reader, writer, self._ssl)
+        session = RtmpSession(link, self._desk, self._settings)
         task = self._tasks.create_task(session.run(), name="rtmp-session")
         self._sessions[task] = session
         task.add_done_callback(self._sessions.pop)

@@ -12,7 +12,7 @@ from kinolog.ingest.rtmp.address import parse_address
 from kinolog.ingest.rtmp.chunk_reader import ChunkLimits
 from kinolog.ingest.rtmp.connection import PublishRequested, RtmpConnection, Unpublished
 from kinolog.ingest.rtmp.errors import BAD_NAME, PUBLISH_FAILED, RtmpError
-from kinolog.ingest.rtmp.incoming import IncomingReader, waiting_bytes
+from kinolog.ingest.rtmp.link import Link
 from kinolog.ingest.rtmp.tracks import Tracks
 from kinolog.ingest.source import Desk, Publication, Skipped, SourceEvent
 
@@ -20,6 +20,7 @@ log = structlog.get_logger(__name__)
 
 _MAX_OWNER_CHARS = 100
 _CUT_OFF_LINGER_S = 0.5
+_GRACE_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,11 @@ class RtmpSession:
 
     def __init__(
         self,
-        reader: IncomingReader,
-        writer: asyncio.StreamWriter,
+        link: Link,
         desk: Desk,
         settings: RtmpSettings,
     ) -> None:
-        self._reader = reader
-        self._writer = writer
+        self._link = link
         self._desk = desk
         self._settings = settings
         self._protocol = RtmpConnection(settings.limits)
@@ -60,9 +59,7 @@ class RtmpSession:
         self._reading: asyncio.Timeout | None = None
         self._cut: KinologError | None = None
         self._told = False
-        peer = writer.get_extra_info("peername") or ("unknown", 0)
-        self._host = peer[0]
-        self._peer = f"{peer[0]}:{peer[1]}"
+        self._peer = f"{link.host}:{link.port}"
 
     async def run(self) -> None:
         """Serve the connection. Raises nothing but CancelledError: what goes wrong is told to
@@ -71,7 +68,7 @@ class RtmpSession:
             await self._serve()
         except Exception:
             log.exception("rtmp_session_failed", **self._who())
-            self._writer.transport.abort()
+            self._link.abort()
 
     async def _serve(self) -> None:
         reason = "the server stopped"
@@ -93,7 +90,7 @@ class RtmpSession:
     def stop(self) -> None:
         """End the connection from our side: what was received is still fed, then the end seen."""
         self._stopping = True
-        self._writer.close()
+        self._link.close()
 
     def _cut_off(self, error: KinologError) -> None:
         """The desk has ended the publication: a publisher that is silent is not waited for."""
@@ -105,6 +102,7 @@ class RtmpSession:
         """Read until the end; the reason for it."""
         loop = asyncio.get_running_loop()
         publish_by = loop.time() + self._settings.publish_deadline
+        await self._open(publish_by)
         while True:
             deadline = publish_by
             if self._publication is not None:
@@ -112,25 +110,39 @@ class RtmpSession:
             data = await self._read(deadline)
             if not data:
                 await self._feed(self._tracks.finish())
-                if self._reader.broken is not None:
-                    raise self._reader.broken
+                if self._link.broken is not None:
+                    raise self._link.broken
                 return "the publisher disconnected"
             await self._receive(data)
             if self._publication is not None:
                 publish_by = loop.time() + self._settings.publish_deadline
+
+    async def _open(self, deadline: float) -> None:
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._link.open()
+        except OSError as error:  # TimeoutError is one
+            log.info("rtmp_not_opened", peer=self._peer, reason=str(error) or "no TLS in time")
+            raise
 
     async def _read(self, deadline: float) -> bytes:
         """What came, b"" at the end. Raises what the publication was cut off with, and Refused at
         the deadline."""
         if self._cut is not None:
             raise self._cut
-        try:
-            async with asyncio.timeout_at(deadline) as self._reading:
-                return await self._reader.read(self._settings.read_bytes)
-        except TimeoutError:
-            raise self._cut or Refused(self._silence()) from None
-        finally:
-            self._reading = None
+        # The second look is for a process that was held up itself: its event loop tells of the
+        # deadline first, of the data that came meanwhile afterwards.
+        for _ in range(2):
+            try:
+                async with asyncio.timeout_at(deadline) as self._reading:
+                    return await self._link.read(self._settings.read_bytes)
+            except TimeoutError:
+                if self._cut is not None:
+                    raise self._cut from None
+                deadline = asyncio.get_running_loop().time() + _GRACE_S
+            finally:
+                self._reading = None
+        raise Refused(self._silence())
 
     def _silence(self) -> str:
         if self._publication is not None:
@@ -144,7 +156,7 @@ class RtmpSession:
         except RtmpError as error:
             failure = error
         await self._feed_events()
-        if not waiting_bytes(self._writer):
+        if not self._link.waiting:
             self._protocol.acknowledge()
         await self._flush()
         if failure is not None:
@@ -189,7 +201,7 @@ class RtmpSession:
         self._publication = await self._desk.publish(
             address.stream,
             publisher=publisher,
-            sender=f"rtmp {self._host}",
+            sender=f"rtmp {self._link.host}",
             owner=owner,
             cut_off=self._cut_off,
         )
@@ -201,15 +213,11 @@ class RtmpSession:
     async def _flush(self) -> None:
         out = self._protocol.data_to_send()
         if out:
-            if self._writer.transport.is_closing():
-                # uvloop raises a bare RuntimeError for a write to a socket that is closed.
-                raise ConnectionError("the publisher is gone")
-            self._writer.write(out)
             try:
                 async with asyncio.timeout(self._settings.write_timeout):
-                    await self._writer.drain()
+                    await self._link.send(out)
             except TimeoutError:
-                self._writer.transport.abort()
+                self._link.abort()
                 raise ConnectionError("the publisher does not read its answers") from None
 
     async def _tell(self, error: KinologError, text: str) -> None:
@@ -218,8 +226,7 @@ class RtmpSession:
             self._protocol.refuse(_status_code(error), text)
         try:
             await self._flush()
-            if self._writer.can_write_eof():  # not over TLS
-                self._writer.write_eof()
+            self._link.end_sending()
         except OSError:
             return  # it is gone: nobody to tell
         self._told = True
@@ -227,14 +234,14 @@ class RtmpSession:
     async def _linger(self) -> None:
         """Drop what is still coming for a moment: closing on unread bytes would reset the
         connection, and some systems then lose the answer that was sent."""
-        if not self._told or self._writer.is_closing():
+        if not self._told or self._link.closing:
             return
         most_s = self._settings.linger_timeout
         if self._cut is not None:  # it may be dead, and another has its name
             most_s = min(most_s, _CUT_OFF_LINGER_S)
         try:
             async with asyncio.timeout(most_s):
-                while await self._reader.read(self._settings.read_bytes):
+                while await self._link.read(self._settings.read_bytes):
                     pass
         except TimeoutError:
             return
@@ -254,7 +261,7 @@ class RtmpSession:
             try:
                 await self._linger()
             finally:
-                self._writer.close()
+                self._link.close()
 
     async def _close_publication(self, reason: str) -> None:
         publication, self._publication = self._publication, None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -261,6 +263,22 @@ async def test_the_silent_are_cut_off() -> None:
             publication = await publishing(idle, desk)
             assert b"no data for 0.05 s" in await idle.to_end()
             await asyncio.wait_for(publication.closed.wait(), 10)
+
+
+@in_loop
+async def test_who_sent_while_the_server_itself_stood_still_is_not_silent() -> None:
+    settings = RtmpSettings(idle_timeout=0.2)
+    desk = MemoryDesk()
+    async with (
+        RtmpServer(desk, LOOPBACK, 0, settings=settings) as server,
+        connected(server) as wire,
+    ):
+        publication = await publishing(wire, desk)
+        socket = wire.writer.get_extra_info("socket")
+        media = wire.publisher.headers() + wire.publisher.picture(0, b"pic", keyframe=True)
+        os.write(socket.fileno(), media)
+        time.sleep(0.4)  # noqa: ASYNC251 - the loop is held up, as by a machine that stalls
+        assert (await fed(publication, 1))[0].data == b"pic"
 
 
 @in_loop
