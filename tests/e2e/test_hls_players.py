@@ -12,17 +12,10 @@ from typing import Any
 import httpx
 import pytest
 from hls_stage import Stage, stage, stop, until
-from playwright.sync_api import Page, sync_playwright
+from kit.page_player import PagePlayer, stats, summary
 from test_hls_reconnect import parse_all, run
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(280), pytest.mark.alone]
-
-CHROMIUM = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--autoplay-policy=no-user-gesture-required",
-    "--disable-background-networking",
-]
 
 
 @pytest.fixture(scope="module")
@@ -98,100 +91,6 @@ def test_gstreamer_plays_live(played: Stage, tmp_path: Path) -> None:
     assert b"ERROR" not in log.read_bytes()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
-        yield chromium
-        chromium.close()
-
-
-def stats(page: Page) -> dict[str, Any]:
-    return dict(page.evaluate("window.kinolog?.stats() ?? {}"))
-
-
-BUFFERS = """
-window.buffers = [];
-const add = MediaSource.prototype.addSourceBuffer;
-MediaSource.prototype.addSourceBuffer = function (type) {
-  const buffer = add.call(this, type);
-  window.buffers.push([type.split("/")[0], buffer]);
-  return buffer;
-};
-"""
-WAITS = """
-() => {
-  window.waits = [];
-  let beat = performance.now(), late = 0;
-  setInterval(() => {
-    const now = performance.now();
-    late = Math.max(0.9 * late, now - beat - 100);
-    beat = now;
-  }, 100);
-  const end = ({ buffered }) => buffered.length ? buffered.end(buffered.length - 1) : 0;
-  document.querySelector("video").addEventListener("waiting", ({ target }) => {
-    const at = target.currentTime;
-    const ahead = window.buffers.map(([kind, buffer]) => [kind, +(end(buffer) - at).toFixed(2)]);
-    const wall = Date.now() / 1000;
-    window.waits.push({ wall, at, ahead: Object.fromEntries(ahead), late_ms: Math.round(late) });
-  });
-}
-"""
-"""Each time the video waits: where, what each track has ahead, how late the page's timers are."""
-
-
-class PagePlayer:
-    """The page's player in a browser: hls.js, and what it says of itself."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.seen: list[dict[str, Any]] = []
-
-    def open(self, edge: str, stream: str) -> None:
-        """Play until a picture has moved."""
-        with httpx.Client(timeout=30) as client:
-            url = f"{edge}/media/{stream}/video.m3u8"
-            until(lambda: client.get(url).text.count("#EXTINF") > 3, "some segments")
-        self.page.add_init_script(BUFFERS)
-        self.page.goto(f"{edge}/watch/{stream}")
-        self.page.evaluate("window.samePage = true")
-        until(lambda: self.stats().get("currentTime", 0) > 0, "the first picture")
-        self.page.evaluate(WAITS)
-
-    def played(self, seconds: float, what: str) -> None:
-        """Wait until it has played so much more."""
-        begin = self.stats()["currentTime"]
-        until(lambda: self.stats()["currentTime"] > begin + seconds, what)
-
-    def leaving(self) -> None:
-        """Keep what it says of itself while the publisher is still there."""
-        self.seen.append(self.stats())
-        print(f"hls.js: {summary(self.seen[-1])}")
-
-    def stats(self) -> dict[str, Any]:
-        return stats(self.page)
-
-    def assert_it_went_on(self) -> None:
-        """It never stalled while something was published, waited once for the publisher, and went
-        on without a reload."""
-        before, after = self.seen
-        waits = self.page.evaluate("window.waits")
-        print(f"waited: {waits}")
-        assert self.page.evaluate("window.samePage") is True
-        assert before["stalls"] == 0, waits
-        assert after["stalls"] <= 1, waits
-        for found in self.seen:
-            assert found["phase"] == "playing"
-            assert found["latency_s"] < 4
-
-
-@pytest.fixture
-def page_player(browser: Any) -> Iterator[PagePlayer]:
-    context = browser.new_context(bypass_csp=True)
-    yield PagePlayer(context.new_page())
-    context.close()
-
-
 @pytest.mark.needs("chromium")
 def test_hls_js_plays_over_a_reconnect(played: Stage, page_player: PagePlayer) -> None:
     """The page's player: no stall but for the publisher's absence, no reload, latency printed."""
@@ -259,11 +158,6 @@ def test_a_busy_page_after_many_reconnects(played: Stage, page_player: PagePlaye
         assert after["latency_s"] < 2
         before = after
     stop(camera)
-
-
-def summary(found: dict[str, Any]) -> dict[str, Any]:
-    names = ("currentTime", "latency_s", "stalls", "stalled_s", "recoveries", "dropped")
-    return {name: found[name] for name in names}
 
 
 STOCK = """
