@@ -9,11 +9,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import httpx
 import pytest
 from hls_stage import Stage, stage, stop, until
 from kit.page_player import PagePlayer, stats, summary
 from test_hls_reconnect import parse_all, run
+
+from kinolog.ingest.camera import SyntheticCamera
+from kinolog.testing import record
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(280), pytest.mark.alone]
 
@@ -106,6 +110,55 @@ def test_hls_js_plays_over_a_reconnect(played: Stage, page_player: PagePlayer) -
     page_player.leaving()
     stop(camera)
     page_player.assert_it_went_on()
+
+
+@pytest.mark.slow
+@pytest.mark.needs("chromium")
+@pytest.mark.parametrize("kind", ["audio", "video"])
+def test_a_track_that_pauses_is_no_stop(
+    played: Stage, page_player: PagePlayer, tmp_path: Path, kind: str
+) -> None:
+    """One kind of track is away for 15 s: after a moment the other plays on alone, and when it is
+    back both play."""
+    stream, other = f"hls/no-{kind}", "audio" if kind == "video" else "video"
+    film = tmp_path / "film.mkv"
+    url = "test:320x180@30?seconds=60&gop=1"
+    film.write_bytes(record([one for batch in SyntheticCamera(url).events(0) for one in batch]))
+    film = without(film, kind, 14, 29)
+    publisher = played.start("publish", str(film), stream)
+    page_player.open(played.edge(), stream)
+    page_player.played(4, "both kinds")
+    assert page_player.stats()["alone"] is None
+    until(lambda: page_player.stats()["alone"] == other, "the other alone")
+    until(lambda: page_player.stats()["phase"] == "playing", "the other to play")
+    page_player.played(4, "4 s of the other alone")
+    until(lambda: page_player.stats()["alone"] is None, "both kinds again")
+    until(lambda: page_player.stats()["phase"] == "playing", "both to play")
+    before = page_player.stats()
+    page_player.played(6, "6 s of both")
+    after = page_player.stats()
+    page_player.leaving()
+    assert after["alone"] is None
+    assert after["decoded"] > before["decoded"] + 120
+    assert after["latency_s"] < 3
+    assert after["stalled_s"] < 6
+    assert page_player.page.evaluate("window.samePage") is True
+    stop(publisher)
+
+
+def without(film: Path, kind: str, begin_s: int, end_s: int) -> Path:
+    """The film without what one kind of track has in [begin_s, end_s)."""
+    cut = film.with_name("cut.mkv")
+    with av.open(film) as source, av.open(cut, "w") as target:
+        tracks = {one.index: target.add_stream_from_template(one) for one in source.streams}
+        for packet in source.demux():
+            if packet.dts is None:
+                continue
+            away = begin_s <= packet.dts * packet.time_base < end_s
+            if not (away and packet.stream.type == kind):
+                packet.stream = tracks[packet.stream.index]
+                target.mux(packet)
+    return cut
 
 
 @pytest.mark.slow

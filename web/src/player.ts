@@ -3,12 +3,24 @@
 import type Hls from "hls.js";
 import type { ErrorData, HlsConfig, LoadPolicy } from "hls.js";
 import type { Stream } from "./api";
-import { type Facts, type Phase, RateWindow, backoffMs, nudgeFor, phaseOf } from "./recovery";
+import {
+  type Facts,
+  type Kind,
+  type Phase,
+  RateWindow,
+  backoffMs,
+  catchUpRate,
+  lastMedia,
+  nudgeFor,
+  phaseOf,
+  starvingKind,
+} from "./recovery";
 
 export const TICK_MS = 500;
 /** A viewer who follows the live edge is taken back to it when this far behind the target. */
 const JUMP_BEHIND_S = 8;
 const MOVED_S = 0.02;
+const LOOK_AGAIN_S = 2;
 
 export interface Choice {
   id: number;
@@ -38,6 +50,8 @@ export interface Stats {
   playback_rate: number;
   recoveries: number;
   playing_date: string | null;
+  /** What is played without the other kind of track, which has paused. */
+  alone: Kind | null;
   engine: "hls.js" | "native" | "none";
 }
 
@@ -70,7 +84,7 @@ const patient = (first_byte_ms: number, total_ms: number, retries: number): Load
 const CONFIG: Partial<HlsConfig> = {
   lowLatencyMode: true,
   enableWorker: false, // fragmented MP4 passes through; there is nothing to do in a worker
-  maxLiveSyncPlaybackRate: 1.1,
+  maxLiveSyncPlaybackRate: 1, // see catchUpRate
   backBufferLength: 60,
   maxBufferLength: 20,
   manifestLoadPolicy: patient(10_000, 20_000, 1),
@@ -136,6 +150,11 @@ export class Player {
   private builtAt = 0;
   private frames = { at: 0, decoded: 0, rate: 0 };
   private rates: Record<string, RateWindow> = {};
+  private alone: Kind | null = null;
+  /** A track that the stream has and the player lacks: its playlist, and what that named last. */
+  private awaited: { url: string; last: string | null } | null = null;
+  private lookedAt = 0;
+  private manifest: string[] = [];
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
   private readonly ticker: ReturnType<typeof setInterval>;
   private readonly ending = new AbortController();
@@ -174,6 +193,7 @@ export class Player {
     else if (returned && (this.playlist === "missing" || this.playlist === "failing")) {
       this.retry(() => this.reopen(), 0);
     }
+    this.awaitMissing();
   }
 
   // -- what the controls do --------------------------------------------------------------------
@@ -259,6 +279,10 @@ export class Player {
     this.hls = hls;
     const { Events } = Engine;
     hls.on(Events.ERROR, (_, data) => this.onError(Engine, data));
+    hls.on(Events.MANIFEST_LOADED, (_, { levels, audioTracks }) => {
+      this.manifest = [...levels, ...audioTracks].map((listed) => listed.url);
+      this.awaitMissing();
+    });
     hls.on(Events.MANIFEST_PARSED, () => {
       this.playlist = "here";
       void this.play();
@@ -345,8 +369,18 @@ export class Player {
   }
 
   private reopen(): void {
-    if (this.hls) this.hls.loadSource(this.url);
+    if (this.hls) this.load(this.url, null);
     else this.rebuild();
+  }
+
+  /** Play this playlist from its live edge on: the stream's, or that of one track `alone`. */
+  private load(url: string, alone: Kind | null): void {
+    this.alone = alone;
+    this.manifest = [];
+    if (alone === null) this.awaited = null;
+    this.started = false;
+    this.builtAt = this.movedAt = this.playlistAt = performance.now();
+    this.hls?.loadSource(url);
   }
 
   private rebuild(): void {
@@ -356,6 +390,8 @@ export class Player {
     this.unsupported = null;
     this.following = true;
     this.rates = {};
+    this.alone = this.awaited = null;
+    this.manifest = [];
     void this.open();
   }
 
@@ -410,6 +446,57 @@ export class Player {
     );
   }
 
+  // -- a track that pauses while the other goes on ------------------------------------------------
+
+  /** Players wait for both kinds of track: go on with the one that speaks. */
+  private goOnAlone(): void {
+    const { hls, video } = this;
+    if (!hls || !this.started || !this.wantsPlay || !this.following || this.alone) return;
+    const level = hls.levels?.[hls.currentLevel];
+    const audio = hls.audioTracks?.[hls.audioTrack];
+    const listed = (details: { edge: number } | undefined | null): number | null =>
+      details ? details.edge - video.currentTime : null;
+    const starving = starvingKind(this.age(this.movedAt), {
+      video: listed(level?.details),
+      audio: listed(audio?.details),
+    });
+    if (!starving || !level || !audio) return;
+    const [lost, left] = starving === "audio" ? [audio.url, level.uri] : [level.uri, audio.url];
+    this.awaited = { url: lost, last: null };
+    this.lookedAt = 0;
+    this.load(left, starving === "audio" ? "video" : "audio");
+  }
+
+  /** What the edge left out of the multivariant playlist, since it sent nothing then. */
+  private awaitMissing(): void {
+    if (this.alone || this.awaited || !this.manifest.length || this.stream?.state !== "live") return;
+    const named = (track: string) => `/${track}.m3u8`;
+    const missing = this.stream.tracks.find(
+      ({ name }) => !this.manifest.some((url) => new URL(url).pathname.endsWith(named(name))),
+    );
+    if (!missing) return;
+    this.awaited = { url: this.url.replace(/\/index\.m3u8$/, named(missing.name)), last: null };
+  }
+
+  /** Ask for the playlist of the track that is lacking; play all again once it names something new. */
+  private async look(): Promise<void> {
+    const { awaited } = this;
+    if (!awaited || this.age(this.lookedAt) < LOOK_AGAIN_S) return;
+    this.lookedAt = Number.POSITIVE_INFINITY; // one question at a time
+    try {
+      const answer = await fetch(awaited.url, { signal: this.ending.signal });
+      const last = answer.ok ? lastMedia(await answer.text()) : "";
+      if (this.awaited !== awaited) return;
+      const speaks = awaited.last !== null && last !== "" && last !== awaited.last;
+      awaited.last = last;
+      if (speaks && this.hls) this.load(this.url, null);
+    } catch {
+      // the next look may have more luck
+    } finally {
+      this.lookedAt = performance.now();
+    }
+  }
+
   private endStall(): void {
     if (!this.stalledSince) return;
     // A time update may come at the moment of the stall itself: only moving ends it.
@@ -426,6 +513,8 @@ export class Player {
     }
     this.countFrames(now);
     this.keepUp();
+    this.goOnAlone();
+    void this.look();
     this.nudge(now);
     this.onTick(this.snapshot());
   }
@@ -438,15 +527,22 @@ export class Player {
     this.frames = { at: now, decoded, rate };
   }
 
-  /** hls.js speeds up to regain a second or two; further behind than that, go there at once. */
+  /** Regain what is lost by playing a little faster; further behind than that, go there at once. */
   private keepUp(): void {
     const { hls, video } = this;
-    const target = hls?.targetLatency;
-    if (!hls || target == null || !this.following || video.paused || video.seeking) return;
-    if (this.details()?.live && hls.latency > target + JUMP_BEHIND_S) {
-      const position = hls.liveSyncPosition;
-      if (position !== null && position > video.currentTime + 1) video.currentTime = position;
+    if (!hls || video.playbackRate === 0) return; // afterAbsence
+    const target = hls.targetLatency;
+    const follows = this.following && this.details()?.live && target !== null;
+    if (!follows) {
+      video.playbackRate = 1;
+      return;
     }
+    if (video.paused || video.seeking) return;
+    const position = hls.liveSyncPosition;
+    const jumps = hls.latency > target + JUMP_BEHIND_S && position !== null;
+    if (jumps && position > video.currentTime + 1) video.currentTime = position;
+    const { ahead_s } = this.buffered();
+    video.playbackRate = catchUpRate(video.playbackRate, hls.latency, target, ahead_s);
   }
 
   private nudge(now: number): void {
@@ -557,6 +653,7 @@ export class Player {
       playback_rate: video.playbackRate,
       recoveries: this.recoveries,
       playing_date: date?.toISOString() ?? null,
+      alone: this.alone,
       engine: this.engine,
     };
   }

@@ -1,5 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { type Facts, RateWindow, type Stuck, backoffMs, nudgeFor, phaseOf } from "./recovery";
+import {
+  type Facts,
+  type Kind,
+  RateWindow,
+  type Stuck,
+  backoffMs,
+  catchUpRate,
+  lastMedia,
+  nudgeFor,
+  phaseOf,
+  starvingKind,
+} from "./recovery";
 
 const facts = (over: Partial<Facts> = {}): Facts => ({
   state: "live",
@@ -67,6 +78,42 @@ describe("a stuck player", () => {
     ["and stay dry", { playlist_age_s: 16, still_s: 20 }, "rebuild"],
     ["but not while the publisher is away", { playlist_age_s: 600, live: false }, "none"],
   ])("%s", (_, over, nudge) => expect(nudgeFor(stuck(over))).toBe(nudge));
+});
+
+describe("a track that pauses", () => {
+  it.each<[string, number, number | null, number | null, Kind | null]>([
+    ["sound has paused", 2.5, 3, 0.1, "audio"],
+    ["the picture has", 2.5, -0.1, 2, "video"],
+    ["a moment is nothing", 1.5, 3, 0.1, null],
+    ["both have: the publisher is away", 9, 0.1, 0, null],
+    ["it is listed, and not yet loaded: a slow network", 9, 3, 2.5, null],
+    ["there is no sound at all", 9, 3, null, null],
+  ])("%s", (_, still_s, video, audio, kind) => {
+    expect(starvingKind(still_s, { video, audio })).toBe(kind);
+  });
+
+  it("is back when its playlist names something new", () => {
+    const head = "#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:4\n#EXTINF:2.0,\naudio/17/4.m4s\n";
+    const part = '#EXT-X-PART:DURATION=0.2,URI="audio/17/5.0.m4s",INDEPENDENT=YES\n';
+    const hint = '#EXT-X-PRELOAD-HINT:TYPE=PART,URI="audio/17/5.1.m4s"\n';
+    const report = '#EXT-X-RENDITION-REPORT:URI="video.m3u8",LAST-MSN=9,LAST-PART=1\n';
+    expect(lastMedia(head)).toBe("audio/17/4.m4s");
+    expect(lastMedia(head + part + hint + report)).toBe("audio/17/5.0.m4s");
+    expect(lastMedia("")).toBe("");
+  });
+});
+
+describe("catching up", () => {
+  it.each<[string, number, number, number, number, number]>([
+    ["near enough", 1, 0.7, 0.6, 0.5, 1],
+    ["too late", 1, 1.2, 0.6, 1, 1.06],
+    ["a little late", 1, 0.8, 0.6, 0.6, 1.03],
+    ["on until it is near", 1.03, 0.7, 0.6, 0.5, 1.03],
+    ["far behind, no faster", 1, 5, 0.6, 4, 1.1],
+    ["nothing is spent that the buffer lacks", 1, 5, 0.6, 0.3, 1],
+  ])("%s", (_, rate, latency_s, target_s, ahead_s, expected) => {
+    expect(catchUpRate(rate, latency_s, target_s, ahead_s)).toBe(expected);
+  });
 });
 
 describe("the bit rate", () => {

@@ -87,6 +87,45 @@ export function nudgeFor(stuck: Stuck): Nudge {
   return stuck.playlist_age_s > 6 ? "reload-playlist" : "none";
 }
 
+/** Kinds of media that play together. */
+export type Kind = "video" | "audio";
+
+/**
+ * Which kind keeps the other from playing: all that its playlist lists has been played, while the other's
+ * goes on. `listed_s`: how far ahead of the playhead each playlist ends; null where there is no such track.
+ */
+export function starvingKind(still_s: number, listed_s: Record<Kind, number | null>): Kind | null {
+  const { video, audio } = listed_s;
+  if (still_s < 2 || video === null || audio === null) return null;
+  if (audio < 0.5 && video > audio + 1.5) return "audio";
+  if (video < 0.5 && audio > video + 1.5) return "video";
+  return null;
+}
+
+/** What a media playlist names last, part or segment; "" where it names none. */
+export function lastMedia(playlist: string): string {
+  const named = /^(?:#EXT-X-PART:.*URI="([^"]+)".*|([^#\s].*))$/gm;
+  let last = "";
+  for (const [, part, segment] of playlist.matchAll(named)) last = part ?? segment ?? "";
+  return last;
+}
+
+/**
+ * How fast to play in order to come back to the target latency: up to a tenth faster, as long as enough is
+ * buffered. hls.js itself does so only where it has a second in its buffer, which is more than
+ * the whole hold-back, and no more than a target duration behind.
+ */
+export function catchUpRate(
+  rate: number,
+  latency_s: number,
+  target_s: number,
+  ahead_s: number,
+): number {
+  const behind_s = latency_s - target_s;
+  if (behind_s < (rate > 1 ? 0.05 : 0.15) || ahead_s < 0.75 * target_s) return 1;
+  return Math.round(100 + Math.min(10, Math.max(3, 10 * behind_s))) / 100;
+}
+
 /** The payload's bit rate over the last seconds of media, one window a track kind. */
 export class RateWindow {
   private readonly entries: { bytes: number; duration_s: number }[] = [];

@@ -95,7 +95,9 @@ export function PlayerView({ collection, name, feed, stream, onStats }: Props) {
   const hopeless = phase === "missing" || phase === "unsupported";
   const silent = stream !== null && !audioOf(stream);
   const playing = phase === "playing";
-  const audioOnly = stream !== null && stream.tracks.length > 0 && !videoOf(stream);
+  const pictureless = stream !== null && stream.tracks.length > 0 && !videoOf(stream);
+  const alone = snapshot?.stats.alone ?? null;
+  const audioOnly = pictureless || alone === "audio";
   return (
     <div
       class={`player ${idle && playing ? "player-idle" : ""} ${audioOnly ? "player-audio" : ""}`}
@@ -128,6 +130,11 @@ export function PlayerView({ collection, name, feed, stream, onStats }: Props) {
         unsupported={snapshot?.unsupported ?? null}
         onPlay={() => player?.toggle()}
       />
+      {playing && alone && (
+        <p class="pause-note" role="status">
+          {alone === "video" ? "The sound has paused" : "The picture has paused"}
+        </p>
+      )}
       {playing && snapshot?.muted && !soundAsked && !silent && (
         <button type="button" class="unmute" onClick={() => player?.setMuted(false)}>
           <Icon name="muted" />
