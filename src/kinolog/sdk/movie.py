@@ -34,6 +34,8 @@ class Movie:
     def __init__(self, *, keep_times: bool = False, across: bool = False) -> None:
         self.over = False
         self.ended_by = ""
+        self._present = False
+        self._ended = False
         self._keep_times = keep_times
         self._across = across
         self._sequence = count(1)
@@ -49,12 +51,8 @@ class Movie:
             return b""
         if isinstance(item, Begun):
             return self._begin(item)
-        if item is Mark.ENDED:
-            data = self.finish()
-            self._end("the stream has ended")
-            return data
         if isinstance(item, Mark):
-            return b"" if item is Mark.PRESENT else self.finish()
+            return self._mark(item)
         if self._layout is not None:
             return self._chunk(self._layout, item)
         self._held.append(item)
@@ -69,7 +67,19 @@ class Movie:
         header = merge_inits([track.init for track in self._tracks])
         return header + b"".join(self._chunk(layout, chunk) for chunk in held)
 
+    def _mark(self, mark: Mark) -> bytes:
+        """In the past, an end is the last only where nothing follows up to the present."""
+        if mark is Mark.PRESENT:
+            self._present = True
+        else:
+            self._ended = mark is Mark.ENDED
+        data = self.finish() if mark is not Mark.PRESENT or self._ended else b""
+        if self._present and self._ended:
+            self._end("the stream has ended")
+        return data
+
     def _begin(self, begun: Begun) -> bytes:
+        self._ended = False
         data = self.finish()
         inits = {track.name: track.init for track in begun.tracks}
         if self._layout is None:
