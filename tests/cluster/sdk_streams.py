@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -19,7 +20,7 @@ from kinolog.log.random_reader import RandomReader
 from kinolog.log.writer import LogWriter
 from kinolog.media.types import Packet
 
-START_MS = 1_900_000_000_000  # a whole second far from now, kept by any retention
+START_MS = 1000 * (int(time.time()) - 7200)  # a whole second, kept by any retention
 
 
 def new_prefix() -> str:

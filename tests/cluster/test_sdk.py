@@ -88,6 +88,13 @@ def test_frames_are_all_there_in_order(recorded: kinolog.Connection) -> None:
     assert frames[0].image.shape == (180, 320, 3)
 
 
+def test_from_before_all_time(recorded: kinolog.Connection) -> None:
+    everything = [chunk.data for chunk in recorded.chunks("lab/cam", "earliest", follow=False)]
+    for start in (0, 5, datetime(1970, 1, 1, tzinfo=UTC)):
+        found = recorded.chunks("lab/cam", start, follow=False)
+        assert [chunk.data for chunk in found] == everything
+
+
 def test_frames_begin_and_end_exactly(recorded: kinolog.Connection) -> None:
     every = list(recorded.frames("lab/cam", "earliest", follow=False))
     start, end = every[83].time, every[110].time
@@ -192,7 +199,9 @@ def test_a_follower_sees_what_comes_also_elsewhere(cluster: kinolog.Connection) 
     assert seen == list(range(50)) * 3
 
 
-def test_publish_frames_and_read_them_back(cluster: kinolog.Connection) -> None:
+def test_publish_frames_and_read_them_back(
+    cluster: kinolog.Connection, capfd: pytest.CaptureFixture[str]
+) -> None:
     colours = [(200, 30, 30), (30, 200, 30), (30, 30, 200)]
     with cluster.publish("lab/sim", fps=10) as out:
         for number in range(30):
@@ -204,6 +213,7 @@ def test_publish_frames_and_read_them_back(cluster: kinolog.Connection) -> None:
     (info,) = cluster.streams()
     assert (info.name, info.state) == ("lab/sim", "away")
     assert [(t.name, t.width, t.height) for t in info.tracks] == [("video", 128, 96)]
+    assert capfd.readouterr().out == "", "standard output is the program's own"
 
 
 def test_a_pause_while_publishing_is_a_new_session(cluster: kinolog.Connection) -> None:

@@ -12,7 +12,7 @@ import pytest
 from desk_kit import FRAME, PICTURES, VIDEO, Desk, opened, video
 
 from kinolog.core.clock import SystemClock
-from kinolog.core.errors import ConfigError, Refused, Replaced
+from kinolog.core.errors import ConfigError, InputError, Refused, Replaced
 from kinolog.core.names import StreamName
 from kinolog.delivery.hub import Hub
 from kinolog.ingest import epoch as epoch_module
@@ -192,6 +192,16 @@ def test_a_deleted_stream_ends_its_publisher_and_begins_anew(one_broker: str) ->
             await hub.close()
 
     two(one_broker, test)
+
+
+def test_media_of_the_future_are_refused(one_broker: str) -> None:
+    async def main() -> None:
+        async with opened(one_broker) as desk:
+            with pytest.raises(InputError, match="is in the future"):
+                await desk.publish("meet/later", at_ms=SystemClock().unix_ms() + HOUR_MS)
+            assert not desk.desk.sessions
+
+    asyncio.run(main())
 
 
 def test_what_the_retention_would_delete_at_once_is_refused(one_broker: str) -> None:

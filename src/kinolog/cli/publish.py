@@ -198,12 +198,12 @@ class _Report:
             self._earlier_packets, self._earlier_left_out = self._packets, self._left_out
             self._session = session
         self._skipped.update(session.skipped.values())
+        if self._begun_ms is None:
+            self._begun_ms = session.media_ms
         now = time.monotonic()
         if now - self._told < (0.2 if self._bar.disable is False else 10):
             return
         self._told = now
-        if self._begun_ms is None:
-            self._begun_ms = session.media_ms
         sent_ms = session.media_ms - self._begun_ms
         state = f"{self._packets} packets, {session.unacked_bytes / 1e6:.1f} MB under way"
         self._bar.update(self._task, completed=sent_ms, state=state)

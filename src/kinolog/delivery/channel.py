@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import NamedTuple
 
-import structlog
-
 from kinolog.core.clock import Clock
 from kinolog.core.errors import Overloaded
+from kinolog.core.log import get_logger
 from kinolog.core.names import StreamName
 from kinolog.log.tail_reader import Place
 from kinolog.record.control import SessionEntry
@@ -31,7 +30,7 @@ WHOLE = 1 << 30
 ANY_TRACK = ""
 """In place of a track's name, while none is known: the next session."""
 
-_log = structlog.get_logger("kinolog.edge")
+_log = get_logger("kinolog.edge")
 
 
 def place_of(placed: Placement | EpochEntry) -> Place:

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
-import structlog
 
 from kinolog.core.clock import Clock
 from kinolog.core.errors import KinologError
+from kinolog.core.log import get_logger
 from kinolog.core.names import StreamName
 from kinolog.delivery.channel import Channel, place_of
 from kinolog.delivery.start import Start, find_start
@@ -31,7 +31,7 @@ IDLE_S = 300.0
 """A stream that nobody asked for in so long is followed no more."""
 
 _SWEEP_S = 1.0
-_log = structlog.get_logger("kinolog.edge")
+_log = get_logger("kinolog.edge")
 
 
 @dataclass(slots=True)

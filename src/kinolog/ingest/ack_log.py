@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import IO
 
 import msgspec
-import structlog
 
 from kinolog.core.errors import ConfigError
+from kinolog.core.log import get_logger
 from kinolog.core.names import StreamName
 from kinolog.record.header import Header
 
-_log = structlog.get_logger("kinolog.ingest")
+_log = get_logger("kinolog.ingest")
 
 
 class AckLine(msgspec.Struct):

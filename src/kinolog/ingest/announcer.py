@@ -11,9 +11,9 @@ import socket
 from typing import Final
 
 import msgspec
-import structlog
 
 from kinolog.core.errors import KinologError
+from kinolog.core.log import get_logger
 from kinolog.core.names import StreamName
 from kinolog.ingest.services import Services
 from kinolog.log.pruning import prune
@@ -24,7 +24,7 @@ INGEST: Final = f"{socket.gethostname()}:{os.getpid()}"
 
 _WEIGH_MS = 20_000
 _FINISH_S = 30.0
-_log = structlog.get_logger("kinolog.ingest")
+_log = get_logger("kinolog.ingest")
 
 
 class Announcer:

@@ -7,10 +7,11 @@ import random
 from collections.abc import Callable
 
 import msgspec
-import structlog
 
-from kinolog.core.errors import KinologError, Refused, Replaced
+from kinolog.core.errors import InputError, KinologError, Refused, Replaced
+from kinolog.core.log import get_logger
 from kinolog.core.names import StreamName
+from kinolog.core.units import show_time
 from kinolog.ingest.announcer import INGEST
 from kinolog.ingest.epoch import EpochOpener
 from kinolog.ingest.past import Place
@@ -20,10 +21,12 @@ from kinolog.record.registry import EpochEntry
 
 _OTHERS_S = 5.0
 """What one ingest needs at most to tell another that it has ended a stream."""
+_MOST_AHEAD_MS = 60_000
+"""How far ahead of our clock a publisher's may be."""
 REFUSED_S = 10.0
 """How long a publisher that was replaced is refused, so that two do not fight for ever."""
 
-_log = structlog.get_logger("kinolog.ingest")
+_log = get_logger("kinolog.ingest")
 
 
 class LocalDesk:
@@ -57,6 +60,12 @@ class LocalDesk:
         """Open a publication; see source.Desk.publish."""
         if not self._services.auto_create:
             self._services.catalog.collection(name.collection)
+        if at_ms is not None and at_ms > self._services.clock.unix_ms() + _MOST_AHEAD_MS:
+            raise InputError(
+                f"{show_time(at_ms)} is in the future",
+                hint="media can be dated back, not ahead: Kafka would keep it, and its neighbours' "
+                "media with it, until then and the retention are over",
+            )
         request = Request(name, publisher, at_ms, live, owner, sender or publisher)
         self._refuse_the_replaced(request)
         older = self._sessions.get(name)

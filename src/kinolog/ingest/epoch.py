@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
-import structlog
 
 from kinolog.core.errors import ConfigError, KinologError, NotFound, Replaced, Unavailable
+from kinolog.core.log import get_logger
 from kinolog.core.units import show_duration, show_time
 from kinolog.ingest.announcer import INGEST, Announcer
 from kinolog.ingest.open_value import audio_frames, open_value, video_frames
@@ -44,7 +44,7 @@ _VOID_OPENS = 10
 _UNKNOWN_PAST_MS = 3_600_000
 """How far the media are read for a stream of which registry and index know nothing."""
 _CLOCKS_APART_MS = 10_000
-_log = structlog.get_logger("kinolog.ingest")
+_log = get_logger("kinolog.ingest")
 
 
 @dataclass(slots=True)

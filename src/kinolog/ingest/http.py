@@ -8,8 +8,6 @@ from contextlib import aclosing
 from typing import Final
 from urllib.parse import parse_qs
 
-import structlog
-
 from kinolog.core.clock import Clock
 from kinolog.core.errors import (
     InputError,
@@ -19,6 +17,7 @@ from kinolog.core.errors import (
     NotFound,
     Refused,
 )
+from kinolog.core.log import get_logger
 from kinolog.core.names import StreamName
 from kinolog.core.rsgi import HttpProtocol, Scope
 from kinolog.core.units import unix_ms
@@ -30,7 +29,7 @@ _MOST_PARAMETERS: Final = 20
 _TEXT: Final = ("content-type", "text/plain; charset=utf-8")
 _JSON: Final = ("content-type", "application/json")
 _CLOSE: Final = ("connection", "close")
-_log = structlog.get_logger("kinolog.ingest")
+_log = get_logger("kinolog.ingest")
 
 
 class HttpIngest:

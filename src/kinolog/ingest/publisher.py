@@ -8,10 +8,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-import structlog
-
 from kinolog.core.clock import Clock
 from kinolog.core.errors import KinologError, MediaError, Unavailable, UnsupportedCodec
+from kinolog.core.log import get_logger
 from kinolog.core.names import StreamName
 from kinolog.ingest.camera import SyntheticCamera
 from kinolog.ingest.demux import demux
@@ -35,7 +34,7 @@ _DEVICES = frozenset(
 """FFmpeg's input formats that capture. `lavfi` is none: it makes pictures as fast as it can."""
 _SENDERS = ("rtsp", "rtsps", "rtmp", "rtmps", "rtmpt", "udp", "srt", "rtp", "rist", "tcp")
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 10.0
-_log = structlog.get_logger("kinolog.ingest")
+_log = get_logger("kinolog.ingest")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,6 @@ import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-import structlog
-
 from kinolog.core.errors import (
     KafkaRefused,
     KinologError,
@@ -23,6 +21,7 @@ from kinolog.core.errors import (
     Unavailable,
     UnsupportedCodec,
 )
+from kinolog.core.log import get_logger
 from kinolog.core.timebase import rescale
 from kinolog.ingest.epoch import Epoch, EpochOpener
 from kinolog.ingest.gate import Gate, Jump, Shift, ordered
@@ -45,7 +44,7 @@ _LIVE_PATIENCE_S = 15.0
 _SETTLE_S = 20.0
 _AGAIN_S = 0.5
 _MOST_REPLAYS = 5
-_log = structlog.get_logger("kinolog.ingest")
+_log = get_logger("kinolog.ingest")
 
 
 class Session:

@@ -68,7 +68,8 @@ class Desk(Protocol):
         owner: str = "",
         cut_off: Callable[[KinologError], None] | None = None,
     ) -> Publication:
-        """Open a publication. Raises NameError_, Refused (with the seconds to wait), Unavailable.
+        """Open a publication. Raises NameError_, Refused (with the seconds to wait), Unavailable,
+        InputError for a time in the future.
 
         `publisher`: who, for people, e.g. `rtmp 127.0.0.1:50312 OBS`. `sender`: what of that stays
         over reconnects, e.g. `rtmp 127.0.0.1`; "" for all of it. `at_ms`: capture time of

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
@@ -20,6 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from kinolog.core.errors import ConfigError, KafkaRefused, KafkaUnavailable
+from kinolog.core.log import get_logger
 from kinolog.log.client import KafkaSettings, checked, kafka_errors
 
 ESSENTIAL = frozenset({"cleanup.policy", "retention.ms", "retention.bytes", "min.insync.replicas"})
@@ -29,7 +29,7 @@ Confluent Cloud sets compression.type itself, and takes no segment.ms below four
 _REQUEST_S = 30.0
 _LOOK_AGAIN_S = 0.05
 T = TypeVar("T")
-_log = structlog.get_logger("kinolog.log")
+_log = get_logger("kinolog.log")
 
 
 class TopicSpec(NamedTuple):

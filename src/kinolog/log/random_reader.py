@@ -87,8 +87,9 @@ class RandomReader:
     async def offset_for_time(self, topic: str, partition: int, unix_ms: int) -> int:
         """The first offset whose record's timestamp is at or after `unix_ms` (a lower bound:
         timestamps are not monotone); the high watermark where there is none."""
+        since_ms = max(unix_ms, 0)  # Kafka has other meanings for what is below
         return await self._run(
-            lambda c, wait_s: _offset_for_time(c, topic, partition, unix_ms, wait_s)
+            lambda c, wait_s: _offset_for_time(c, topic, partition, since_ms, wait_s)
         )
 
     async def close(self) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import structlog
-
 from kinolog.core.errors import KafkaUnavailable, KinologError, Unavailable
+from kinolog.core.log import get_logger
 from kinolog.log.admin import Admin, ClusterInfo
 
 ENOUGH = 3
 """One broker may die, and writing goes on with two replicas in sync."""
 
-_log = structlog.get_logger("kinolog.log")
+_log = get_logger("kinolog.log")
 
 
 async def replicas(admin: Admin, info: ClusterInfo, what: str = "a new collection") -> int:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-import structlog
-
 from kinolog.core.errors import KinologError
+from kinolog.core.log import get_logger
 from kinolog.log.catalog import LEAST_RETENTION_BYTES, Catalog
 
 _AGAIN_S = 5.0
-_log = structlog.get_logger("kinolog")
+_log = get_logger("kinolog")
 
 
 class Allowance:

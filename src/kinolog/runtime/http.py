@@ -14,13 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import structlog
 from granian._granian import ListenerSpec
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP2Settings
 from granian.server.embed import Server
 
 from kinolog.core.errors import ConfigError, KinologError
+from kinolog.core.log import get_logger
 from kinolog.core.rsgi import Handler, HttpProtocol, Scope
 from kinolog.runtime.settings import Settings
 
@@ -42,7 +42,7 @@ _HEADERS_BYTES = 64 << 10
 _MOST_URL = 4096
 _READY_S = 10.0
 _HOST_HINT = "--host is 127.0.0.1, 0.0.0.0 for all addresses, or another of this machine"
-_log = structlog.get_logger("kinolog.http")
+_log = get_logger("kinolog.http")
 
 
 @dataclass(frozen=True, slots=True)

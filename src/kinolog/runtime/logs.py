@@ -1,4 +1,4 @@
-"""Logs: structlog to standard error, readable at a terminal, JSON elsewhere."""
+"""Logs: structlog to standard error, readable at a terminal, logfmt elsewhere."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 import structlog
 
 from kinolog.core.errors import ConfigError
+from kinolog.core.log import render
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -26,16 +27,13 @@ def set_up(level: str) -> None:
         if human
         else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
     )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="%H:%M:%S.%f" if human else "iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+    render(
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S.%f" if human else "iso", utc=True),
+        renderer,
     )
     logging.basicConfig(level=max(number, logging.WARNING), stream=sys.stderr)
+    ours = logging.getLogger("kinolog")
+    ours.handlers = [logging.StreamHandler(sys.stderr)]
+    ours.propagate = False
+    ours.setLevel(number)

@@ -13,11 +13,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import structlog
 import uvloop
 
 from kinolog import __version__
 from kinolog.core.clock import SystemClock
+from kinolog.core.log import get_logger
 from kinolog.core.rsgi import Handler
 from kinolog.delivery.edge import Edge, health
 from kinolog.delivery.hub import Hub
@@ -43,7 +43,7 @@ T = TypeVar("T")
 KAFKA_PATIENCE_S = 5.0
 """A process to which Kafka has not answered for so long is not ready; a fail-over takes less."""
 _QUIET_S = 2.0
-_log = structlog.get_logger("kinolog")
+_log = get_logger("kinolog")
 _GC_THRESHOLDS = (20_000, 20, 50)
 
 

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from kinolog.cli import main
 from kinolog.cluster import KAFKA_FOLDER, state
 from kinolog.cluster.state import BrokerState, State
 
 _HOST = "127.0.0.1"
-
-
-@pytest.fixture(autouse=True)
-def _logs_as_before() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -7,17 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from cyclopts import App
 
 from kinolog.cli import _VERBS, app, main
-
-
-@pytest.fixture(autouse=True)
-def _logs_as_before() -> Iterator[None]:
-    """A verb sets logs up to go to standard error, which is the test's own."""
-    yield
-    structlog.reset_defaults()
 
 
 def _help(*words: str) -> None:

@@ -25,13 +25,13 @@ def test_a_line_says_what_was_acknowledged_and_when(tmp_path: Path) -> None:
     assert line == AckLine("demo/cam", 7, "video", 3, 2, 4, 90, 30, 41, line.acked_us)
 
 
-def test_a_full_disk_ends_the_log_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_ends_the_log_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
     log = AckLog(Path("/dev/full"))
     header = Header(VERSION, "chunk", 7, track="video", msn=3, part=2, chunk=4, dts=90, dur=30)
     log.add(StreamName("demo", "cam"), header, 41)
     log.add(StreamName("demo", "cam"), header, 42)
     log.close()
-    (told,) = [line for line in capsys.readouterr().out.splitlines() if "ack log" in line]
+    (told,) = caplog.messages
     assert "/dev/full" in told
     assert "No space left" in told
 

@@ -7,14 +7,13 @@ import ssl as tls
 from types import TracebackType
 from typing import Self
 
-import structlog
-
 from kinolog.core.errors import ConfigError
+from kinolog.core.log import get_logger
 from kinolog.ingest.rtmp.link import IncomingReader, Link, TlsLink
 from kinolog.ingest.rtmp.session import RtmpSession, RtmpSettings
 from kinolog.ingest.source import Desk
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class RtmpServer:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-import structlog
-
 from kinolog.core.errors import KinologError, NameError_, Refused
+from kinolog.core.log import get_logger
 from kinolog.ingest.rtmp.address import parse_address
 from kinolog.ingest.rtmp.chunk_reader import ChunkLimits
 from kinolog.ingest.rtmp.connection import PublishRequested, RtmpConnection, Unpublished
@@ -16,7 +15,7 @@ from kinolog.ingest.rtmp.link import Link
 from kinolog.ingest.rtmp.tracks import Tracks
 from kinolog.ingest.source import Desk, Publication, Skipped, SourceEvent
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _MAX_OWNER_CHARS = 100
 _CUT_OFF_LINGER_S = 0.5
