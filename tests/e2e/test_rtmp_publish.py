@@ -16,6 +16,7 @@ import pytest
 from kinolog.core.errors import KinologError, Refused
 from kinolog.core.names import StreamName
 from kinolog.ingest.rtmp import RtmpServer
+from kinolog.ingest.scheduling import scheduled_as_before
 from kinolog.ingest.source import Expect, Format, Skipped, SourceEvent
 from kinolog.media.types import Packet
 
@@ -79,7 +80,7 @@ def make_file(
     options: dict[str, str] | None = None,
 ) -> Path:
     """A file of `frames` pictures at 30/s and as much sound."""
-    with av.open(path, "w") as container:
+    with scheduled_as_before(), av.open(path, "w") as container:
         streams = []
         if video is not None:
             stream = container.add_stream(video, rate=30, options=options or {})

@@ -17,6 +17,7 @@ from av.codec.context import Flags
 from av.video.frame import PictureType
 
 from kinolog.core.errors import ConfigError, MediaError, UnsupportedCodec
+from kinolog.ingest.scheduling import scheduled_as_before
 from kinolog.media import av1, h264, hevc
 from kinolog.media.nal import join_lengths, split_annexb
 from kinolog.media.types import Codec, Packet, TrackFormat
@@ -203,7 +204,8 @@ def _open(
         context.colorspace, context.color_primaries, context.color_trc = colour
         context.color_range = _LIMITED
         context.options = _options(target, bitrate)
-        context.open()
+        with scheduled_as_before():
+            context.open()
     except (av.FFmpegError, ValueError) as error:
         raise MediaError(
             f"cannot encode {width}x{height} to {target.codec}: {error}",

@@ -11,6 +11,8 @@ from fractions import Fraction
 import av
 import numpy as np
 
+from kinolog.ingest.scheduling import scheduled_as_before
+
 os.environ.setdefault("SVT_LOG", "0")  # SVT-AV1 writes its settings to stderr otherwise
 
 WIDTH, HEIGHT, RATE = 128, 96, 30
@@ -69,7 +71,7 @@ def clip(
 ) -> bytes:
     """An MP4 with a video and an audio track (either may be None), about 1.3 s long."""
     file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as out:
+    with scheduled_as_before(), av.open(file, "w", format="mp4") as out:
         packets = []
         if video:
             name, options = VIDEO[video]
