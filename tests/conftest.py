@@ -14,9 +14,7 @@ from pathlib import Path
 import pytest
 
 from kinolog.cluster import Cluster
-
-SMALL_DISK = "a right to mount"
-"""As `needs` says it: the test fills a small file system of its own."""
+from needs_kit import SMALL_DISK
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -15,12 +15,12 @@ import msgspec
 import pytest
 from kit.server import wait_for
 
-from conftest import SMALL_DISK
 from kinolog.cluster import KAFKA_FOLDER, Cluster, ports
 from kinolog.core.clock import SystemClock
 from kinolog.core.errors import KafkaRefused
 from kinolog.log.catalog import Catalog
 from kinolog.log.client import KafkaSettings
+from needs_kit import SMALL_DISK
 
 _TIMEOUT_S = 90
 
