@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
-from kit.server import wait_for
+from kit.media import make
+from kit.readback import read_stream
+from kit.server import serving, wait_for
 
 from kinolog.cluster import KAFKA_FOLDER, Cluster, ports
 from kinolog.core.clock import SystemClock
@@ -157,6 +162,31 @@ def test_a_source_that_is_no_video(tmp_path: Path, one_broker: str) -> None:
         *("publish", "notes.txt", "wrong/film", "--bootstrap-servers", one_broker), cwd=tmp_path
     )
     assert "notes.txt" in lines_of(said)[-1]
+
+
+@pytest.mark.cluster
+@pytest.mark.needs("ffmpeg")
+def test_a_film_that_is_cut_short(tmp_path: Path, one_broker: str) -> None:
+    """What came before the cut is published, from a file and from a body."""
+    film = make(tmp_path / "film.mp4", "-c:v", "libx264", "-movflags", "+faststart", seconds=2)
+    whole = film.read_bytes()
+    film.write_bytes(whole[: len(whole) * 3 // 4])
+    at = ("--bootstrap-servers", one_broker)
+    said = kinolog("publish", "film.mp4", "wrong/cut", "--fast", *at, cwd=tmp_path, code=2)
+    (line,) = lines_of(said)
+    assert line.startswith("kinolog: film.mp4: cut short or damaged")
+    told = re.search(r"what came before was published: (\d+) packets", said)
+    assert told, said
+    epoch = read_stream(one_broker, "wrong/cut").only()
+    assert sum(len(track.samples) for track in epoch.tracks.values()) == int(told[1]) > 0
+    with serving(one_broker, tmp_path, verb="ingest") as server:
+        request = urllib.request.Request(
+            server.ingest_url("wrong/body"), film.read_bytes(), method="PUT"
+        )
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(request, timeout=30)
+        assert caught.value.code == 415
+        assert f"what came before was published: {told[1]} packets" in caught.value.read().decode()
 
 
 @pytest.mark.cluster

@@ -22,7 +22,7 @@ from av.container import InputContainer
 from av.stream import Discard, Stream
 
 from kinolog.core.errors import MediaError, UnsupportedCodec
-from kinolog.ingest.demux_errors import redacted, translated
+from kinolog.ingest.demux_errors import no_media, redacted, translated
 from kinolog.ingest.demux_handover import Handover, Stopped
 from kinolog.ingest.demux_pushed import PushedBytes
 from kinolog.ingest.demux_track import Track, codec_name, is_picture, open_track
@@ -43,6 +43,8 @@ _PUSHED_OPTIONS = {
     "format_whitelist": "mpegts,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,flv",
     "protocol_whitelist": "",
 }
+# Demuxers of text art, which by a name's ending or a size take any bytes for pictures.
+_TEXT_ART = frozenset({"bin", "xbin", "adf", "idf", "tty"})
 _RTSP_OPTIONS = {"rtsp_transport": "tcp"}
 # Playlists list the same programme in several qualities: the best is taken.
 _LADDERS = frozenset({"hls", "dash", "applehttp"})
@@ -111,6 +113,7 @@ class _Reader:
         self._name = "what was sent" if isinstance(source, PushedBytes) else redacted(source)
         self._tracks: dict[int, Track] = {}
         self._formats = 0
+        self._reading = False
 
     def run(self) -> None:
         """Read to the end; the end or the error goes through the hand-over."""
@@ -124,7 +127,8 @@ class _Reader:
         except Stopped:
             pass
         except Exception as caught:
-            error = translated(caught, self._name)
+            pushed = isinstance(self._source, PushedBytes)
+            error = translated(caught, self._name, pushed=pushed, reading=self._reading)
             error.__cause__ = caught if error is not caught else None
         if isinstance(self._source, PushedBytes):
             self._source.close(error)
@@ -149,6 +153,8 @@ class _Reader:
 
     def _begin(self, container: InputContainer) -> None:
         name = container.format.name
+        if self._format is None and name in _TEXT_ART:
+            raise no_media(self._name)
         skipped: list[SourceEvent] = []
         for stream in _chosen(container):
             track = self._open_track(stream, name)
@@ -178,13 +184,19 @@ class _Reader:
 
     def _read(self, container: InputContainer) -> None:
         streams = [container.streams[index] for index in self._tracks]
+        # Elsewhere a packet is called corrupt where only something before it was lost.
+        told_if_cut = "mov" in container.format.name.split(",")
+        self._reading = True
         for packet in container.demux(streams):
             if self._handover.stopped:
                 raise Stopped
+            if told_if_cut and packet.is_corrupt:
+                raise MediaError("the last sample is not all there")
             if packet.size:
                 self._put(self._tracks[packet.stream_index].take(packet))
         for track in self._tracks.values():
             self._put(track.finish())
+        self._reading = False
 
     def _put(self, events: Sequence[SourceEvent]) -> None:
         if events:

@@ -22,6 +22,7 @@ from kinolog.core.names import StreamName
 from kinolog.core.rsgi import HttpProtocol, Scope
 from kinolog.core.units import unix_ms
 from kinolog.ingest.demux import PushedBytes, demux
+from kinolog.ingest.demux_errors import say_published
 from kinolog.ingest.desk import LocalDesk
 
 MOST_PUBLISHERS: Final = 512
@@ -86,6 +87,7 @@ class HttpIngest:
         )
         self._bodies.add(body)
         reason = "the publisher is gone"
+        unusable: MediaError | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 receiving = tasks.create_task(_receive(protocol, body))
@@ -98,11 +100,14 @@ class HttpIngest:
         except BaseExceptionGroup as group:
             first = _first_of(group)
             reason = str(first)
+            unusable = first if isinstance(first, MediaError) else None
             raise first from None
         finally:
             body.close()
             self._bodies.discard(body)
             await asyncio.shield(ticket.close(reason))
+            if unusable is not None:
+                say_published(unusable, ticket.session.packets)
         session = ticket.session
         skipped = ", ".join(sorted(set(session.skipped.values())))
         counts = f'"packets":{session.packets},"left_out":{session.left_out}'

@@ -14,7 +14,7 @@ from kinolog.core.log import get_logger
 from kinolog.core.names import StreamName
 from kinolog.ingest.camera import SyntheticCamera
 from kinolog.ingest.demux import demux
-from kinolog.ingest.demux_errors import redacted
+from kinolog.ingest.demux_errors import redacted, say_published
 from kinolog.ingest.desk import LocalDesk, Ticket
 from kinolog.ingest.encode import Encoder, encoded
 from kinolog.ingest.encode_video import VideoTarget
@@ -163,6 +163,8 @@ async def _publish_one(
     finally:
         if ticket is not None:
             await ticket.close(reason)
+            if isinstance(connection.lost, MediaError):
+                say_published(connection.lost, ticket.session.packets)
     return ticket is not None and ticket.session.packets + ticket.session.left_out > 0
 
 

@@ -292,6 +292,67 @@ def test_errors_speak_to_a_person(source: str, error: type[Exception], text: str
         asyncio.run(_collect(source))
 
 
+def _faststart(path: Path) -> bytes:
+    """Three seconds of a film whose index comes first."""
+    with (
+        av.open(io.BytesIO(clip("h264", "aac"))) as given,
+        av.open(str(path), "w", options={"movflags": "faststart"}) as made,
+    ):
+        tracks = {s.index: made.add_stream_from_template(s) for s in given.streams}
+        for packet in given.demux():
+            if packet.dts is not None:
+                packet.stream = tracks[packet.stream_index]
+                made.mux(packet)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("take_bytes", [-1, -500, -5000])
+def test_a_file_that_is_cut_short_is_told_after_what_it_holds(
+    take_bytes: int, tmp_path: Path
+) -> None:
+    """Wherever the cut is, in a picture or in sound."""
+    path = tmp_path / "film.mp4"
+    whole = _faststart(path)
+    path.write_bytes(whole[:take_bytes])
+    for source in (str(path), None):
+        with pytest.raises(MediaError, match="cut short or damaged: the last sample") as caught:
+            push(whole[:take_bytes]) if source is None else asyncio.run(_collect(source))
+        assert str(caught.value).startswith(source or "what was sent")
+        assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text", "hint"),
+    [
+        ("empty.mp4", b"", "empty.mp4 is empty", "another file"),
+        ("cut.mp4", b"\0\0\0\x10ftypisom\0\0\0\0", "no index", "without its index"),
+        ("rnd.bin", bytes(random.Random(1).randbytes(16_000)), "not a media format", "--format"),
+        ("notes.txt", b"not a film\n" * 1000, "not a media format", "--format"),
+    ],
+)
+def test_a_file_that_is_no_media_is_not_called_a_pushed_one(
+    name: str, content: bytes, text: str, hint: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(MediaError, match=text) as caught:
+        open_file(tmp_path / name)
+    assert not isinstance(caught.value, UnsupportedCodec)
+    assert hint in caught.value.hint
+    assert "pushed" not in caught.value.hint
+
+
+def test_a_body_in_a_container_that_is_not_taken_is_told_which_are(tmp_path: Path) -> None:
+    path = tmp_path / "film.mpg"
+    with av.open(str(path), "w", format="mpeg") as made:
+        track = made.add_stream("mpeg2video", rate=25, options={})
+        track.width, track.height, track.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(10):
+            made.mux(track.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))))
+        made.mux(track.encode(None))
+    with pytest.raises(MediaError, match="not MPEG-TS, fragmented MP4, Matroska/WebM or FLV"):
+        push(path.read_bytes())
+
+
 @pytest.mark.parametrize("cut", range(20, 300, 40))
 def test_a_body_that_ends_in_its_headers_is_the_senders_fault(cut: int) -> None:
     with pytest.raises(MediaError) as caught:
