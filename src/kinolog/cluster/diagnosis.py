@@ -72,6 +72,7 @@ _JVM_REFUSED = re.compile(
     r"^(?:Error: )?((?:Invalid|Too small|Unrecognized|Conflicting) .*|Could not find or load .*)$",
     re.MULTILINE,
 )
+_CONFIG_REFUSED = re.compile(r"\bConfigException: (.+)$", re.MULTILINE)
 _FIRST_LINE = re.compile(r"\d{4}-\d\d-\d\dT\S+ ([A-Z]+) ")
 _ERROR_LINE = re.compile(r"^\S+ (?:ERROR|FATAL) (.*)$", re.MULTILINE)
 _EXCEPTION_LINE = re.compile(r"^(?:Caused by: )?([\w.$]+(?:Exception|Error): .*)$", re.MULTILINE)
@@ -89,6 +90,8 @@ def explain(log: str, output: str) -> Reason:
             return Reason(text, hint, port_taken="port" in text)
     if refused := _JVM_REFUSED.search(output):
         return Reason(f"Java refused to start: {refused[1]}", "correct the flag, for one --heap-mb")
+    if misset := _CONFIG_REFUSED.search(said):
+        return Reason(f"Kafka refuses a setting: {misset[1][:300]}", "correct it with --set")
     for pattern_, text_ in ((_ERROR_LINE, log), (_EXCEPTION_LINE, log), (_EXCEPTION_LINE, output)):
         if lines := pattern_.findall(text_):
             return Reason(str(lines[-1])[:300], "its log has the rest")

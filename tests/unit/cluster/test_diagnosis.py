@@ -39,6 +39,13 @@ _ERROR = "2026-01-01T00:00:00,000 ERROR KafkaRaftServer: "
             "Error occurred during initialization of VM\nToo small maximum heap\n",
             "Java refused to start: Too small maximum heap",
         ),
+        (
+            "2026-01-01T00:00:00,000 ERROR Kafka$: Exiting Kafka due to fatal exception\n"
+            "org.apache.kafka.common.config.ConfigException: Invalid value abc for configuration "
+            "log.retention.hours: Not a number of type INT" + _STACK,
+            "",
+            "Invalid value abc for configuration log.retention.hours: Not a number of type INT",
+        ),
         (_ERROR + "Something new went wrong\n", "", "KafkaRaftServer: Something new went wrong"),
         ("", "Exception in thread main\njava.lang.IllegalStateException: odd\n", "odd"),
         (
