@@ -20,6 +20,7 @@ from kit.media import make
 from kit.readback import read_stream
 from kit.server import serving, wait_for
 
+from kinolog.cli.common import settings_of
 from kinolog.cluster import KAFKA_FOLDER, Cluster, ports
 from kinolog.core.clock import SystemClock
 from kinolog.core.errors import KafkaRefused
@@ -93,6 +94,16 @@ def test_an_unknown_codec(tmp_path: Path) -> None:
 def test_an_unknown_flag(tmp_path: Path) -> None:
     said = kinolog("serve", "--htpp-port", "80", cwd=tmp_path, code=2)
     assert "--htpp-port" in said
+
+
+def test_a_variable_that_sets_nothing_is_told_and_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KINOLOG_HTTP_PROT", "8090")
+    monkeypatch.chdir(tmp_path)
+    settings_of(None)
+    told = "kinolog: variable KINOLOG_HTTP_PROT sets nothing: did you mean KINOLOG_HTTP_PORT?\n"
+    assert capsys.readouterr().err == told
 
 
 def test_settings_that_do_not_fit(tmp_path: Path) -> None:

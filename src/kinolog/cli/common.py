@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kinolog.cluster import deaths, running_servers
+from kinolog.log.choice import mistyped_variables
 from kinolog.log.client import KafkaSettings
 from kinolog.runtime import logs
 from kinolog.runtime.settings import Settings, load
@@ -52,6 +54,8 @@ def settings_of(kafka: KafkaFlags | None, *, log_level: str = "warning", **flags
     """Settings from flags, environment and file; logs are set up by them."""
     given = {f.name: getattr(kafka, f.name) for f in fields(kafka)} if kafka is not None else {}
     config = given.pop("config", None)
+    for wrong, meant in mistyped_variables(Settings, os.environ).items():
+        note(f"kinolog: variable {wrong} sets nothing: did you mean {meant}?")
     settings = load(config, **given, **flags)
     chosen = settings.log_level if "log_level" in settings.model_fields_set else log_level
     logs.set_up(chosen)

@@ -4,9 +4,10 @@ cluster that runs in the data directory."""
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +26,9 @@ from kinolog.record.topics import DEFAULT_PREFIX, check_prefix
 
 DEFAULT_CONFIG = Path("kinolog.toml")
 DEFAULT_DATA_DIR = Path(".kinolog")
+_ENV_PREFIX = "KINOLOG_"
+_NEAR = 0.75
+"""Of difflib's ratio: the least at which a name is taken for another that was mistyped."""
 
 # pydantic-settings asks a class for its sources, not an instance.
 _file: ContextVar[Path | None] = ContextVar("settings file", default=None)
@@ -35,7 +39,7 @@ class KafkaChoice(BaseSettings):
     nothing is not set."""
 
     model_config = SettingsConfigDict(
-        env_prefix="KINOLOG_", env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix=_ENV_PREFIX, env_ignore_empty=True, extra="ignore", frozen=True
     )
 
     bootstrap_servers: str = Field(
@@ -123,6 +127,8 @@ def load(kind: type[Choice], config: Path | None = None, **given: Any) -> Choice
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise _unknown(kind, name, file or DEFAULT_CONFIG) from error
         raise ConfigError(
             f"setting {name}: {first.get('ctx', {}).get('error', first['msg'])}",
             hint=f"flag --{name.replace('_', '-')}, variable KINOLOG_{name.upper()}, "
@@ -134,3 +140,23 @@ def load(kind: type[Choice], config: Path | None = None, **given: Any) -> Choice
         raise ConfigError(f"cannot read {file}: {error}") from error
     finally:
         _file.reset(before)
+
+
+def _unknown(kind: type[KafkaChoice], name: str, file: Path) -> ConfigError:
+    near = get_close_matches(name, kind.model_fields, 1, _NEAR)
+    return ConfigError(
+        f"{file}: unknown setting {name}",
+        hint=f"did you mean {near[0]}?" if near else f"known are {', '.join(kind.model_fields)}",
+    )
+
+
+def mistyped_variables(kind: type[KafkaChoice], environment: Iterable[str]) -> dict[str, str]:
+    """The variables that set nothing, each with the one that was probably meant. Others that begin
+    with KINOLOG_ may be somebody else's."""
+    found: dict[str, str] = {}
+    for variable in sorted(environment):
+        prefix, name = variable[: len(_ENV_PREFIX)].upper(), variable[len(_ENV_PREFIX) :].lower()
+        if prefix == _ENV_PREFIX and name not in kind.model_fields:
+            for near in get_close_matches(name, kind.model_fields, 1, _NEAR):
+                found[variable] = f"{_ENV_PREFIX}{near.upper()}"
+    return found

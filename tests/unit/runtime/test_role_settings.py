@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from kinolog.core.errors import ConfigError
-from kinolog.runtime.settings import load
+from kinolog.log.choice import mistyped_variables
+from kinolog.runtime.settings import Settings, load
 
 
 @pytest.fixture(autouse=True)
@@ -39,8 +40,23 @@ def test_a_wrong_value_is_named_with_where_it_may_come_from() -> None:
 
 def test_an_unknown_key_in_the_file_is_an_error() -> None:
     Path("kinolog.toml").write_text("htpp_port = 1\n")
-    with pytest.raises(ConfigError, match="htpp_port"):
+    with pytest.raises(ConfigError, match="unknown setting htpp_port") as error:
         load()
+    assert error.value.hint == "did you mean http_port?"
+    Path("kinolog.toml").write_text("bogus_key = 1\n")
+    with pytest.raises(ConfigError, match="unknown setting bogus_key") as error:
+        load()
+    assert "bogus" not in error.value.hint
+    assert "http_port" in error.value.hint
+
+
+def test_a_variable_that_is_nearly_a_setting_is_found() -> None:
+    named = "HTTP_PROT HTTP_PORT http_port TEST_DATA CACHE TRACEBACK PYTHON EDGE TLSCERT"
+    environment = ["PATH", *(f"KINOLOG_{name}" for name in named.split())]
+    assert mistyped_variables(Settings, environment) == {
+        "KINOLOG_HTTP_PROT": "KINOLOG_HTTP_PORT",
+        "KINOLOG_TLSCERT": "KINOLOG_TLS_CERT",
+    }
 
 
 def test_a_file_that_is_no_toml() -> None:
