@@ -63,8 +63,9 @@ def test_the_newest_publisher_wins_and_the_older_waits(run: Run) -> None:
         older = await desk.publish(name, "rtmp 10.0.0.1:1 OBS: 31", sender="rtmp 10.0.0.1")
         await older.feed([Expect(1), Format(0, VIDEO), *video(0, 30)])
         newer = await desk.publish(name, "rtmp 10.0.0.2:1 OBS: 31", sender="rtmp 10.0.0.2")
-        with pytest.raises(Replaced, match="replaced by a newer publisher"):
+        with pytest.raises(Replaced, match="replaced by a newer publisher") as replaced:
             await older.feed(video(30 * FRAME, 1))
+        assert "another name" in replaced.value.hint
         await older.close("replaced")
         with pytest.raises(Refused, match="10 s more"):
             await desk.publish(name, "rtmp 10.0.0.1:2 OBS: 31", sender="rtmp 10.0.0.1")

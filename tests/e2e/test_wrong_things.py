@@ -210,6 +210,23 @@ def test_a_stream_and_a_collection_that_are_not_there(tmp_path: Path, one_broker
 
 
 @pytest.mark.cluster
+def test_a_move_to_where_nothing_is(tmp_path: Path, one_broker: str) -> None:
+    async def make_collection() -> None:
+        catalog = await Catalog.open(KafkaSettings(one_broker), SystemClock())
+        await catalog.ensure_collection("wrong")
+        await catalog.close()
+
+    asyncio.run(make_collection())
+    at = ("--bootstrap-servers", one_broker)
+    said = kinolog("streams", "move", "wrong/none", "0", *at, cwd=tmp_path, code=2)
+    assert "no stream wrong/none" in said
+    assert "`kinolog streams` lists them" in said
+    said = kinolog("streams", "move", "wrong/none", "99", *at, cwd=tmp_path, code=2)
+    assert "partitions 0 to 3, none is 99" in said
+    assert "--partitions N" in said
+
+
+@pytest.mark.cluster
 def test_more_replicas_than_brokers(tmp_path: Path, one_broker: str) -> None:
     said = kinolog(
         *("collections", "create", "wide", "--replication-factor", "3"),

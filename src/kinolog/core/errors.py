@@ -70,6 +70,11 @@ class Refused(KinologError):
 class Replaced(Refused):
     """A newer publisher took the name."""
 
+    def __init__(
+        self, message: str, *, hint: str = "publish under another name, or stop the other publisher"
+    ) -> None:
+        super().__init__(message, hint=hint)
+
 
 class Unavailable(KinologError):
     """The other side is away for now."""

@@ -225,13 +225,16 @@ class Catalog:
         settings = self.collection(stream.collection)
         if not 0 <= partition < settings.partitions:
             raise ConfigError(
-                f"collection {stream.collection} has partitions 0 to {settings.partitions - 1}"
+                f"collection {stream.collection} has partitions 0 to {settings.partitions - 1}, "
+                f"none is {partition}",
+                hint="choose one of them; "
+                f"`kinolog collections alter {stream.collection} --partitions N` makes more",
             )
         base = collection_base(self._settings.prefix, stream.collection)
 
         def change(entry: StreamEntry | None) -> StreamEntry:
             if entry is None:
-                raise NotFound(f"there is no stream {stream}")
+                raise NotFound(f"there is no stream {stream}", hint="`kinolog streams` lists them")
             placement = Placement(base, partition, from_epoch)
             return msgspec.structs.replace(entry, placements=[*entry.placements, placement])
 

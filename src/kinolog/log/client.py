@@ -148,9 +148,13 @@ class Reachability:
             self.client.poll(_LOOK_S)
 
     def on_error(self, error: KafkaError) -> None:
-        """librdkafka's error_cb: keep what says most (a refusal over a lost connection)."""
-        if self.last is None or self.last.code() not in _REFUSED:
-            self.last = error
+        """librdkafka's error_cb: keep what says most (a refusal over a lost connection, and that
+        over the sum that no broker is left)."""
+        if self.last is not None and (
+            self.last.code() in _REFUSED or error.code() == KafkaError._ALL_BROKERS_DOWN
+        ):
+            return
+        self.last = error
 
 
 _MOVING = {
@@ -188,6 +192,11 @@ _UNDELIVERED = {
 }
 
 
+_NO_FRAME = re.compile(r"Invalid response size (\d+)")
+_HTTP = int.from_bytes(b"HTTP")
+"""What the first four letters of an HTTP answer are as a size."""
+
+
 def reason(error: KafkaError, fatal: KafkaError | None) -> KafkaError:
     """What to tell of a record: `fatal` refused the producer, so the record was purged for that."""
     if fatal is not None and fatal.code() in _REFUSED and error.code() in _UNDELIVERED:
@@ -199,6 +208,12 @@ def translate(error: KafkaError, settings: KafkaSettings | None = None) -> Kinol
     """The error of our tree for one of Kafka's, with what a person can do."""
     code, text = error.code(), error.str()
     where = f" at {settings.bootstrap_servers}" if settings else ""
+    if code == KafkaError._BAD_MSG and (odd := _NO_FRAME.search(text)):
+        kind = "no Kafka broker" + (" but an HTTP server" if int(odd[1]) == _HTTP else "")
+        return KafkaRefused(
+            f"what listens{where} is {kind}",
+            hint="name Kafka's own port, mostly 9092, with --bootstrap-servers",
+        )
     if code in _RIGHTS:
         return KafkaRefused(
             f"Kafka{where} refused: {text}",

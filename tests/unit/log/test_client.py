@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import socket
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,14 @@ from confluent_kafka import KafkaError
 from confluent_kafka.admin import AdminClient
 
 from kinolog.core.errors import ConfigError, DeliveryFailed, KafkaRefused, KafkaUnavailable
-from kinolog.log.client import KafkaSettings, Reachability, checked, read_properties, translate
+from kinolog.log.client import (
+    KafkaSettings,
+    Reachability,
+    checked,
+    kafka_errors,
+    read_properties,
+    translate,
+)
 
 
 def test_a_properties_file(tmp_path: Path) -> None:
@@ -115,3 +125,39 @@ def test_a_refusal_explains_more_than_a_lost_connection() -> None:
     seen.on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN))
     assert seen.last is not None
     assert seen.last.code() == KafkaError._AUTHENTICATION
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "is no Kafka broker but an HTTP server"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "is no Kafka broker$"),
+    ],
+)
+def test_what_is_no_broker_is_told_as_such(answer: bytes, says: str) -> None:
+    """An answer that no Kafka gives, as librdkafka reads it: its first bytes are a size."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=_answer, args=(listening, answer), daemon=True).start()
+        settings = KafkaSettings(f"127.0.0.1:{listening.getsockname()[1]}")
+        client, seen = checked(settings, AdminClient)
+        with pytest.raises(KafkaRefused, match=says) as error, kafka_errors(settings, seen):
+            client.list_topics(timeout=1.0)
+    assert settings.bootstrap_servers in str(error.value)
+    assert "max.bytes" not in str(error.value)
+    assert "--bootstrap-servers" in error.value.hint
+
+
+def _answer(listening: socket.socket, answer: bytes) -> None:
+    with suppress(OSError):  # the socket is closed at the end
+        while True:
+            with listening.accept()[0] as peer:
+                peer.recv(4096)
+                peer.sendall(answer)
+
+
+def test_that_no_broker_is_left_explains_least() -> None:
+    seen = Reachability()
+    seen.on_error(KafkaError(KafkaError._TRANSPORT))
+    seen.on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    assert seen.last is not None
+    assert seen.last.code() == KafkaError._TRANSPORT

@@ -297,7 +297,8 @@ async def test_a_silent_one_that_is_replaced_is_told_and_closed_at_once() -> Non
         async with asyncio.timeout(5):
             while server.connections:  # noqa: ASYNC110 - the server tells nobody of it
                 await asyncio.sleep(0.01)
-    assert publication.reasons == ["a newer publisher took demo/camera"]
+    (reason,) = publication.reasons
+    assert reason.startswith("a newer publisher took demo/camera")
 
 
 @in_loop
