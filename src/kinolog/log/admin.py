@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -28,6 +30,8 @@ Confluent Cloud sets compression.type itself, and takes no segment.ms below four
 
 _REQUEST_S = 30.0
 _LOOK_AGAIN_S = 0.05
+_TURNS_S = (1.0, 2.0, 4.0)
+_PASSING = (KafkaError._PARTIAL, KafkaError._TRANSPORT, KafkaError._TIMED_OUT)
 T = TypeVar("T")
 _log = get_logger("kinolog.log")
 
@@ -65,9 +69,10 @@ class Admin:
 
     async def describe(self, topic: str | None = None, *, timeout_s: float = 10.0) -> ClusterInfo:
         """Brokers and topics (or one topic). Raises KafkaUnavailable, KafkaRefused."""
+        given_up = threading.Event()
 
         def ask() -> ClusterInfo:
-            found = self._metadata(topic, timeout_s)
+            found = self._metadata(topic, timeout_s, given_up)
             topics = {
                 name: {
                     number: PartitionState(p.leader, tuple(p.replicas), tuple(p.isrs))
@@ -79,20 +84,25 @@ class Admin:
             brokers = {number: f"{b.host}:{b.port}" for number, b in found.brokers.items()}
             return ClusterInfo(brokers, topics)
 
-        return await self._ask(ask)
+        try:
+            return await self._ask(ask)
+        finally:
+            given_up.set()
 
-    def _metadata(self, topic: str | None, timeout_s: float) -> Any:
-        """Kafka's answer; asked again while no broker is in service, as after a restart."""
+    def _metadata(self, topic: str | None, timeout_s: float, given_up: threading.Event) -> Any:
+        """Kafka's answer; asked again while no broker is in service, as after a restart, and none
+        can be reached. In short turns at first: who gives up waits for the end of one."""
         deadline = time.monotonic() + timeout_s
-        while True:
+        for most_s in itertools.chain(_TURNS_S, itertools.repeat(timeout_s)):
             try:
                 left_s = max(_LOOK_AGAIN_S, deadline - time.monotonic())
-                return self._client.list_topics(topic, timeout=left_s)
+                return self._client.list_topics(topic, timeout=min(most_s, left_s))
             except KafkaException as raised:
-                passes = raised.args[0].code() == KafkaError._PARTIAL
-                if not passes or time.monotonic() >= deadline:
+                passes = raised.args[0].code() in _PASSING
+                if not passes or given_up.is_set() or time.monotonic() >= deadline:
                     raise
                 time.sleep(_LOOK_AGAIN_S)
+        raise AssertionError("endless")
 
     async def create(self, specs: Sequence[TopicSpec]) -> None:
         """Make topics, and wait until brokers tell of them. One that is there already gets the
