@@ -52,7 +52,7 @@ def test_target_and_part_duration_are_a_new_streams(one_broker: str) -> None:
 
 def test_durations_that_cannot_be_are_refused(one_broker: str) -> None:
     servers = ["--bootstrap-servers", one_broker]
-    done = run(kinolog("collections", "create", "wrong", "--part", "20ms", *servers))
+    done = run(kinolog("collections", "create", "too-short", "--part", "20ms", *servers))
     assert done.returncode == 2
     assert "a part duration of 20 ms is outside 50 ms to the target" in done.stderr
     assert "Traceback" not in done.stderr
