@@ -20,7 +20,7 @@ from kinolog.cluster import KAFKA_FOLDER
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 from kit.server import Server, kinolog, run, serving, wait_for
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180), pytest.mark.alone]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 
 RATES = ("kinolog_mb_s", "producer_performance_mb_s", "ratio")
 CPU = ("kinolog_cpu_s_per_gb", "kinolog_cpu_percent", "producer_performance_cpu_s_per_gb")

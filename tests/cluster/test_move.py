@@ -25,7 +25,7 @@ from failover_kit import (
 )
 from kinolog.core.names import StreamName
 
-pytestmark = [pytest.mark.cluster, pytest.mark.alone]
+pytestmark = pytest.mark.cluster
 
 SECONDS, RATE = 5, 30
 

@@ -15,7 +15,7 @@ from kit.server import free_ports, kinolog, run_well, wait_for
 
 from kinolog.cluster import KAFKA_FOLDER, Cluster
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 _START_S = 120.0
 
 

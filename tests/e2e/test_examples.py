@@ -178,6 +178,7 @@ async def _make_collection(bootstrap: str, name: str) -> None:
         await catalog.close()
 
 
+@pytest.mark.slow
 def test_a_large_chunk_goes_in_pieces(server: Server, kafkajs: Path, tmp_path: Path) -> None:
     stream = "examples/large"
     film = make(
@@ -201,6 +202,7 @@ def test_a_large_chunk_goes_in_pieces(server: Server, kafkajs: Path, tmp_path: P
         assert run(command) == kept.only().tracks["video"].file()
 
 
+@pytest.mark.slow
 def test_a_stream_that_moved_and_came_back_is_read_whole(
     server: Server, kafkajs: Path, tmp_path: Path
 ) -> None:

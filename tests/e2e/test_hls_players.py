@@ -95,6 +95,7 @@ def test_gstreamer_plays_live(played: Stage, tmp_path: Path) -> None:
     assert b"ERROR" not in log.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.needs("chromium")
 def test_hls_js_plays_over_a_reconnect(played: Stage, page_player: PagePlayer) -> None:
     """The page's player: no stall but for the publisher's absence, no reload, latency printed."""

@@ -20,7 +20,12 @@ from kit.server import HOST, Server, serving
 
 from kinolog.runtime.http import STUCK_S
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(280), pytest.mark.alone]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(280),
+    pytest.mark.alone,
+    pytest.mark.slow,
+]
 
 STREAM = "hls/stuck"
 CONNECTIONS, PIPELINED = 150, 40
