@@ -43,7 +43,10 @@ class Settings(KafkaChoice):
         True, description="make a collection, with defaults, when somebody publishes to it"
     )
     end_grace_s: float = Field(
-        60.0, gt=0, description="seconds from a publisher's leaving to the stream's end (ENDLIST)"
+        60.0,
+        gt=0,
+        description="seconds from a publisher's leaving to the stream's end (ENDLIST); "
+        "two to three times as many where the process that published is gone, too",
     )
     log_level: str = Field(
         "info", description="`debug`, `info`, `warning` or `error`; other verbs: `warning`"
