@@ -108,6 +108,7 @@ def test_live_publishes_a_stream_of_its_own(one_broker: str) -> None:
     assert collections(one_broker, prefix) == [], "what it made is deleted"
 
 
+@pytest.mark.slow
 def test_live_follows_a_stream_into_a_new_epoch(one_broker: str, tmp_path: Path) -> None:
     """A publisher that goes and comes back while it is measured."""
     prefix = new_prefix()

@@ -79,6 +79,7 @@ def test_epochs_go_with_their_media_a_few_at_a_time(one_broker: str) -> None:
     asyncio.run(work())
 
 
+@pytest.mark.slow
 def test_a_new_session_prunes_and_the_stream_goes_on(one_broker: str, tmp_path: Path) -> None:
     """Three sessions; the media of the first two deleted before the third."""
     name = StreamName(f"prune-{uuid.uuid4().hex[:8]}", "cam")

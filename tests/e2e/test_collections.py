@@ -30,6 +30,7 @@ def cut_of(found: KeptStream) -> tuple[set[float], set[float]]:
     return set(whole), set(pieces)
 
 
+@pytest.mark.slow
 def test_target_and_part_duration_are_a_new_streams(one_broker: str) -> None:
     servers = ["--bootstrap-servers", one_broker]
     run_well(

@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 SECONDS = 30
 
 
+@pytest.mark.slow
 @pytest.mark.needs("chromium")
 def test_the_page_goes_on_after_ingests_death(
     healthy_cluster3: Cluster,

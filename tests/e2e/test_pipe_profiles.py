@@ -94,7 +94,9 @@ def assert_parts(playlist: Playlist) -> None:
         assert all(part_s >= 0.85 * playlist.part_target_s for part_s in seconds[:-1]), seconds
 
 
-@pytest.mark.parametrize("profile", ["frame", "low", "standard"])
+@pytest.mark.parametrize(
+    "profile", ["frame", "low", pytest.param("standard", marks=pytest.mark.slow)]
+)
 def test_a_profile_loses_nothing_and_plays(
     profile: Profile, one_broker: str, film: Path, tmp_path: Path
 ) -> None:

@@ -165,6 +165,7 @@ def test_a_wrong_address_is_an_error_at_once(scheme: str, one_broker: str) -> No
 
 
 @pytest.mark.needs("ffmpeg")
+@pytest.mark.slow
 def test_a_playlist_is_copied_to_its_end(one_broker: str, tmp_path: Path) -> None:
     """From the edge's own playlist of a stream that goes on meanwhile and then ends."""
     path = tmp_path / "original.mkv"
@@ -273,6 +274,7 @@ class TestRtspCamera:
 
 
 @pytest.mark.needs("ffmpeg")
+@pytest.mark.slow
 def test_the_owner_decides_the_partition(one_broker: str, film: Path, tmp_path: Path) -> None:
     """By the flag of `publish`, and by the query of an address."""
     servers = ["--bootstrap-servers", one_broker]

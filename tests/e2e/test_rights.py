@@ -87,6 +87,7 @@ def _login(folder: Path, user: str) -> str:
     return str(file)
 
 
+@pytest.mark.slow
 def test_each_user_can_do_its_work_and_no_more(guarded: str, tmp_path: Path) -> None:
     def run(user: str, *words: str) -> subprocess.CompletedProcess[str]:
         at = ["--bootstrap-servers", guarded, "--kafka-config", _login(tmp_path, user)]

@@ -340,6 +340,7 @@ def test_a_full_disk_is_told_by_the_cluster(tmp_path: Path, small_disk: Path) ->
 @pytest.mark.cluster
 @pytest.mark.needs(SMALL_DISK)
 @pytest.mark.parametrize("small_disk", [72], indirect=True)
+@pytest.mark.slow
 def test_a_disk_that_fills_while_somebody_publishes(tmp_path: Path, small_disk: Path) -> None:
     """The broker dies; its publisher is held up and told why, and so is who asks afterwards."""
     at = ("--data-dir", str(small_disk / "state"))
