@@ -14,8 +14,8 @@ from kinolog.delivery.hls.server import HlsServer
 from kinolog.delivery.hub import Hub
 from kinolog.delivery.listing import Listing
 from kinolog.delivery.page.static import CONTENT_SECURITY_POLICY, Page
-from kinolog.delivery.past import Past
 from kinolog.delivery.stills import Stills
+from kinolog.delivery.timeline import TimelineServer
 
 _JSON: Final = ("content-type", "application/json")
 
@@ -23,12 +23,21 @@ _JSON: Final = ("content-type", "application/json")
 class Edge:
     """Request handlers over one hub."""
 
-    def __init__(self, hub: Hub, listing: Listing, stills: Stills, past: Past, page: Page) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        listing: Listing,
+        stills: Stills,
+        hls: HlsServer,
+        timeline: TimelineServer,
+        page: Page,
+    ) -> None:
         self._hub = hub
         self._listing = listing
         self._stills = stills
         self._page = page
-        self._hls = HlsServer(past)
+        self._hls = hls
+        self._timeline = timeline
 
     async def media(self, scope: Scope, protocol: HttpProtocol) -> None:
         """`/media/{collection}/{stream}/…`."""
@@ -51,6 +60,9 @@ class Edge:
             return
         if rest == "still.jpg":
             await self._stills.answer(scope, protocol, channel)
+            return
+        if rest == "timeline":
+            await self._timeline.answer(scope, protocol, channel)
             return
         answers.refuse(protocol, 404, f"a stream has nothing called {rest[:120]!r}", 1)
 

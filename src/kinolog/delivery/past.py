@@ -14,10 +14,10 @@ from typing import Final, NamedTuple
 from kinolog.core.errors import Overloaded
 from kinolog.core.names import StreamName
 from kinolog.core.timebase import rescale
-from kinolog.log.index_reader import entries_near, last_offset
+from kinolog.delivery.history import History, Named
 from kinolog.log.random_reader import RandomReader
 from kinolog.log.registry import Registry
-from kinolog.record.control import OpenTrack, SegmentEntry
+from kinolog.record.control import OpenTrack
 from kinolog.record.log_record import LogRecord
 from kinolog.record.registry import EpochEntry
 from kinolog.record.topics import topic
@@ -28,7 +28,6 @@ from kinolog.timeline.segment import Segment
 MOST_BYTES: Final = 64 << 20
 MOST_READS: Final = 4
 MOST_WAITING: Final = 256
-_MOST_PLACES: Final = 20_000
 
 
 class Name(NamedTuple):
@@ -40,26 +39,22 @@ class Name(NamedTuple):
     msn: int
 
 
-class _Place(NamedTuple):
-    """Log offsets of a segment's first and last record, and its payload bytes."""
-
-    first: int
-    last: int
-    size: int
-
-
 class Past:
     """Reads each segment once, however many ask (single-flight), and keeps the last ones read."""
 
     def __init__(
-        self, reader: RandomReader, registry: Registry, most_bytes: int = MOST_BYTES
+        self,
+        reader: RandomReader,
+        registry: Registry,
+        history: History,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         self._reader = reader
+        self._history = history
         self._registry = registry
         self._most_bytes = most_bytes
         self._kept: OrderedDict[Name, Segment] = OrderedDict()
         self._kept_bytes = 0
-        self._places: OrderedDict[Name, _Place] = OrderedDict()
         self._reading: dict[Name, asyncio.Task[Segment | None]] = {}
         self._turn = asyncio.Semaphore(MOST_READS)
 
@@ -109,36 +104,19 @@ class Past:
         assert found is not None
         session, info = found
         async with self._turn:
-            place = self._places.get(name) or await self._find(name, session)
-            if place is None:
+            row = await self._history.row(Named(name.stream, name.track), name.epoch, name.msn)
+            if row is None:
                 return None
             records = await self._reader.read(
                 topic(session.base, "media"),
                 session.partition,
-                place.first,
-                place.last + 1,
+                row.first,
+                row.last + 1,
                 name.stream.name,
             )
         segment = rebuild(records, session, info, name.msn)
         # A part of it may have been deleted by the retention.
-        return segment if segment is not None and segment.size == place.size else None
-
-    async def _find(self, name: Name, session: EpochEntry) -> _Place | None:
-        entries = await entries_near(
-            self._reader,
-            topic(session.base, "index"),
-            session.partition,
-            name.stream.name,
-            name.track,
-            (name.epoch, name.msn),
-        )
-        for entry in entries:  # who asks for one will ask for the next
-            # The first counts: a zombie may index a segment again, with what it wrote too late.
-            found = name._replace(epoch=entry.epoch, msn=entry.msn)
-            self._places.setdefault(found, _place(entry))
-        while len(self._places) > _MOST_PLACES:
-            self._places.popitem(last=False)
-        return self._places.get(name)
+        return segment if segment is not None and segment.size == row.size else None
 
     def _track(
         self, stream: StreamName, track: str, epoch: int
@@ -179,7 +157,3 @@ def rebuild(
     if segment is not None:
         segment.end()
     return segment
-
-
-def _place(entry: SegmentEntry) -> _Place:
-    return _Place(entry.offsets[0], last_offset(entry), sum(entry.sizes))

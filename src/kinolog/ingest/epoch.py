@@ -9,6 +9,7 @@ import asyncio
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
@@ -20,6 +21,7 @@ from kinolog.ingest.open_value import audio_frames, open_value, video_frames
 from kinolog.ingest.outbox import Outbox
 from kinolog.ingest.past import ChunkName, Past, Place, Unknown, read_landed, read_past
 from kinolog.ingest.services import Request, Services
+from kinolog.log.paging import Paging
 from kinolog.log.writer import Target
 from kinolog.media.types import TrackFormat
 from kinolog.packager.packager import Packager
@@ -33,6 +35,7 @@ from kinolog.record.control import (
     encode_value,
 )
 from kinolog.record.header import VERSION, Header
+from kinolog.record.page import Where
 from kinolog.record.registry import CollectionEntry, EpochEntry, State, StreamEntry
 from kinolog.timeline.events import ChunkEvent, Closed
 from kinolog.timeline.indexer import Indexer
@@ -44,6 +47,7 @@ _VOID_OPENS = 10
 _UNKNOWN_PAST_MS = 3_600_000
 """How far the media are read for a stream of which registry and index know nothing."""
 _CLOCKS_APART_MS = 10_000
+_SEAL_S = 10.0
 _log = get_logger("kinolog.ingest")
 
 
@@ -59,6 +63,7 @@ class Epoch:
     open_offset: int
     outbox: Outbox
     packager: Packager
+    paging: Paging
     producer: int
     msn_floor: int
     indexer: Indexer = field(default_factory=Indexer)
@@ -77,6 +82,7 @@ class EpochOpener:
         self._key = request.name.name.encode()
         self.announcer = Announcer(services, request.name)
         self.newest: tuple[int, Place] | None = None
+        self._paging: Paging | None = None
         self.replaced = False
         """Whether somebody else has the stream, though the registry may not have been told."""
 
@@ -111,8 +117,8 @@ class EpochOpener:
         number, offset, past = await self._append_open(place, value, entry)
         disc = past.disc + 1
         names = [track.name for track in value.tracks]
-        await self._write_index(place, past.unindexed)
-        session = SessionEntry(number, disc, offset, number, value)
+        await self._write_index(place, past.unindexed, past.pages)
+        session = SessionEntry(number, disc, offset, number, value, past.pages)
         indexed = await services.writer.append(
             self._index(place), None, encode_value(session), number
         )
@@ -125,6 +131,15 @@ class EpochOpener:
         ]
         packager = Packager(plans, cut, epoch=number, disc=disc, wall_of=wall_of)
         outbox = Outbox(services.writer, self._media(place))
+        paging = Paging(
+            services.reader,
+            (place.index, place.partition, self._key.decode()),
+            {track.name: track.timescale for track in value.tracks},
+            {name: Where(indexed, indexed) for name in names} | past.pages,
+            indexed + 1,
+            lambda data, ms: services.writer.append(self._index(place), None, data, ms),
+            lambda: self._newer(number) is not None,
+        )
         epoch = Epoch(
             number,
             disc,
@@ -134,6 +149,7 @@ class EpochOpener:
             offset,
             outbox,
             packager,
+            paging,
             services.writer.generation,
             entry.msn_floor,
             indexed=indexed,
@@ -142,6 +158,9 @@ class EpochOpener:
         if max(plan.first_msn for plan in plans) >= entry.msn_floor:
             await self.reserve(epoch)
         self._check_newest(number)
+        self.let_go()
+        self._paging = paging
+        paging.start()
         self.newest = (number, place)
         self.announcer.announce(_entry(epoch, "live"))
         _log.info(
@@ -154,6 +173,12 @@ class EpochOpener:
             partition=f"{place.media}/{place.partition}",
         )
         return epoch
+
+    def let_go(self) -> None:
+        """No more pages of the index are sealed for the epoch that was open last."""
+        if self._paging is not None:
+            self._paging.stop()
+            self._paging = None
 
     async def landed(self, failed: Epoch, epoch: Epoch) -> set[ChunkName]:
         """The chunks of a failed epoch that reached the log, though nobody said so."""
@@ -196,9 +221,10 @@ class EpochOpener:
         offset = await self.control(epoch, header, Close(reason))
         entries = epoch.indexer.apply(Closed(epoch.number, reason, offset))
         if not self._superseded(epoch):
-            await self._write_index(epoch.place, entries)
+            self._index_entries(epoch, entries)
         if epoch.index_writes:
             await asyncio.wait(epoch.index_writes, timeout=30)
+        await epoch.paging.close(_SEAL_S)
         away = _entry(epoch, "away")
         self.announcer.announce(
             msgspec.structs.replace(away, close_offset=offset, close_index=indexed)
@@ -343,7 +369,7 @@ class EpochOpener:
         for before in self._former_places(place, known, entry):
             _, end = await reader.bounds(before.media, before.partition)
             old = await read_past(reader, key, before, known, end, unknown, left=True)
-            await self._write_index(before, old.unindexed)
+            await self._write_index(before, old.unindexed, old.pages)
             past.follow(old)
         return past
 
@@ -372,16 +398,22 @@ class EpochOpener:
         entries = epoch.indexer.apply(event)
         if not entries or self._superseded(epoch):
             return
+        self._index_entries(epoch, entries)
+
+    def _index_entries(self, epoch: Epoch, entries: Sequence[SegmentEntry]) -> None:
         for entry in entries:
+            entry.pages = epoch.paging.pages
             write = asyncio.ensure_future(self._write_entry(epoch.place, entry))
             epoch.index_writes.add(write)
-            write.add_done_callback(lambda done: self._indexed(epoch, done))
+            write.add_done_callback(partial(self._indexed, epoch, entry))
 
     @staticmethod
-    def _indexed(epoch: Epoch, write: asyncio.Future[int]) -> None:
+    def _indexed(epoch: Epoch, entry: SegmentEntry, write: asyncio.Future[int]) -> None:
         epoch.index_writes.discard(write)
-        if not write.cancelled():
-            epoch.indexed = max(epoch.indexed, write.result())
+        if write.cancelled() or write.result() < 0:
+            return
+        epoch.indexed = max(epoch.indexed, write.result())
+        epoch.paging.add(entry, write.result())
 
     async def _write_entry(self, place: Place, entry: SegmentEntry) -> int:
         """An entry that is lost here is written again by the next session's repair."""
@@ -395,7 +427,11 @@ class EpochOpener:
             )
             return -1
 
-    async def _write_index(self, place: Place, entries: Sequence[SegmentEntry]) -> None:
+    async def _write_index(
+        self, place: Place, entries: Sequence[SegmentEntry], pages: dict[str, Where]
+    ) -> None:
+        for entry in entries:
+            entry.pages = pages
         await asyncio.gather(*(self._write_entry(place, entry) for entry in entries))
 
 

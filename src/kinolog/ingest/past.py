@@ -8,10 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from kinolog.log.index_reader import DEAD_MS, dead_ms, last_offset, newest_entries, over_at
+from kinolog.log.index_reader import (
+    DEAD_MS,
+    dead_ms,
+    last_offset,
+    newest_indexed,
+    newest_pages,
+    over_at,
+)
 from kinolog.log.random_reader import RandomReader
 from kinolog.record.control import IndexEntry, SegmentEntry, SessionEntry
 from kinolog.record.log_record import LogRecord
+from kinolog.record.page import Where
 from kinolog.record.registry import EpochEntry, Placement
 from kinolog.record.topics import topic
 from kinolog.timeline.events import ChunkEvent, Closed, Event, Opened
@@ -26,7 +34,8 @@ ChunkName = tuple[str, int, int]
 class Past:
     """`open_offset` is that of the newest valid open; `next_msn` by track; `disc` of the newest
     session (-1: none); `unindexed`: entries that are still to be written. `newest_session`: the id
-    of the session that opened the newest epoch."""
+    of the session that opened the newest epoch. `pages`: where its tracks are in the index, in
+    this place."""
 
     newest_epoch: int = 0
     newest_session: str = ""
@@ -34,6 +43,7 @@ class Past:
     disc: int = -1
     next_msn: dict[str, int] = field(default_factory=dict)
     unindexed: list[SegmentEntry] = field(default_factory=list)
+    pages: dict[str, Where] = field(default_factory=dict)
 
     def begun(self, track: str, msn: int, disc: int) -> None:
         """A media segment of this number was begun."""
@@ -115,7 +125,7 @@ async def read_past(
     """
     past = Past()
     here = known if known is not None and Place.of(known) == place else None
-    entries = await newest_entries(
+    indexed = await newest_indexed(
         reader,
         place.index,
         place.partition,
@@ -124,8 +134,10 @@ async def read_past(
         lowest=await _lowest(reader, place, known, unknown),
         down_to=here.close_index if here is not None else -1,
     )
+    entries = [entry for _, entry in indexed]
     for entry in entries:
         _take_entry(past, entry)
+    past.pages = newest_pages(indexed)
     if known is not None:
         past.disc = max(past.disc, known.disc)
         past.opened(known.epoch, known.open.session)
@@ -135,8 +147,8 @@ async def read_past(
         for name in past.next_msn:
             past.next_msn[name] += 1  # what was under way in the other log has a number, too
     start = await _where_to_start(reader, place, past, entries, session, unknown)
-    indexed = {e.track: e.msn for e in entries if isinstance(e, SegmentEntry)}
-    scan = _Scan(past, indexed, session)
+    newest = {e.track: e.msn for e in entries if isinstance(e, SegmentEntry)}
+    scan = _Scan(past, newest, session)
     stretches = [(start, end)]
     over = over_at(here, entries) if session is not None else None
     if over is not None:

@@ -153,7 +153,10 @@ class Session:
         self._closed = True
         if self._epoch is None and self._failure is None:
             await self._begin_late()
-        await self._end_epoch(reason)
+        try:
+            await self._end_epoch(reason)
+        finally:
+            self._opener.let_go()
         if self.left_out:
             _log.warning("packets were left out", stream=self._stream, packets=self.left_out)
         await self._opener.announcer.finish()

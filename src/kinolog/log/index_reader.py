@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from kinolog.core.errors import WireError
 from kinolog.log.random_reader import RandomReader
 from kinolog.record.control import IndexEntry, Open, SegmentEntry, SessionEntry, decode_index
+from kinolog.record.page import PageEntry, Where
 from kinolog.record.registry import EpochEntry
 
 DEAD_MS = 30_000
@@ -25,21 +26,53 @@ async def newest_entries(
     lowest: int = 0,
     down_to: int = -1,
 ) -> list[IndexEntry]:
-    """Entries of one stream in log order, as many from the end as `enough` asks for, and all from
-    the offset `down_to` on (-1: no such); all there are where it is never satisfied. Steps back in
-    doubling strides, so the cost follows what is found, not the length of the archive."""
+    """As `newest_indexed`, without the offsets."""
+    found = await newest_indexed(reader, topic, partition, key, enough, lowest, down_to)
+    return [entry for _, entry in found]
+
+
+async def newest_indexed(
+    reader: RandomReader,
+    topic: str,
+    partition: int,
+    key: str,
+    enough: Callable[[list[IndexEntry]], bool],
+    lowest: int = 0,
+    down_to: int = -1,
+) -> list[tuple[int, IndexEntry]]:
+    """Entries of one stream in log order with their offsets, as many from the end as `enough` asks
+    for, and all from the offset `down_to` on (-1: no such); all there are where it is never
+    satisfied. Steps back in doubling strides, so the cost follows what is found, not the length of
+    the archive."""
     low, end = await reader.bounds(topic, partition)
     low = max(low, lowest)
-    found: list[IndexEntry] = []
+    found: list[tuple[int, IndexEntry]] = []
     step = _FIRST_STEP
     while end > low:
         start = max(low, end - step)
         records = await reader.read_raw(topic, partition, start, end, key)
-        older = [_decode(message.value()) for message in records]
-        found = [entry for entry in older if entry is not None] + found
-        if enough(found) and (down_to < 0 or start <= down_to):
+        older = [(message.offset(), _decode(message.value())) for message in records]
+        found = [(offset, entry) for offset, entry in older if entry is not None] + found
+        if enough([entry for _, entry in found]) and (down_to < 0 or start <= down_to):
             break
         end, step = start, step * 2
+    return found
+
+
+def newest_pages(entries: Sequence[tuple[int, IndexEntry]]) -> dict[str, Where]:
+    """Where the tracks of a stream are in the index, as the newest of these entries tells. What a
+    zombie wrote behind a newer session's entry does not count."""
+    epoch = 0
+    found: dict[str, Where] = {}
+    for offset, entry in entries:
+        if entry.epoch < epoch:
+            continue
+        if isinstance(entry, SessionEntry):
+            epoch = entry.epoch
+            begins = {track.name: Where(offset, offset) for track in entry.open.tracks}
+            found = begins | found | entry.pages
+        else:
+            found = found | entry.pages
     return found
 
 
@@ -83,35 +116,7 @@ def is_void(entry: SegmentEntry, sessions: Mapping[int, SessionEntry | EpochEntr
 
 def _decode(value: bytes | None) -> IndexEntry | None:
     try:
-        return decode_index(value or b"")
+        entry = decode_index(value or b"")
     except WireError:
         return None
-
-
-async def entries_near(
-    reader: RandomReader, topic: str, partition: int, key: str, track: str, at: tuple[int, int]
-) -> list[SegmentEntry]:
-    """Entries of one track around the segment `at` (epoch, MSN), with its own where it is kept.
-
-    Bisects the partition: a track's entries are in the order of (epoch, MSN). The cost is a few
-    small reads whatever the length of the archive; neighbours' entries lie between, so a stretch
-    without any of this track is stepped over in doubling strides.
-    """
-    low, end = await reader.bounds(topic, partition)
-    while low < end:
-        start = stop = low if end - low <= _FIRST_STEP else (low + end - _FIRST_STEP) // 2
-        step = _FIRST_STEP
-        found: list[SegmentEntry] = []
-        while stop < end and not found:
-            block = min(end, stop + step)
-            records = await reader.read_raw(topic, partition, stop, block, key)
-            decoded = (_decode(message.value()) for message in records)
-            found = [e for e in decoded if isinstance(e, SegmentEntry) and e.track == track]
-            stop, step = block, step * 2
-        if found and at > (found[-1].epoch, found[-1].msn):
-            low = stop
-        elif not found or at < (found[0].epoch, found[0].msn):
-            end = start
-        else:
-            return found
-    return []
+    return None if isinstance(entry, PageEntry) else entry

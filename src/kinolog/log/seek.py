@@ -13,6 +13,7 @@ from kinolog.core.errors import WireError
 from kinolog.log.index_reader import is_void, newest_entries
 from kinolog.log.random_reader import RandomReader
 from kinolog.record.control import IndexEntry, SegmentEntry, SessionEntry, decode_index
+from kinolog.record.page import PageEntry
 from kinolog.record.registry import EpochEntry
 from kinolog.record.topics import topic
 
@@ -153,6 +154,8 @@ class Seeker:
                 try:
                     entry = decode_index(message.value() or b"")
                 except WireError:
+                    continue
+                if isinstance(entry, PageEntry):
                     continue
                 self._learn([entry])
                 if self._is_kept(entry):

@@ -7,6 +7,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from kinolog.core.errors import WireError
+from kinolog.record.page import PageEntry, Where
 
 T = TypeVar("T")
 Profile = Literal["frame", "low", "standard"]
@@ -63,13 +64,15 @@ class Gap(msgspec.Struct, omit_defaults=True):
 
 
 class SessionEntry(msgspec.Struct, omit_defaults=True, tag="session", tag_field="entry"):
-    """Index: an epoch, the log offset of its open record, and what it opened with."""
+    """Index: an epoch, the log offset of its open record, and what it opened with. `pages`: where
+    the stream's tracks are in the index, in this place, before this entry."""
 
     epoch: int
     disc: int
     open_offset: int
     wall: int
     open: Open
+    pages: dict[str, Where] = {}
 
 
 class SegmentEntry(msgspec.Struct, omit_defaults=True, tag="segment", tag_field="entry"):
@@ -80,7 +83,8 @@ class SegmentEntry(msgspec.Struct, omit_defaults=True, tag="segment", tag_field=
     size in bytes, duration, and composition offset in ticks, and the ordinals of sync samples.
     `mdat` gives the byte offset of each chunk's first sample within that chunk. `dur` runs to the
     end of its last chunk. `whole` is False for one with a hole, which players see as a gap; a
-    segment that a close or a new session cut short is whole.
+    segment that a close or a new session cut short is whole. `pages`: where the stream's tracks are
+    in the index, as far as was known when this was written.
     """
 
     track: str
@@ -101,12 +105,14 @@ class SegmentEntry(msgspec.Struct, omit_defaults=True, tag="segment", tag_field=
     sample_cts: list[int]
     sync: list[int]
     whole: bool = True
+    pages: dict[str, Where] = {}
 
 
 IndexEntry = SessionEntry | SegmentEntry
+IndexRecord = SessionEntry | SegmentEntry | PageEntry
 
 _encode = msgspec.json.Encoder().encode
-_index_decoder = msgspec.json.Decoder(IndexEntry)
+_index_decoder = msgspec.json.Decoder(IndexRecord)
 
 
 def encode_value(value: msgspec.Struct) -> bytes:
@@ -122,10 +128,10 @@ def decode_value(data: bytes, kind: type[T]) -> T:
         raise WireError(f"{kind.__name__} record is not readable: {error}") from error
 
 
-def decode_index(data: bytes) -> IndexEntry:
+def decode_index(data: bytes) -> IndexRecord:
     """An index entry. WireError where it is not of a known shape."""
     try:
-        entry: IndexEntry = _index_decoder.decode(data)
+        entry: IndexRecord = _index_decoder.decode(data)
     except msgspec.DecodeError as error:
         raise WireError(f"index entry is not readable: {error}") from error
     return entry

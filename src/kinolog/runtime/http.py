@@ -19,7 +19,7 @@ from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP2Settings
 from granian.server.embed import Server
 
-from kinolog.core.errors import ConfigError, KinologError
+from kinolog.core.errors import ConfigError, KinologError, NotFound
 from kinolog.core.log import get_logger
 from kinolog.core.rsgi import Handler, HttpProtocol, Scope
 from kinolog.runtime.settings import Settings
@@ -135,7 +135,7 @@ class Router:
 
 
 def _answer_error(protocol: HttpProtocol, error: KinologError) -> None:
-    status = 503 if error.retriable else 400
+    status = 503 if error.retriable else 404 if isinstance(error, NotFound) else 400
     _answer(protocol, status, f"{error}{': ' + error.hint if error.hint else ''}")
 
 

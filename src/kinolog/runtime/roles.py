@@ -20,12 +20,16 @@ from kinolog.core.clock import SystemClock
 from kinolog.core.log import get_logger
 from kinolog.core.rsgi import Handler
 from kinolog.delivery.edge import Edge, health
+from kinolog.delivery.history import History
+from kinolog.delivery.hls.replay import Replay
+from kinolog.delivery.hls.server import HlsServer
 from kinolog.delivery.hub import Hub
 from kinolog.delivery.listing import Listing
 from kinolog.delivery.page.static import Page
 from kinolog.delivery.past import Past
 from kinolog.delivery.pulse import Pulse
 from kinolog.delivery.stills import Stills
+from kinolog.delivery.timeline import TimelineServer
 from kinolog.ingest.ack_log import AckLog
 from kinolog.ingest.desk import LocalDesk
 from kinolog.ingest.http import HttpIngest
@@ -114,14 +118,20 @@ async def edge(base: Backend, ingest: dict[str, int]) -> AsyncIterator[tuple[Hub
     hub = Hub(base.kafka, base.catalog, base.reader, clock)
     stills = Stills()
     pulse = Pulse(base.reader, clock)
-    past = Past(base.reader, base.catalog.registry)
+    history = History(base.reader, base.catalog.registry, clock)
+    past = Past(base.reader, base.catalog.registry, history)
+    replay = Replay(history, base.catalog.registry, clock)
+    hls = HlsServer(past, replay, clock)
+    timeline = TimelineServer(history, base.catalog.registry, clock)
     listing = Listing(base.catalog.registry, hub, pulse, clock, ingest)
     try:
-        yield hub, Edge(hub, listing, stills, past, Page.load())
+        yield hub, Edge(hub, listing, stills, hls, timeline, Page.load())
     finally:
         stills.close()
         await pulse.close()
         await past.close()
+        await replay.close()
+        await history.close()
         await hub.close()
 
 

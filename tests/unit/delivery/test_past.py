@@ -1,19 +1,16 @@
-"""Old segments are rebuilt as they were live, and found without reading the archive."""
+"""Old segments are rebuilt as they were live."""
 
 from __future__ import annotations
 
-import asyncio
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
 
 from kinolog.delivery.hls.playlist import MediaPlaylist
 from kinolog.delivery.past import rebuild
-from kinolog.log.index_reader import entries_near
-from kinolog.log.random_reader import RandomReader
-from kinolog.record.control import Open, SegmentEntry, decode_value, encode_value
+from kinolog.record.control import Open, decode_value
 from kinolog.record.registry import EpochEntry
 from kinolog.testing.log_script import VIDEO, Item, as_records, session
 from kinolog.timeline.live import LiveStream
@@ -53,63 +50,6 @@ def test_a_rebuilt_segment_is_the_live_one(lost: int | None) -> None:
         assert [(p.dts, p.size, p.gap) for p in found.parts] == [
             (p.dts, p.size, p.gap) for p in segment.parts
         ]
-
-
-class _Message:
-    def __init__(self, key: bytes, value: bytes) -> None:
-        self._key, self._value = key, value
-
-    def key(self) -> bytes:
-        return self._key
-
-    def value(self) -> bytes:
-        return self._value
-
-
-class _Index:
-    """An index partition: our stream's two tracks, one entry in `sparse` records."""
-
-    def __init__(self, entries: int, sparse: int) -> None:
-        self.read = 0
-        self._log: list[_Message] = []
-        for msn in range(entries):
-            for track in ("a0", "v0"):
-                value = encode_value(entry_of(track, msn))
-                self._log += [_Message(b"neighbour", value)] * (sparse - 1)
-                self._log.append(_Message(b"ours", value))
-
-    async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
-        return 0, len(self._log)
-
-    async def read_raw(
-        self, topic: str, partition: int, start: int, end: int, key: str
-    ) -> list[Any]:
-        self.read += end - start
-        return [one for one in self._log[start:end] if one.key() == key.encode()]
-
-
-def entry_of(track: str, msn: int) -> SegmentEntry:
-    epoch = 100 + msn // 50
-    return SegmentEntry(
-        track, epoch, 0, msn, 0, 1, 0, True, 1, [msn], [1], [1], [1], [1], [1], [1], [0]
-    )
-
-
-@pytest.mark.parametrize("sparse", [1, 7, 400])
-@pytest.mark.parametrize("msn", [0, 1, 49, 50, 77, 198, 199])
-def test_an_entry_is_found_by_bisection(sparse: int, msn: int) -> None:
-    index = _Index(200, sparse)
-    at = 100 + msn // 50, msn
-    found = asyncio.run(entries_near(cast(RandomReader, index), "k.c.index", 0, "ours", "v0", at))
-    assert [e.track for e in found if (e.epoch, e.msn) == at] == ["v0"]
-    assert index.read < max(4000, 200 * 2 * sparse / 4)
-
-
-@pytest.mark.parametrize("at", [(99, 0), (100, 60), (101, 10), (103, 200), (900, 1)])
-def test_an_entry_that_is_not_there_is_not_found(at: tuple[int, int]) -> None:
-    index = _Index(200, 3)
-    found = asyncio.run(entries_near(cast(RandomReader, index), "k.c.index", 0, "ours", "v0", at))
-    assert at not in [(e.epoch, e.msn) for e in found]
 
 
 def test_no_part_is_said_to_be_longer_than_the_target() -> None:

@@ -6,9 +6,10 @@ segment is made once; a new version costs a join.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from typing import NamedTuple
 
 from kinolog.core.timebase import rescale
+from kinolog.delivery.hls.text import date_line, decimal, map_line
 from kinolog.timeline.segment import MICROSECONDS, Part, Segment
 from kinolog.timeline.track import Version, target_seconds
 
@@ -25,10 +26,10 @@ class _Text:
     def __init__(self, track: str, segment: Segment, part_ms: int) -> None:
         self._longest_ticks = rescale(part_ms, 1000, segment.timescale)
         self.segment = segment
-        self.map = f'#EXT-X-MAP:URI="{track}/{segment.epoch}/init.mp4"\n'
+        self.map = map_line(track, segment.epoch)
         count = segment.discontinuities
         self.lead = "#EXT-X-DISCONTINUITY\n" * count + self.map if count else ""
-        self.date = f"#EXT-X-PROGRAM-DATE-TIME:{_date(segment.wall)}\n" if segment.wall else ""
+        self.date = date_line(segment.wall) if segment.wall else ""
         self.parts: list[str] = []
         self.end = ""
         self._full = ""
@@ -60,17 +61,39 @@ class _Text:
         return self._full
 
 
-class MediaPlaylist:
-    """Renders the versions of one track. URLs are relative to `{track}.m3u8` beside `{track}/`."""
+class Behind(NamedTuple):
+    """What a playlist lists before the live window, and how much of that it leaves out.
 
-    def __init__(self, track: str) -> None:
+    `text` has the segments from `first_msn` up to the live one with which the playlist goes on,
+    which begins with `lead`; `dropped` live segments before that are not listed. `tags` stand in
+    the head.
+    """
+
+    first_msn: int
+    disc: int
+    dropped: int = 0
+    text: str = ""
+    lead: str = ""
+    independent: bool = True
+    tags: str = ""
+
+
+class MediaPlaylist:
+    """Renders the versions of one track. URLs are relative to `{track}.m3u8` beside `{track}/`.
+    `query`: of the URL, which the URIs of other playlists have too."""
+
+    def __init__(self, track: str, query: str = "") -> None:
         self._track = track
+        self._query = f"?{query}" if query else ""
         self._texts: dict[Segment, _Text] = {}
         self._version: Version | None = None
         self._made: dict[bool, bytes] = {}
 
-    def render(self, version: Version, *, skip: bool = False) -> bytes:
-        """The playlist of a version, made at the first call.
+    def render(
+        self, version: Version, *, skip: bool = False, behind: Behind | None = None
+    ) -> bytes:
+        """The playlist of a version, made at the first call; of the live window, or with what is
+        `behind` it, which is a function of the version.
 
         With `skip` a delta update (EXT-X-SKIP), or the whole playlist where there is nothing
         to leave out.
@@ -80,25 +103,35 @@ class MediaPlaylist:
             self._made = {}
         made = self._made.get(skip)
         if made is None:
-            skipped = skipped_segments(version) if skip else 0
-            if skip and not skipped:
-                made = self.render(version)
+            skipped = 0
+            if skip:
+                skipped = skipped_segments(version) - (behind.dropped if behind else 0)
+            if skip and skipped <= 0:
+                made = self.render(version, behind=behind)
             else:
-                made = self._render(version, skipped).encode()
+                made = self._render(version, skipped, behind).encode()
             self._made[skip] = made
         return made
 
-    def _render(self, version: Version, skipped: int) -> str:
+    def _render(self, version: Version, skipped: int, behind: Behind | None) -> str:
+        """`skipped`: of the live segments that are listed."""
         segments = version.segments
-        lines = [_head(version)]
+        lines = [_head(version, behind)]
+        first = behind.dropped if behind is not None else 0
         if skipped:
-            lines.append(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}\n")
+            listed_before = segments[first].msn - behind.first_msn if behind is not None else 0
+            lines.append(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={listed_before + skipped}\n")
+        elif behind is not None:
+            lines.append(behind.text)
         dated = all(segment.wall for segment in segments)
         newest = len(segments) - 1
-        for index in range(skipped, newest + 1):
+        for index in range(first + skipped, newest + 1):
             text = self._text(segments[index], version.open.part_ms)
-            # The first segment of a playlist follows nothing; one after a skip does.
-            lines.append(text.lead if index else text.map)
+            if index > first:
+                lines.append(text.lead)
+            else:
+                # The first segment of a playlist follows nothing; one after a skip does.
+                lines.append(behind.lead if behind is not None and behind.text else text.map)
             if dated:
                 lines.append(text.date)
             if index < version.parts_from or not text.segment.with_parts:
@@ -132,7 +165,7 @@ class MediaPlaylist:
             lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{uri}"\n')
         for report in version.reports:
             part = f",LAST-PART={report.part}" if report.part >= 0 else ""
-            uri = f"{report.track}.m3u8"
+            uri = f"{report.track}.m3u8{self._query}"
             lines.append(f'#EXT-X-RENDITION-REPORT:URI="{uri}",LAST-MSN={report.msn}{part}\n')
         if version.state == "ended":
             lines.append("#EXT-X-ENDLIST\n")
@@ -159,19 +192,15 @@ def independent(version: Version) -> bool:
     return all(segment.independent or segment.gap for segment in segments)
 
 
-def decimal(ticks: int, timescale: int) -> str:
-    """Ticks as decimal seconds with six digits, cut off, no float in between.
-
-    Cut off and not rounded: a player adds them up, and hls.js waits for ever where the sum of the
-    parts comes out after the end of the media in them (docs/explanation/hls.md).
-    """
-    us = ticks * MICROSECONDS // timescale
-    return f"{us // MICROSECONDS}.{us % MICROSECONDS:06d}"
-
-
-def _head(version: Version) -> str:
+def _head(version: Version, behind: Behind | None) -> str:
     session = version.open
     segments = version.segments
+    first_msn, disc = (segments[0].msn, segments[0].disc) if segments else (0, 0)
+    decodable = independent(version)
+    tags = ""
+    if behind is not None:
+        first_msn, disc, tags = behind.first_msn, behind.disc, behind.tags
+        decodable = decodable and behind.independent
     target = target_seconds(session)
     part_info = ""
     part_hold = ""
@@ -185,9 +214,10 @@ def _head(version: Version) -> str:
         f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL={SKIP_TARGETS * target}.0"
         f"{part_hold},HOLD-BACK={HOLD_BACK_TARGETS * target}.0\n"
         f"{part_info}"
-        f"#EXT-X-MEDIA-SEQUENCE:{segments[0].msn if segments else 0}\n"
-        f"#EXT-X-DISCONTINUITY-SEQUENCE:{segments[0].disc if segments else 0}\n"
-        f"{'#EXT-X-INDEPENDENT-SEGMENTS' + chr(10) if independent(version) else ''}"
+        f"#EXT-X-MEDIA-SEQUENCE:{first_msn}\n"
+        f"#EXT-X-DISCONTINUITY-SEQUENCE:{disc}\n"
+        f"{'#EXT-X-INDEPENDENT-SEGMENTS' + chr(10) if decodable else ''}"
+        f"{tags}"
     )
 
 
@@ -202,8 +232,3 @@ def _part_line(base: str, part: Part, timescale: int, longest_ticks: int) -> str
     ticks = min(max(part.duration_ticks, shortest_ticks), longest_ticks)
     seconds = decimal(ticks, timescale)
     return f'#EXT-X-PART:DURATION={seconds},URI="{base}.{part.index}.m4s"{flags}\n'
-
-
-def _date(wall_ms: int) -> str:
-    moment = datetime.fromtimestamp(wall_ms // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{wall_ms % 1000:03d}Z"

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import gzip
 import re
+from collections import OrderedDict
 from functools import lru_cache
 from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
+from kinolog.core.clock import Clock
 from kinolog.core.rsgi import Headers, HttpProtocol, Scope
 from kinolog.delivery import answers
 from kinolog.delivery.channel import ANY_TRACK, WHOLE, Awaited, Channel
 from kinolog.delivery.hls import requests
 from kinolog.delivery.hls.multivariant import multivariant
-from kinolog.delivery.hls.playlist import MediaPlaylist
+from kinolog.delivery.hls.playlist import Behind, MediaPlaylist
+from kinolog.delivery.hls.replay import Replay
 from kinolog.delivery.past import Name, Past
+from kinolog.delivery.span import Span, asks_for_span, is_relative, parse_span
 from kinolog.timeline.track import Version, target_seconds
 
 _PLAYLIST: Final = ("content-type", "application/vnd.apple.mpegurl")
@@ -37,12 +41,15 @@ _M4S: Final[Headers] = [
 ]
 _FRESH: Final[Headers] = [*answers.CORS, _PLAYLIST, _VARY, answers.NO_CACHE]
 _UNCHANGED: Final[Headers] = [*answers.CORS, _PLAYLIST, _VARY, answers.NO_STORE]
+_CLOSED: Final[Headers] = [*answers.CORS, _PLAYLIST, _VARY, ("cache-control", "public, max-age=60")]
 _GZIP: Final = ("content-encoding", "gzip")
 _MEDIA: Final = re.compile(
     r"([a-z0-9-]{1,48})/(\d{1,15})/(?:(init)\.mp4|(\d{1,15})(?:\.(\d{1,6}))?\.m4s)"
 )
 _TRACK: Final = re.compile(r"([a-z0-9-]{1,48})\.m3u8")
 _GZIP_LEVEL: Final = 4
+_MOST_RENDERED: Final = 64
+"""Playlists of a channel, by track and query, that are kept made."""
 _FIRST_WAIT_S: Final = 8.0
 """Less than the 10 s after which hls.js gives a playlist up, by what a deadline may be late."""
 
@@ -81,13 +88,13 @@ class _Rendered:
 
     __slots__ = ("_gzip", "_playlist", "_version", "blocking_headers")
 
-    def __init__(self, track: str) -> None:
-        self._playlist = MediaPlaylist(track)
+    def __init__(self, track: str, query: str) -> None:
+        self._playlist = MediaPlaylist(track, query)
         self._version: Version | None = None
         self._gzip: dict[bool, bytes] = {}
         self.blocking_headers: Headers = []
 
-    def plain(self, version: Version, skip: bool) -> bytes:
+    def plain(self, version: Version, skip: bool, behind: Behind | None) -> bytes:
         if version is not self._version:
             self._version = version
             self._gzip = {}
@@ -100,10 +107,10 @@ class _Rendered:
                 _VARY,
                 ("cache-control", f"public, max-age={keep_s}"),
             ]
-        return self._playlist.render(version, skip=skip)
+        return self._playlist.render(version, skip=skip, behind=behind)
 
-    def compressed(self, version: Version, skip: bool) -> bytes:
-        plain = self.plain(version, skip)
+    def compressed(self, version: Version, skip: bool, behind: Behind | None) -> bytes:
+        plain = self.plain(version, skip, behind)
         made = self._gzip.get(skip)
         if made is None:
             made = self._gzip[skip] = gzip.compress(plain, _GZIP_LEVEL, mtime=0)
@@ -113,10 +120,14 @@ class _Rendered:
 class HlsServer:
     """Answers for the channels of this process."""
 
-    def __init__(self, past: Past) -> None:
+    def __init__(self, past: Past, replay: Replay, clock: Clock) -> None:
         self._past = past
+        self._replay = replay
+        self._clock = clock
         # Gone with the channel itself, which lives on while requests that it woke are answered.
-        self._rendered: WeakKeyDictionary[Channel, dict[str, _Rendered]] = WeakKeyDictionary()
+        self._rendered: WeakKeyDictionary[Channel, OrderedDict[tuple[str, str], _Rendered]] = (
+            WeakKeyDictionary()
+        )
         self._multivariants: WeakKeyDictionary[Channel, tuple[bytes, bytes]] = WeakKeyDictionary()
 
     async def answer(
@@ -128,13 +139,19 @@ class HlsServer:
             case _Media():
                 await self._media(scope, protocol, channel, asked)
             case _Playlist():
-                await self._playlist(scope, protocol, channel, asked.track)
+                if asks_for_span(scope.query_string):
+                    await self._of_span(scope, protocol, channel, asked.track)
+                else:
+                    await self._playlist(scope, protocol, channel, asked.track, None)
             case _Init():
                 self._init(scope, protocol, channel, asked)
             case None:
                 if rest != "index.m3u8":
                     return False
-                await self._multivariant(scope, protocol, channel)
+                if asks_for_span(scope.query_string):
+                    await self._of_span(scope, protocol, channel, "")
+                else:
+                    await self._multivariant(scope, protocol, channel, "")
         return True
 
     def _init(self, scope: Scope, protocol: HttpProtocol, channel: Channel, asked: _Init) -> None:
@@ -174,8 +191,36 @@ class HlsServer:
         else:
             answers.refuse(protocol, 404, f"media segment {msn} is not here", 1)
 
+    async def _of_span(
+        self, scope: Scope, protocol: HttpProtocol, channel: Channel, track: str
+    ) -> None:
+        """A playlist of what a query's times say; of the whole stream where `track` is empty."""
+        span = parse_span(scope.query_string, self._clock.unix_ms())
+        if span is None:
+            pass
+        elif span.closed:
+            if track:
+                body = await self._replay.closed(channel, track, span)
+            else:
+                body = await self._replay.closed_index(channel, span)
+            zipped = answers.takes_gzip(scope)
+            headers = _FRESH if is_relative(scope.query_string) else _CLOSED
+            if zipped:
+                headers = [*headers, _GZIP]
+            answers.send(scope, protocol, headers, body.zipped if zipped else body.plain)
+            return
+        if track and span is not None and span.dvr_ms is None and is_relative(scope.query_string):
+            # A playlist that is asked for again and again must always begin at the same moment.
+            where = ("location", f"{track}.m3u8?{span.query}")
+            protocol.response_empty(307, [*answers.CORS, where, answers.NO_STORE])
+        elif track:
+            await self._playlist(scope, protocol, channel, track, span)
+        else:
+            query = span.query if span is not None else ""
+            await self._multivariant(scope, protocol, channel, query)
+
     async def _playlist(
-        self, scope: Scope, protocol: HttpProtocol, channel: Channel, name: str
+        self, scope: Scope, protocol: HttpProtocol, channel: Channel, name: str, span: Span | None
     ) -> None:
         directives = requests.parse_directives(scope.query_string)
         if isinstance(directives, requests.Bad):
@@ -193,7 +238,7 @@ class HlsServer:
                 return
             if found is requests.READY:
                 assert version is not None
-                self._send_playlist(scope, protocol, channel, name, version, directives)
+                await self._send_playlist(scope, protocol, channel, name, version, directives, span)
                 return
             assert isinstance(found, requests.Wait)
             if await self._wait(channel, name, found):
@@ -202,12 +247,14 @@ class HlsServer:
                 # The publisher has left and may be back at any moment: what there is, said anew,
                 # lets players wait for it. Three errors in a row would make most of them give up.
                 version = channel.live.tracks[name].version or version
-                self._send_playlist(scope, protocol, channel, name, version, directives, _UNCHANGED)
+                await self._send_playlist(
+                    scope, protocol, channel, name, version, directives, span, _UNCHANGED
+                )
                 return
             answers.refuse(protocol, 503, "the playlist did not grow in time")
             return
 
-    def _send_playlist(
+    async def _send_playlist(
         self,
         scope: Scope,
         protocol: HttpProtocol,
@@ -215,34 +262,45 @@ class HlsServer:
         name: str,
         version: Version,
         directives: requests.Directives,
+        span: Span | None,
         headers: Headers | None = None,
     ) -> None:
+        behind = None
+        query = ""
+        if span is not None:
+            behind = await self._replay.behind(channel, name, span, version)
+            query = span.query
         of_channel = self._rendered.get(channel)
         if of_channel is None:
-            of_channel = self._rendered[channel] = {}
-        rendered = of_channel.get(name)
+            of_channel = self._rendered[channel] = OrderedDict()
+        rendered = of_channel.get((name, query))
         if rendered is None:
-            rendered = of_channel[name] = _Rendered(name)
+            rendered = of_channel[name, query] = _Rendered(name, query)
+            if len(of_channel) > _MOST_RENDERED:
+                of_channel.popitem(last=False)
         zipped = answers.takes_gzip(scope)
         make = rendered.compressed if zipped else rendered.plain
-        body = make(version, directives.skip)
+        body = make(version, directives.skip, behind)
         if headers is None:
             headers = _FRESH if directives.msn is None else rendered.blocking_headers
         if zipped:
             headers = [*headers, _GZIP]
         answers.send(scope, protocol, headers, body)
 
-    async def _multivariant(self, scope: Scope, protocol: HttpProtocol, channel: Channel) -> None:
-        body = multivariant(channel.live)
+    async def _multivariant(
+        self, scope: Scope, protocol: HttpProtocol, channel: Channel, query: str
+    ) -> None:
+        """`query`: of the URIs of the media playlists."""
+        body = multivariant(channel.live, query=query)
         while body is None:
             # A session that has just begun: say nothing before every track has shown itself or
             # has fallen silent; nor where nothing at all comes, but then not for long.
             left_s = _FIRST_WAIT_S - channel.open_for_s
             awaited = Awaited(self._missing_track(channel), 0, WHOLE)
             if left_s <= 0 or not await channel.wait(awaited, left_s):
-                body = multivariant(channel.live, complete=False)
+                body = multivariant(channel.live, complete=False, query=query)
                 break
-            body = multivariant(channel.live)
+            body = multivariant(channel.live, query=query)
         if body is None:
             answers.refuse(protocol, 404, "nothing has been published here yet", 1)
             return
@@ -250,7 +308,8 @@ class HlsServer:
             plain, zipped = self._multivariants.get(channel, (b"", b""))
             if plain != body:
                 zipped = gzip.compress(body, _GZIP_LEVEL, mtime=0)
-                self._multivariants[channel] = (body, zipped)
+                if not query:
+                    self._multivariants[channel] = (body, zipped)
             answers.send(scope, protocol, [*_FRESH, _GZIP], zipped)
         else:
             answers.send(scope, protocol, _FRESH, body)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kinolog.delivery.hls.playlist import MediaPlaylist, decimal
+from kinolog.delivery.hls.playlist import MediaPlaylist
+from kinolog.delivery.hls.text import decimal
 from kinolog.record.control import Open, SessionEntry, decode_value
 from kinolog.record.log_record import LogRecord
 from kinolog.testing.log_script import (

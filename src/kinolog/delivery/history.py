@@ -1,0 +1,317 @@
+"""History: the finished media segments of a stream, found by time or by number in the index.
+
+Of a track it keeps what leads to its pages; the pages themselves are kept for all streams together,
+up to a bound. Nothing of it is state that another edge lacks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from kinolog.core.clock import Clock
+from kinolog.core.names import StreamName
+from kinolog.log.pages import Frontier, IndexPlace, Leaf, Pages
+from kinolog.log.random_reader import RandomReader
+from kinolog.log.registry import Registry
+from kinolog.record.registry import EpochEntry
+from kinolog.record.table import Row, Table
+from kinolog.record.topics import topic
+from kinolog.timeline.extent import Extent, extents
+from kinolog.timeline.window import Run, Session, in_time, runs
+
+MOST_FRONTIERS = 256
+AGE_S = 0.5
+"""An index is not asked again for what it did not have before so long."""
+LOW_AGE_S = 1.0
+
+
+class Named(NamedTuple):
+    """A track of a stream."""
+
+    stream: StreamName
+    track: str
+
+
+class _Reach(NamedTuple):
+    """How far an index must have been read: to a number, where one is known, else to a moment."""
+
+    unix_ms: float | None
+    msn: int | None
+
+
+class _Known(NamedTuple):
+    """A track's frontier in a place, as it was at a moment (monotonic seconds)."""
+
+    frontier: Frontier
+    epoch: int
+    state: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where some epochs of a stream are: index and media of one partition. `epochs`: those of the
+    registry, oldest first. `newest`: the stream's newest is among them."""
+
+    base: str
+    partition: int
+    epochs: tuple[EpochEntry, ...]
+    newest: bool
+
+    def index(self, stream: StreamName) -> IndexPlace:
+        return IndexPlace(topic(self.base, "index"), self.partition, stream.name)
+
+    def sessions(self, track: str) -> dict[int, Session]:
+        """By epoch, for those that have the track."""
+        found = {}
+        void_from = float("inf")
+        for entry in reversed(self.epochs):
+            for info in entry.open.tracks:
+                if info.name == track:
+                    found[entry.epoch] = Session(info.timescale, void_from)
+            void_from = min(void_from, entry.open_offset)
+        return found
+
+
+class History:
+    """Rows of the index, for whatever is made of them."""
+
+    def __init__(self, reader: RandomReader, registry: Registry, clock: Clock) -> None:
+        self._reader = reader
+        self._registry = registry
+        self._clock = clock
+        self._pages = Pages(reader)
+        self._known: OrderedDict[tuple[IndexPlace, str], _Known] = OrderedDict()
+        self._asking: dict[tuple[IndexPlace, str], asyncio.Task[_Known]] = {}
+        self._lows: dict[tuple[str, int], tuple[float, int]] = {}
+
+    async def between(self, name: Named, start_ms: float, end_ms: float, live: Table) -> list[Run]:
+        """The segments that overlap [start_ms, end_ms) (Unix ms), in the order of time. `live`: the
+        newest segments, as an edge that follows the stream has them; they need no index."""
+        found: list[Run] = []
+        newest = live.msn[0] - 1 if len(live) else None
+        for place, sessions in self._places_of(name):
+            reach = _Reach(end_ms, newest if place.newest else None)
+            found += await self._read(
+                name, place, sessions, reach, lambda leaf, _: _in_time(leaf, start_ms, end_ms)
+            )
+        if newest is not None:
+            kept = [part for run in found if (part := run.numbered(0, newest + 1)) is not None]
+            found = [*kept, *self._of_live(name, live)]
+        return in_time(found, start_ms, end_ms)
+
+    async def extents(
+        self, name: Named, start_ms: float, end_ms: float, live: Table
+    ) -> list[Extent]:
+        """When there is media of a track in [start_ms, end_ms) (Unix ms), in no order. Of pages
+        without a hole that lie in it whole, nothing is read."""
+        found: list[Extent] = []
+        of_runs: list[Run] = []
+        newest = live.msn[0] - 1 if len(live) else None
+        for place, sessions in self._places_of(name):
+
+            def wanted(leaf: Leaf, low: int, sessions: Mapping[int, Session] = sessions) -> bool:
+                if not _in_time(leaf, start_ms, end_ms):
+                    return False
+                ref = leaf.ref
+                session = sessions.get(ref.epoch)
+                if (
+                    session is None
+                    or not ref.solid
+                    or not start_ms <= ref.wall < ref.until <= end_ms
+                    or not low <= ref.first <= ref.last < session.void_from
+                ):
+                    return True
+                found.append(Extent(ref.wall, ref.until, ref.epoch))
+                return False
+
+            reach = _Reach(end_ms, newest if place.newest else None)
+            of_runs += await self._read(name, place, sessions, reach, wanted)
+        for run in [*of_runs, *self._of_live(name, live)]:
+            part = run.between(start_ms, end_ms)
+            if part is not None:
+                found += extents(part)
+        return found
+
+    async def numbered(self, name: Named, first: int, below: int) -> list[Run]:
+        """The segments with media sequence numbers in [first, below), in the order of these."""
+        found: list[Run] = []
+        for place, sessions in self._places_of(name):
+            read = await self._read(
+                name,
+                place,
+                sessions,
+                _Reach(None, below - 1),
+                lambda leaf, _: leaf.first_msn < below and leaf.below_msn > first,
+            )
+            found += [part for run in read if (part := run.numbered(first, below)) is not None]
+        return sorted(found, key=lambda run: run.first_msn)
+
+    async def _read(
+        self,
+        name: Named,
+        place: _Place,
+        sessions: Mapping[int, Session],
+        reach: _Reach,
+        wanted: Callable[[Leaf, int], bool],
+    ) -> list[Run]:
+        """The rows of a place that count, of those pages that are wanted, given the media topic's
+        log start offset, and of what is in no page."""
+        frontier = await self._frontier(name, place, reach)
+        low = await self._low(place)
+        tables = await self._pages.tables(
+            place.index(name.stream),
+            frontier.leaves,
+            lambda leaf: leaf.ref.last >= low and wanted(leaf, low),
+        )
+        return list(runs([*tables, frontier.tail], sessions, low))
+
+    def _of_live(self, name: Named, live: Table) -> list[Run]:
+        known = {
+            epoch: Session(session.timescale)
+            for _, sessions in self._places_of(name)
+            for epoch, session in sessions.items()
+        }
+        return list(runs([live], known, 0))
+
+    async def number_after(self, name: Named, unix_ms: float) -> int:
+        """The media sequence number behind the newest segment that ends before a moment; 0 where
+        none does."""
+        for place, sessions in reversed(self._places_of(name)):
+            frontier = await self._frontier(name, place, _Reach(unix_ms, None))
+            found = _after(frontier.tail, sessions, unix_ms)
+            if found is None:
+                index = place.index(name.stream)
+                found = await self._after_leaf(index, frontier.leaves, sessions, unix_ms)
+            if found is not None:
+                return found
+        return 0
+
+    async def _after_leaf(
+        self,
+        index: IndexPlace,
+        leaves: Sequence[Leaf],
+        sessions: Mapping[int, Session],
+        unix_ms: float,
+    ) -> int | None:
+        for leaf in reversed(leaves):
+            if leaf.ref.wall >= unix_ms:
+                continue
+            if leaf.ref.until <= unix_ms:
+                return leaf.below_msn
+            sheet = await self._pages.sheet(index, leaf.ref.offset)
+            if sheet is None:
+                continue
+            if sheet.rows is not None:
+                found = _after(sheet.rows, sessions, unix_ms)
+            else:
+                found = await self._after_leaf(index, sheet.children, sessions, unix_ms)
+            if found is not None:
+                return found
+        return None
+
+    async def row(self, name: Named, epoch: int, msn: int) -> Row | None:
+        """The segment of this name; None where there is none in the index."""
+        for place, sessions in self._places_of(name):
+            session = sessions.get(epoch)
+            if session is None:
+                continue
+            frontier = await self._frontier(name, place, _Reach(None, msn))
+            index = place.index(name.stream)
+            row = await self._pages.row(index, frontier, epoch, msn)
+            return row if row is not None and row.first < session.void_from else None
+        return None
+
+    async def close(self) -> None:
+        """Give up what is being read."""
+        for task in self._asking.values():
+            task.cancel()
+
+    def _places_of(self, name: Named) -> Sequence[tuple[_Place, Mapping[int, Session]]]:
+        """Where a track's epochs are, in the order in which the stream came there, and what is to
+        be known of each."""
+        entry = self._registry.streams.get(name.stream)
+        oldest = entry.placements[0].from_epoch if entry is not None else 0
+        epochs: dict[tuple[str, int], list[EpochEntry]] = {}
+        for number, epoch in sorted(self._registry.epochs.get(name.stream, {}).items()):
+            if number >= oldest:
+                epochs.setdefault((epoch.base, epoch.partition), []).append(epoch)
+        newest = max((found[-1].epoch for found in epochs.values()), default=0)
+        places = [
+            _Place(*at, tuple(found), newest=found[-1].epoch == newest)
+            for at, found in epochs.items()
+        ]
+        return [(place, sessions) for place in places if (sessions := place.sessions(name.track))]
+
+    async def _frontier(self, name: Named, place: _Place, reach: _Reach) -> Frontier:
+        """A track's frontier that reaches so far, if the index does."""
+        key = (place.index(name.stream), name.track)
+        known = self._known.get(key)
+        if known is not None and self._reaches(known, place, reach):
+            self._known.move_to_end(key)
+            return known.frontier
+        task = self._asking.get(key)
+        if task is None:
+            task = self._asking[key] = asyncio.create_task(self._ask(name, place))
+            task.add_done_callback(lambda _: self._asking.pop(key, None))
+        found = await asyncio.shield(task)
+        self._known[key] = found
+        while len(self._known) > MOST_FRONTIERS:
+            self._known.popitem(last=False)
+        return found.frontier
+
+    def _reaches(self, known: _Known, place: _Place, reach: _Reach) -> bool:
+        newest = place.epochs[-1]
+        frontier = known.frontier
+        if known.epoch == newest.epoch:
+            if known.state == newest.state != "live":
+                return True  # nothing more comes
+            if self._clock.monotonic() - known.at_s < AGE_S:
+                return True
+        if reach.msn is not None:
+            return frontier.newest_msn >= reach.msn
+        if len(frontier.tail):
+            return frontier.tail.wall[-1] >= (reach.unix_ms or 0)
+        return bool(frontier.leaves) and frontier.leaves[-1].ref.until >= (reach.unix_ms or 0)
+
+    async def _ask(self, name: Named, place: _Place) -> _Known:
+        at_s = self._clock.monotonic()
+        newest = place.epochs[-1]
+        index = place.index(name.stream)
+        wheres, end = await self._pages.where(index, newest)
+        where = wheres.get(name.track)
+        if where is None:
+            frontier = Frontier((), _NO_ROWS)
+        else:
+            frontier = await self._pages.frontier(index, name.track, where, end)
+        return _Known(frontier, newest.epoch, newest.state, at_s)
+
+    async def _low(self, place: _Place) -> int:
+        """The media topic's log start offset, asked at most once a second."""
+        key = (topic(place.base, "media"), place.partition)
+        now_s = self._clock.monotonic()
+        kept = self._lows.get(key)
+        if kept is None or now_s - kept[0] >= LOW_AGE_S:
+            low, _ = await self._reader.bounds(*key)
+            kept = self._lows[key] = (now_s, low)
+        return kept[1]
+
+
+_NO_ROWS = Table()
+
+
+def _after(table: Table, sessions: Mapping[int, Session], unix_ms: float) -> int | None:
+    """The number behind the newest row that ends before a moment."""
+    for run in reversed(list(runs([table], sessions, 0))):
+        for index in range(run.stop - 1, run.start - 1, -1):
+            if run.end_of(index) <= unix_ms:
+                return table.msn[index] + 1
+    return None
+
+
+def _in_time(leaf: Leaf, start_ms: float, end_ms: float) -> bool:
+    return leaf.ref.wall < end_ms and leaf.ref.until > start_ms

@@ -1,0 +1,272 @@
+"""The past in HLS: closed ranges, and what live playlists list behind their window.
+
+Closed ranges are made once for all who ask, and kept for a while; what stands behind a live window
+is a function of the index and the window, so every edge says the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+from weakref import WeakKeyDictionary
+
+from kinolog.core.clock import Clock
+from kinolog.core.errors import InputError, NotFound
+from kinolog.core.units import show_time
+from kinolog.delivery.channel import WHOLE, Awaited, Channel
+from kinolog.delivery.history import History, Named
+from kinolog.delivery.hls import recorded
+from kinolog.delivery.hls.multivariant import Rendition, render
+from kinolog.delivery.hls.playlist import Behind
+from kinolog.delivery.live_rows import live_rows
+from kinolog.delivery.span import Span
+from kinolog.log.registry import Registry
+from kinolog.record.control import OpenTrack
+from kinolog.timeline.segment import Segment
+from kinolog.timeline.track import Version
+from kinolog.timeline.window import Run
+
+KEEP_S: Final = 60.0
+MOST_BYTES: Final = 32 << 20
+MOST_SPANS: Final = 32
+"""Spans of a channel whose way is remembered."""
+_GZIP_LEVEL: Final = 4
+
+
+class Body(NamedTuple):
+    """A playlist, plain and compressed."""
+
+    plain: bytes
+    zipped: bytes
+
+
+class Replay:
+    """Playlists of the past, for the channels of this process."""
+
+    def __init__(self, history: History, registry: Registry, clock: Clock) -> None:
+        self._history = history
+        self._registry = registry
+        self._clock = clock
+        self._made: OrderedDict[tuple[Named, Span], tuple[float, Body]] = OrderedDict()
+        self._made_bytes = 0
+        self._making: dict[tuple[Named, Span], asyncio.Task[Body]] = {}
+        self._behind: WeakKeyDictionary[Channel, OrderedDict[tuple[str, Span], _Way]] = (
+            WeakKeyDictionary()
+        )
+
+    async def closed(self, channel: Channel, track: str, span: Span) -> Body:
+        """The media playlist of a closed range. NotFound where nothing is kept of it."""
+        return await self._once(channel, Named(channel.name, track), span)
+
+    async def closed_index(self, channel: Channel, span: Span) -> Body:
+        """The multivariant playlist of a closed range."""
+        return await self._once(channel, Named(channel.name, ""), span)
+
+    async def behind(
+        self, channel: Channel, track: str, span: Span, version: Version
+    ) -> Behind | None:
+        """What a growing playlist lists behind the live window of this version."""
+        segments = version.segments
+        if not segments:
+            return None
+        ways = self._behind.get(channel)
+        if ways is None:
+            ways = self._behind[channel] = OrderedDict()
+        way = ways.get((track, span))
+        if way is None:
+            way = ways[track, span] = _Way(None, None, None)
+            while len(ways) > MOST_SPANS:
+                ways.popitem(last=False)
+        key = (segments[0].msn, segments[-1].msn)
+        if way.key != key:
+            way = await self._make_behind(channel, track, span, version, way)
+            ways[track, span] = way._replace(key=key)
+        return way.behind
+
+    async def close(self) -> None:
+        """Give up what is being made."""
+        for task in self._making.values():
+            task.cancel()
+
+    async def _make_behind(
+        self, channel: Channel, track: str, span: Span, version: Version, way: _Way
+    ) -> _Way:
+        segments = version.segments
+        since_ms = span.start_ms
+        if since_ms is None:
+            assert span.dvr_ms is not None
+            since_ms = segments[-1].wall - span.dvr_ms
+        tags = self._event_tag(channel) if span.start_ms is not None else ""
+        dropped = _ended_before(segments, since_ms)
+        first = segments[dropped]
+        if dropped:
+            if span.start_ms is not None:
+                tags += recorded.start_line(first.wall, since_ms, always=True)
+            return way._replace(behind=Behind(first.msn, first.disc, dropped, tags=tags))
+        named = Named(channel.name, track)
+        number = way.first_msn if span.start_ms is not None else None
+        if number is None:
+            number = await self._history.number_after(named, since_ms)
+        found = await self._history.numbered(named, number, first.msn)
+        runs = recorded.unbroken(found, first.msn)
+        begins = runs[0].wall if runs else first.wall
+        if span.start_ms is not None:
+            tags += recorded.start_line(begins, since_ms, always=True)
+        if not runs:
+            return way._replace(first_msn=number, behind=Behind(first.msn, first.disc, tags=tags))
+        target_ms = version.open.target_ms
+        texts = await _gently(recorded.lines(track, runs, target_ms, closed=False))
+        filler, lead = recorded.joint(track, runs[-1], first, target_ms)
+        behind = Behind(
+            runs[0].first_msn,
+            runs[0].disc,
+            0,
+            texts + filler,
+            lead,
+            recorded.independent(runs),
+            tags,
+        )
+        return way._replace(first_msn=number, behind=behind)
+
+    def _event_tag(self, channel: Channel) -> str:
+        """EXT-X-PLAYLIST-TYPE:EVENT promises that nothing listed goes away: said only where
+        nothing can."""
+        entry = self._registry.collections.get(channel.name.collection)
+        if entry is None or entry.retention_ms >= 0 or entry.retention_bytes >= 0:
+            return ""
+        return "#EXT-X-PLAYLIST-TYPE:EVENT\n"
+
+    async def _once(self, channel: Channel, name: Named, span: Span) -> Body:
+        key = (name, span)
+        kept = self._made.get(key)
+        if kept is not None and self._clock.monotonic() - kept[0] < KEEP_S:
+            self._made.move_to_end(key)
+            return kept[1]
+        task = self._making.get(key)
+        if task is None:
+            task = self._making[key] = asyncio.create_task(self._make(channel, name, span))
+            task.add_done_callback(lambda _: self._making.pop(key, None))
+        body = await asyncio.shield(task)
+        self._keep(key, body)
+        return body
+
+    def _keep(self, key: tuple[Named, Span], body: Body) -> None:
+        before = self._made.pop(key, None)
+        if before is not None:
+            self._made_bytes -= sum(map(len, before[1]))
+        self._made[key] = (self._clock.monotonic(), body)
+        self._made_bytes += sum(map(len, body))
+        while self._made_bytes > MOST_BYTES and len(self._made) > 1:
+            _, (_, oldest) = self._made.popitem(last=False)
+            self._made_bytes -= sum(map(len, oldest))
+
+    async def _make(self, channel: Channel, name: Named, span: Span) -> Body:
+        if name.track:
+            text = await self._media(channel, name, span)
+        else:
+            text = await self._multivariant(channel, span)
+        plain = text.encode()
+        zipped = await asyncio.to_thread(gzip.compress, plain, _GZIP_LEVEL, mtime=0)
+        return Body(plain, zipped)
+
+    async def _media(self, channel: Channel, name: Named, span: Span) -> str:
+        runs = await self._runs(channel, name, span)
+        if not runs:
+            raise self._nothing(channel, span)
+        assert span.start_ms is not None
+        target_ms = self._target_ms(channel)
+        head = recorded.closed_head(runs, target_ms, span.start_ms)
+        body = await _gently(recorded.lines(name.track, runs, target_ms, closed=True))
+        return f"{head}{body}#EXT-X-ENDLIST\n"
+
+    async def _multivariant(self, channel: Channel, span: Span) -> str:
+        tracks: dict[str, dict[int, OpenTrack]] = {}
+        for epoch, entry in sorted(self._registry.epochs.get(channel.name, {}).items()):
+            for info in entry.open.tracks:
+                tracks.setdefault(info.name, {})[epoch] = info
+        listed: list[Rendition] = []
+        decodable = True
+        for track, infos in tracks.items():
+            runs = await self._runs(channel, Named(channel.name, track), span)
+            found = recorded.rates(runs, self._target_ms(channel))
+            if found is None:
+                continue
+            codecs = dict.fromkeys(infos[run.epoch].codec for run in runs)
+            listed.append(Rendition(infos[runs[0].epoch], *found, tuple(codecs)))
+            decodable = decodable and recorded.independent(runs)
+        if not listed:
+            raise self._nothing(channel, span)
+        return render(listed, decodable, span.query)
+
+    async def _runs(self, channel: Channel, name: Named, span: Span) -> list[Run]:
+        assert span.start_ms is not None
+        assert span.end_ms is not None
+        await _come_to(channel, name.track, span.end_ms)
+        live = live_rows(channel, name.track)
+        runs = await self._history.between(name, span.start_ms, span.end_ms, live)
+        count = sum(run.count for run in runs)
+        if count > recorded.MOST_SEGMENTS:
+            raise InputError(
+                f"these are {count} media segments, a playlist has at most "
+                f"{recorded.MOST_SEGMENTS}",
+                hint="ask for a shorter range",
+            )
+        return runs
+
+    def _target_ms(self, channel: Channel) -> int:
+        entry = self._registry.streams.get(channel.name)
+        return entry.target_ms if entry is not None and entry.target_ms else 2000
+
+    @staticmethod
+    def _nothing(channel: Channel, span: Span) -> NotFound:
+        assert span.start_ms is not None
+        assert span.end_ms is not None
+        return NotFound(
+            f"of {channel.name} nothing is kept between {show_time(span.start_ms)} and "
+            f"{show_time(span.end_ms)}"
+        )
+
+
+class _Way(NamedTuple):
+    """What is remembered of a span: the number that it begins with, and what was made for the
+    window of these numbers."""
+
+    first_msn: int | None
+    key: tuple[int, int] | None
+    behind: Behind | None
+
+
+async def _come_to(channel: Channel, track: str, end_ms: int) -> None:
+    """Wait while the segment in which a moment lies is still being published."""
+    while channel.live.state == "live" and channel.live.open is not None:
+        found = channel.live.tracks.get(track)
+        version = found.version if found is not None else None
+        if found is None or found.silent or version is None:
+            return
+        whole = [one for one in version.segments if one.ended]
+        if not whole or whole[-1].wall + whole[-1].duration_us // 1000 >= end_ms:
+            return
+        timeout_s = 1.5 * channel.live.open.target_ms / 1000 + 1
+        if not await channel.wait(Awaited(track, whole[-1].msn + 1, WHOLE), timeout_s):
+            return
+
+
+def _ended_before(segments: Sequence[Segment], unix_ms: float) -> int:
+    """How many of the live segments end before a moment; not the last."""
+    for index, segment in enumerate(segments[:-1]):
+        if not segment.wall or segment.wall + segment.duration_us / 1000 > unix_ms:
+            return index
+    return len(segments) - 1
+
+
+async def _gently(texts: Iterator[str]) -> str:
+    """Join what takes long to make, and let others work in between."""
+    made = []
+    for text in texts:
+        made.append(text)
+        if len(text) > 10_000:
+            await asyncio.sleep(0)
+    return "".join(made)

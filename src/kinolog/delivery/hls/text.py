@@ -1,0 +1,28 @@
+"""Lines of playlists that live and recorded segments share."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from kinolog.timeline.segment import MICROSECONDS
+
+
+def decimal(ticks: int, timescale: int) -> str:
+    """Ticks as decimal seconds with six digits, cut off, no float in between.
+
+    Cut off and not rounded: a player adds them up, and hls.js waits for ever where the sum of the
+    parts comes out after the end of the media in them (docs/explanation/hls.md).
+    """
+    us = ticks * MICROSECONDS // timescale
+    return f"{us // MICROSECONDS}.{us % MICROSECONDS:06d}"
+
+
+def date_line(wall_ms: int) -> str:
+    """EXT-X-PROGRAM-DATE-TIME of a capture time in Unix ms."""
+    moment = datetime.fromtimestamp(wall_ms // 1000, UTC)
+    return f"#EXT-X-PROGRAM-DATE-TIME:{moment:%Y-%m-%dT%H:%M:%S}.{wall_ms % 1000:03d}Z\n"
+
+
+def map_line(track: str, epoch: int) -> str:
+    """EXT-X-MAP of an epoch's init segment."""
+    return f'#EXT-X-MAP:URI="{track}/{epoch}/init.mp4"\n'

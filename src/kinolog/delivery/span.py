@@ -1,0 +1,104 @@
+"""Span: which stretch of a stream a URL's query asks for; the same for every protocol.
+
+`?start=`, `?start=&end=` and `?dvr=`. Times are RFC 3339, Unix seconds, or relative to now
+(`-10m`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from kinolog.core.errors import InputError
+from kinolog.core.units import duration_ms, show_duration, unix_ms
+
+SKEW_MS = 2_000
+"""So far ahead a person's clock may be."""
+LONGEST_DVR_MS = 366 * 86_400_000
+
+
+class Span(NamedTuple):
+    """From `start_ms` (Unix ms) up to `end_ms`, or on and on where that is None; or, with `dvr_ms`,
+    always the last so many milliseconds."""
+
+    start_ms: int | None = None
+    end_ms: int | None = None
+    dvr_ms: int | None = None
+
+    @property
+    def closed(self) -> bool:
+        """It has an end."""
+        return self.end_ms is not None
+
+    @property
+    def query(self) -> str:
+        """It as a query with absolute times, for the URIs of playlists."""
+        if self.dvr_ms is not None:
+            return f"dvr={show_duration(self.dvr_ms)}"
+        assert self.start_ms is not None
+        end = f"&end={_seconds(self.end_ms)}" if self.end_ms is not None else ""
+        return f"start={_seconds(self.start_ms)}{end}"
+
+
+def asks_for_span(query: str) -> bool:
+    """Whether a query has anything to do with spans: nearly none has."""
+    return "start=" in query or "end=" in query or "dvr=" in query
+
+
+def is_relative(query: str) -> bool:
+    """Whether a query's times count from now."""
+    times = (item.partition("=") for item in query.split("&"))
+    return any(
+        name in ("start", "end") and value[:1] in ("-", "n", "%") for name, _, value in times
+    )
+
+
+def parse_span(query: str, now_ms: int) -> Span | None:
+    """The span that a query asks for; None for one that asks for none. Other parameters are passed
+    over. InputError, with a sentence for a person, where it cannot be meant."""
+    found: dict[str, str] = {}
+    for item in query.split("&"):
+        name, _, value = item.partition("=")
+        if name in ("start", "end", "dvr"):
+            if name in found:
+                raise InputError(f"{name} stands twice")
+            found[name] = unquote(value)
+    if not found:
+        return None
+    if "dvr" in found:
+        if len(found) > 1:
+            raise InputError("dvr follows the live edge: it goes with neither start nor end")
+        return Span(dvr_ms=_dvr_ms(found["dvr"]))
+    if "start" not in found:
+        raise InputError("end needs a start", hint="for example ?start=-10m&end=-5m")
+    start_ms = _time("start", found["start"], now_ms)
+    if "end" not in found:
+        return Span(start_ms)
+    end_ms = _time("end", found["end"], now_ms)
+    if end_ms <= start_ms:
+        raise InputError("end is not after start")
+    return Span(start_ms, end_ms)
+
+
+def _time(name: str, text: str, now_ms: int) -> int:
+    try:
+        found = unix_ms(text, now_ms)
+    except InputError as error:
+        raise InputError(f"{name}: {error}", hint=error.hint) from error
+    if found > now_ms + SKEW_MS:
+        raise InputError(f"{name} lies in the future")
+    return found
+
+
+def _dvr_ms(text: str) -> int:
+    try:
+        found = duration_ms(text)
+    except InputError as error:
+        raise InputError(f"dvr: {error}", hint=error.hint) from error
+    if not 1000 <= found <= LONGEST_DVR_MS:
+        raise InputError("dvr is a length between a second and a year", hint="for example 2h")
+    return found
+
+
+def _seconds(unix_ms: int) -> str:
+    return f"{unix_ms / 1000:.3f}".rstrip("0").rstrip(".")

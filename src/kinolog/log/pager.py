@@ -1,0 +1,120 @@
+"""Pager: seals a track's finished media segments into pages of the index, as it is told of them.
+
+It keeps no rows but those of the page in progress: a page of a higher level is packed from pages
+that are read back from the log, so that whoever writes on after it needs nothing of its memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from kinolog.record.chain import Chain
+from kinolog.record.control import IndexRecord, encode_value
+from kinolog.record.page import PACKED, SPANS, TOP, PageEntry, Ref, Where
+from kinolog.record.table import PackedTable, Row, Table, gather, seal
+
+MOST_BYTES = 900_000
+"""A page that would be larger refers to the pages below it, instead of holding their rows."""
+
+Read = Callable[[Sequence[int]], Awaitable[Sequence[PageEntry]]]
+"""Pages by their index offsets; those that are not kept any more are left out."""
+Write = Callable[[bytes, int], Awaitable[int]]
+"""Append an index entry with a timestamp (Unix ms) and wait for its acknowledgement; its offset."""
+
+
+class Pager:
+    """One track in one place. `root`: from this index offset on, the track's newest page of level 1
+    is found, and whatever is in none."""
+
+    def __init__(self, track: str, timescale: int, root: int, read: Read, write: Write) -> None:
+        self.root = root
+        self._last = root
+        self._track = track
+        self._timescale = timescale
+        self._read = read
+        self._write = write
+        self._rows = Table()
+        self._until = 0
+        self._msn = -1
+        self._below: dict[int, list[Ref]] = {level: [] for level in range(1, TOP + 1)}
+        """The pages of each level under a parent that is not sealed yet."""
+        self._newest: dict[int, int] = {}
+        """The index offset of the newest page of each level."""
+
+    @property
+    def where(self) -> Where:
+        """What the next entries of the stream say of this track."""
+        return Where(self.root, self._last)
+
+    async def go_on(self, entries: Sequence[tuple[int, IndexRecord]]) -> None:
+        """Before the first `add`: take up what another left, from the stream's entries of the
+        index from `root` on, with their offsets."""
+        chain = Chain(self._track)
+        for offset, entry in entries:
+            chain.take(entry, offset)
+        page, offset = chain.page, chain.offset
+        self._last = max(self._last, offset)
+        if page is not None:
+            self._msn = (page.number + 1) * SPANS[page.level] - 1
+        while page is not None:
+            self._below[page.level] = [*page.siblings, page.ref(offset)]
+            self._newest[page.level] = offset
+            offset = page.up
+            found = await self._read([offset]) if offset >= 0 else ()
+            page = found[0] if found else None
+        for row in chain.rows:
+            await self.add(row)
+
+    async def add(self, row: Row) -> None:
+        """The next finished segment, whose entry is acknowledged. Repeats are passed over."""
+        rows = self._rows
+        self._last = max(self._last, row.entry)
+        if row.msn <= self._msn:
+            return
+        self._msn = row.msn
+        if len(rows) and row.msn // SPANS[1] != rows.msn[0] // SPANS[1]:
+            self._rows = Table()
+            await self._seal(rows, self._until)
+            self._until = 0
+            self.root = row.entry  # the page stands behind it
+        self._rows.append(row)
+        self._until = max(self._until, row.wall + -(-1000 * row.dur // self._timescale))
+
+    async def _seal(self, rows: Table, until: int) -> None:
+        await self._make_room(1, rows.msn[0] // SPANS[1])
+        up = self._newest.get(2, -1)
+        await self._append(seal(self._track, 1, rows, until, self._below[1], up))
+
+    async def _make_room(self, level: int, number: int) -> None:
+        """Seal the parent of the pages before this one, where that is under another."""
+        below = self._below[level]
+        if level == TOP or not below:
+            return
+        fan = SPANS[level + 1] // SPANS[level]
+        parent = below[0].number // fan
+        if parent == number // fan:
+            return
+        await self._make_room(level + 1, parent)
+        await self._append(await self._pack(level + 1, below))
+        self._below[level] = []
+
+    async def _pack(self, level: int, below: Sequence[Ref]) -> PageEntry:
+        siblings, up = self._below[level], self._newest.get(level + 1, -1)
+        if level <= PACKED:
+            pages = await self._read([ref.offset for ref in below])
+            packed = [page.rows for page in pages if page.rows is not None]
+            if len(packed) == len(below):
+                table = Table()
+                for rows in packed:
+                    table.extend(PackedTable(rows))
+                until = max(ref.until for ref in below)
+                page = seal(self._track, level, table, until, siblings, up)
+                if len(encode_value(page)) <= MOST_BYTES:
+                    return page
+        return gather(self._track, level, below, siblings, up)
+
+    async def _append(self, page: PageEntry) -> None:
+        offset = await self._write(encode_value(page), page.until)
+        self._below[page.level].append(page.ref(offset))
+        self._newest[page.level] = offset
+        self._last = max(self._last, offset)
