@@ -24,6 +24,9 @@ Work = Callable[[Consumer, float], T]
 _DEADLINE_S = 30.0
 _PATIENCE_S = 20.0
 _AGAIN_S = 0.1
+_NO_WAIT_MS = 1
+"""What is read is there already. A fetch that waits at the partition's end for more holds up the
+consumer's next read, in whatever partition: by the whole of this (measured)."""
 _ANSWER_S = (2.0, 4.0, 8.0)
 """How long an attempt waits for a leader's answer. A consumer goes on asking a dead leader until
 that is back (measured: 8 s for a restart), while a new one learns at once who leads now."""
@@ -55,7 +58,10 @@ class RandomReader:
         self, settings: KafkaSettings, size: int = 4, isolation: str = "read_committed"
     ) -> None:
         self._settings = settings
-        self._config = consumer_config() | {"isolation.level": isolation}
+        self._config = consumer_config() | {
+            "isolation.level": isolation,
+            "fetch.wait.max.ms": _NO_WAIT_MS,
+        }
         self._idle: queue.SimpleQueue[tuple[Consumer, Reachability]] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(size, thread_name_prefix="kafka-read")
 
