@@ -40,6 +40,7 @@ _VERBS = {
     "play": "play:play",
     "streams": "streams:app",
     "collections": "collections:app",
+    "index": "index:app",
     "cluster": "cluster:app",
     "bench": "bench:app",
 }

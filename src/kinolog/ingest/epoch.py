@@ -225,10 +225,12 @@ class EpochOpener:
         if epoch.index_writes:
             await asyncio.wait(epoch.index_writes, timeout=30)
         await epoch.paging.close(_SEAL_S)
-        away = _entry(epoch, "away")
-        self.announcer.announce(
-            msgspec.structs.replace(away, close_offset=offset, close_index=indexed)
+        away = msgspec.structs.replace(
+            _entry(epoch, "away"), close_offset=offset, close_index=indexed
         )
+        if epoch.paging.complete:
+            away.pages = epoch.paging.pages
+        self.announcer.announce(away)
         _log.info("closed", stream=str(self._request.name), epoch=epoch.number, reason=reason)
 
     async def end(self, epoch: int, place: Place) -> None:

@@ -28,9 +28,9 @@ class Pager:
 
     def __init__(self, track: str, timescale: int, root: int, read: Read, write: Write) -> None:
         self.root = root
+        self.timescale = timescale
         self._last = root
         self._track = track
-        self._timescale = timescale
         self._read = read
         self._write = write
         self._rows = Table()
@@ -78,7 +78,7 @@ class Pager:
             self._until = 0
             self.root = row.entry  # the page stands behind it
         self._rows.append(row)
-        self._until = max(self._until, row.wall + -(-1000 * row.dur // self._timescale))
+        self._until = max(self._until, row.wall + -(-1000 * row.dur // self.timescale))
 
     async def _seal(self, rows: Table, until: int) -> None:
         await self._make_room(1, rows.msn[0] // SPANS[1])

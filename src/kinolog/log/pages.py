@@ -93,6 +93,8 @@ class Pages:
     ) -> tuple[Mapping[str, Where], int]:
         """Where the stream's tracks are in the index now, and the offset (exclusive) up to which
         it may have entries. `newest`: the registry's newest epoch in this place."""
+        if newest is not None and newest.pages:
+            return newest.pages, max(where.last for where in newest.pages.values()) + 1
         if newest is not None and newest.close_index >= 0:
             _, end = await self._reader.bounds(place.topic, place.partition)
             start = newest.close_index

@@ -72,6 +72,8 @@ class Paging:
         }
         self._queue: asyncio.Queue[tuple[str, Row] | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
+        self.complete = False
+        """Closed, with all that was added taken."""
 
     @property
     def pages(self) -> dict[str, Where]:
@@ -109,6 +111,7 @@ class Paging:
                 name, row = item
                 await self._pagers[name].add(row)
                 self._pages[name] = self._pagers[name].where
+            self.complete = True
         except _OverError:
             return
         except KinologError as error:

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from kinolog.record.control import Open, Profile
+from kinolog.record.page import Where
 
 Strategy = Literal["balanced", "stream", "owner", "dedicated"]
 State = Literal["live", "away", "ended"]
@@ -69,6 +70,7 @@ class EpochEntry(msgspec.Struct, omit_defaults=True):
     `close_offset`: the media offset of its close record, of its end record once there is one; -1
     while it is not over, or nobody said. `close_index`: the index offset of an entry that was
     acknowledged before that close, so that who opens later has the session entry behind it.
+    `pages`: where the stream's tracks are in the index, once all of the epoch is there.
     """
 
     epoch: int
@@ -82,6 +84,7 @@ class EpochEntry(msgspec.Struct, omit_defaults=True):
     state: State = "live"
     close_offset: int = -1
     close_index: int = -1
+    pages: dict[str, Where] = {}
 
 
 def collection_key(collection: str) -> str:
