@@ -17,6 +17,7 @@ from kinolog.media.types import Packet, TrackFormat
 _BACK_MS = 1_000
 _FORWARD_MS = 10_000
 _JITTER_MS = 100
+_AHEAD_MS = 2_000
 _HOLD_PACKETS = 512
 _HOLD_MS = 5_000
 _STRAY_MS = 5_000
@@ -74,6 +75,8 @@ class Gate:
         self._held_bytes = 0
         self._last_dts: dict[int, int] = {}
         self._step: dict[int, int] = {}
+        self._ahead: dict[int, int] = {}
+        """Ticks by which each track's pictures are shown after they are decoded, at its first."""
         self._back_ms = max(_BACK_MS, slowest_ms)
         self._forward_ms = max(_FORWARD_MS, slowest_ms)
         self._begun = (0, 1)
@@ -86,6 +89,7 @@ class Gate:
             for track in (t for t, f in tracks.items() if before._tracks.get(t) is f):
                 if track in before._last_dts:
                     self._last_dts[track] = before._last_dts[track]
+                    self._ahead[track] = before._ahead[track]
 
     @property
     def lead_unseen(self) -> bool:
@@ -106,7 +110,7 @@ class Gate:
         """Say where media time begins, and with which packet the epoch; before `timed`."""
         self.shift = {t: shift.ticks(f.timescale) for t, f in self._tracks.items()}
         self._begun = (
-            first.dts + self.shift[first.track],
+            first.pts + self.shift[first.track],
             self._tracks[first.track].timescale,
         )
 
@@ -132,10 +136,19 @@ class Gate:
         return [*through, packet]
 
     def timed(self, packet: Packet) -> Packet | None:
-        """The packet in media time, or None for one that is left out. Raises Jump."""
+        """The packet in media time, or None for one that is left out. Raises Jump.
+
+        A track begins with DTS = PTS, as CMAF would have it: with B-frames its DTS are moved, so
+        that the date of a media segment is that of the first picture that is shown of it, for
+        players that go by the one as for those that go by the other.
+        """
         track, shift = packet.track, self.shift[packet.track]
         scale = self._tracks[track].timescale
-        dts, pts = packet.dts + shift, packet.pts + shift
+        ahead = self._ahead.get(track)
+        if ahead is None:
+            ahead = packet.pts - packet.dts
+            ahead = ahead if 0 < ahead <= scale * _AHEAD_MS // 1000 else 0
+        dts, pts = packet.dts + shift + ahead, packet.pts + shift
         last = self._last_dts.get(track)
         if last is None:
             if self._stray(track, dts):
@@ -155,6 +168,7 @@ class Gate:
             else:
                 self._step[track] = min(step, scale * self._back_ms // 1000)
         self._last_dts[track] = dts
+        self._ahead[track] = ahead
         return packet._replace(dts=dts, pts=pts)
 
     def _ms(self, packet: Packet) -> float:

@@ -261,7 +261,7 @@ class Session:
         else:
             base_ms = self._captured_ms(first)
         self._wall = WallClock(follow=self.request.live and self.request.at_ms is None)
-        return Shift(base_ms, first.dts, self._tracks[first.track].timescale)
+        return Shift(base_ms, first.pts, self._tracks[first.track].timescale)
 
     def _captured_ms(self, first: Packet) -> int:
         """When a packet was captured that has waited for others since: the tracks were gathered,

@@ -6,6 +6,7 @@ that are read back from the log, so that whoever writes on after it needs nothin
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Sequence
 
 from kinolog.record.chain import Chain
@@ -33,13 +34,12 @@ class Pager:
         self._track = track
         self._read = read
         self._write = write
-        self._rows = Table()
-        self._until = 0
+        self._rows: list[Row] = []
         self._msn = -1
         self._below: dict[int, list[Ref]] = {level: [] for level in range(1, TOP + 1)}
         """The pages of each level under a parent that is not sealed yet."""
-        self._newest: dict[int, int] = {}
-        """The index offset of the newest page of each level."""
+        self._newest: dict[int, tuple[int, int]] = {}
+        """Of the newest page of each level: the number below which it ends, its index offset."""
 
     @property
     def where(self) -> Where:
@@ -55,35 +55,60 @@ class Pager:
         page, offset = chain.page, chain.offset
         self._last = max(self._last, offset)
         if page is not None:
-            self._msn = (page.number + 1) * SPANS[page.level] - 1
+            self._msn = page.below_msn - 1
         while page is not None:
             self._below[page.level] = [*page.siblings, page.ref(offset)]
-            self._newest[page.level] = offset
+            self._newest[page.level] = (page.below_msn, offset)
             offset = page.up
             found = await self._read([offset]) if offset >= 0 else ()
             page = found[0] if found else None
-        for row in chain.rows:
-            await self.add(row)
+        await self.add(chain.rows)
 
-    async def add(self, row: Row) -> None:
-        """The next finished segment, whose entry is acknowledged. Repeats are passed over."""
-        rows = self._rows
-        self._last = max(self._last, row.entry)
-        if row.msn <= self._msn:
+    async def add(self, rows: Sequence[Row]) -> None:
+        """The next finished segments, whose entries are acknowledged. Repeats are passed over.
+
+        Who adds many at once gets by with few pages: where all of a higher level's rows are here,
+        that is sealed at once. What is found from the newest page is the same.
+        """
+        for row in rows:
+            self._last = max(self._last, row.entry)
+            if row.msn > self._msn:
+                self._msn = row.msn
+                self._rows.append(row)
+        while (level := self._due()) > 0:
+            await self._seal(level)
+
+    def _due(self) -> int:
+        """The highest level of which the rows at hand fill a page; 0 where there is none."""
+        if not self._rows:
+            return 0
+        first, last = self._rows[0].msn, self._rows[-1].msn
+        for level in range(PACKED, 0, -1):
+            number = first // SPANS[level]
+            sealed = (
+                ref.number * SPANS[below] // SPANS[level] == number
+                for below in range(1, level)
+                for ref in self._below[below][:1]
+            )
+            if last // SPANS[level] != number and not any(sealed):
+                return level
+        return 0
+
+    async def _seal(self, level: int) -> None:
+        first = self._rows[0].msn
+        number = first // SPANS[level]
+        for below in range(1, level + 1):
+            await self._make_room(below, first // SPANS[below])
+        count = bisect_left(self._rows, (number + 1) * SPANS[level], key=lambda row: row.msn)
+        rows = self._rows[:count]
+        until = max(row.wall + -(-1000 * row.dur // self.timescale) for row in rows)
+        page = seal(self._track, level, Table(rows), until, self._below[level], self._above(level))
+        if level > 1 and len(encode_value(page)) > MOST_BYTES:
+            await self._seal(level - 1)
             return
-        self._msn = row.msn
-        if len(rows) and row.msn // SPANS[1] != rows.msn[0] // SPANS[1]:
-            self._rows = Table()
-            await self._seal(rows, self._until)
-            self._until = 0
-            self.root = row.entry  # the page stands behind it
-        self._rows.append(row)
-        self._until = max(self._until, row.wall + -(-1000 * row.dur // self.timescale))
-
-    async def _seal(self, rows: Table, until: int) -> None:
-        await self._make_room(1, rows.msn[0] // SPANS[1])
-        up = self._newest.get(2, -1)
-        await self._append(seal(self._track, 1, rows, until, self._below[1], up))
+        await self._append(page)
+        del self._rows[:count]
+        self.root = self._rows[0].entry  # the page stands behind it
 
     async def _make_room(self, level: int, number: int) -> None:
         """Seal the parent of the pages before this one, where that is under another."""
@@ -99,7 +124,7 @@ class Pager:
         self._below[level] = []
 
     async def _pack(self, level: int, below: Sequence[Ref]) -> PageEntry:
-        siblings, up = self._below[level], self._newest.get(level + 1, -1)
+        siblings, up = self._below[level], self._above(level)
         if level <= PACKED:
             pages = await self._read([ref.offset for ref in below])
             packed = [page.rows for page in pages if page.rows is not None]
@@ -113,8 +138,16 @@ class Pager:
                     return page
         return gather(self._track, level, below, siblings, up)
 
+    def _above(self, level: int) -> int:
+        """The index offset of the page of a higher level that reaches furthest; -1: none."""
+        found = [(*self._newest[at], at) for at in self._newest if at > level]
+        if not found:
+            return -1
+        _, offset, _ = max(found, key=lambda one: (one[0], one[2]))
+        return offset
+
     async def _append(self, page: PageEntry) -> None:
         offset = await self._write(encode_value(page), page.until)
         self._below[page.level].append(page.ref(offset))
-        self._newest[page.level] = offset
+        self._newest[page.level] = (page.below_msn, offset)
         self._last = max(self._last, offset)

@@ -107,15 +107,27 @@ class Paging:
                 entries = await read_track(self._reader, *self._place, where, self._end)
                 await pager.go_on(entries)
                 self._pages[name] = pager.where
-            while (item := await self._queue.get()) is not None:
-                name, row = item
-                await self._pagers[name].add(row)
-                self._pages[name] = self._pagers[name].where
+            while await self._take():
+                pass
             self.complete = True
         except _OverError:
             return
         except KinologError as error:
             _log.warning("index pages are left to the next session", error=str(error))
+
+    async def _take(self) -> bool:
+        """Add what waits, all at once; whether there may be more."""
+        items = [await self._queue.get()]
+        while not self._queue.empty():
+            items.append(self._queue.get_nowait())
+        rows: dict[str, list[Row]] = {}
+        for item in items:
+            if item is not None:
+                rows.setdefault(item[0], []).append(item[1])
+        for name, found in rows.items():
+            await self._pagers[name].add(found)
+            self._pages[name] = self._pagers[name].where
+        return None not in items
 
     async def _read(self, offsets: Sequence[int]) -> Sequence[PageEntry]:
         topic, partition, key = self._place

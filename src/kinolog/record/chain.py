@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from kinolog.record.control import IndexRecord, SegmentEntry, SessionEntry
-from kinolog.record.page import SPANS, PageEntry
+from kinolog.record.page import TOP, PageEntry
 from kinolog.record.table import Row, row_of
 
 
 class Chain:
-    """A track's newest page of level 1, and the rows of the segments behind it.
+    """A track's newest page, the one that reaches furthest, and the rows of the segments behind it.
 
     The index is in the order of its sessions: behind a session's entry, what is of an older epoch
     was written by a zombie, and does not count.
@@ -35,13 +35,15 @@ class Chain:
             if entry.msn > self._msn:
                 self._msn = entry.msn
                 self.rows.append(row_of(entry, offset))
-        elif entry.level == 1:
+        else:
             self._turn(entry, offset)
 
     def _turn(self, page: PageEntry, offset: int) -> None:
-        if self.page is not None and page.number <= self.page.number:
+        if not 1 <= page.level <= TOP:
+            return
+        below = page.below_msn
+        if self.page is not None and (below, page.level) <= (self.page.below_msn, self.page.level):
             return
         self.page, self.offset = page, offset
-        below = (page.number + 1) * SPANS[1]
         self.rows = [row for row in self.rows if row.msn >= below]
         self._msn = max(self._msn, below - 1)

@@ -41,8 +41,8 @@ class Ref(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class Where(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """Where in the index a track is: from the offset `root` on its newest page of level 1 is found
-    and what is in no page yet; `last` is the offset of the newest that is known of it."""
+    """Where in the index a track is: from the offset `root` on its newest page is found, and what
+    is in no page yet; `last` is the offset of the newest that is known of it."""
 
     root: int
     last: int
@@ -72,8 +72,8 @@ class Rows(msgspec.Struct, omit_defaults=True):
 
 class PageEntry(msgspec.Struct, omit_defaults=True, tag="page", tag_field="entry"):
     """Index: a sealed page. What Ref says of it, and: `siblings`, the earlier pages under the same
-    parent; `up`, the index offset of the newest page of the next level (-1: none yet); and its
-    `rows`, or its `children`."""
+    parent; `up`, the index offset of the page of a higher level that reaches furthest of those
+    before it, the highest of several (-1: none); and its `rows`, or its `children`."""
 
     track: str
     level: int
@@ -88,6 +88,11 @@ class PageEntry(msgspec.Struct, omit_defaults=True, tag="page", tag_field="entry
     up: int = -1
     rows: Rows | None = None
     children: list[Ref] = []
+
+    @property
+    def below_msn(self) -> int:
+        """All its media sequence numbers are below this."""
+        return (self.number + 1) * SPANS[self.level]
 
     def ref(self, offset: int) -> Ref:
         """This page, written at `offset`."""

@@ -26,7 +26,7 @@ from kinolog.record.control import OpenTrack, SegmentEntry, SessionEntry, encode
 from kinolog.record.log_record import LogRecord
 from kinolog.record.page import PageEntry, Where
 from kinolog.record.registry import EpochEntry, StreamEntry
-from kinolog.record.table import row_of
+from kinolog.record.table import Row, row_of
 from kinolog.record.topics import topic
 from kinolog.timeline.events import Closed, Ended, Opened
 from kinolog.timeline.indexer import Indexer
@@ -237,8 +237,11 @@ class _Partition:
             *(self._append(key, encode_value(entry), entry.wall) for key, entry in waiting)
         )
         self._done.segments += len(waiting)
+        rows: dict[tuple[str, str], list[Row]] = {}
         for (key, entry), offset in zip(waiting, offsets, strict=True):
-            await self.streams[key].pagers[entry.track].add(row_of(entry, offset))
+            rows.setdefault((key, entry.track), []).append(row_of(entry, offset))
+        for (key, track), found in rows.items():
+            await self.streams[key].pagers[track].add(found)
 
     async def _take(self, record: LogRecord) -> None:
         stream = self.streams.setdefault(record.key, _Stream())

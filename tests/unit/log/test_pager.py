@@ -18,7 +18,7 @@ from kinolog.record.control import (
     decode_index,
     encode_value,
 )
-from kinolog.record.page import SPANS, PageEntry
+from kinolog.record.page import PageEntry
 from kinolog.record.table import PackedTable, Row, Table, row_of
 
 TIMESCALE = 90_000
@@ -87,14 +87,14 @@ async def publish(
             await pager.go_on(index.since(pager.root))
         row = row_of(one, index.append(one))
         rows.append(row)
-        await pager.add(row)
+        await pager.add([row])
     return pager, rows
 
 
 async def all_rows(index: Index, root: int) -> list[Row]:
     """As a reader finds them: the newest page, its siblings, up and down."""
     records = [e for e in index.since(root) if not isinstance(e[1], SessionEntry)]
-    pages = [(o, e) for o, e in records if isinstance(e, PageEntry) and e.level == 1]
+    pages = [e for _, e in records if isinstance(e, PageEntry)]
     tables: list[Table] = []
 
     async def unfold(page: PageEntry) -> Table:
@@ -107,9 +107,9 @@ async def all_rows(index: Index, root: int) -> list[Row]:
 
     below = 0
     if pages:
-        page: PageEntry | None = pages[-1][1]
+        page: PageEntry | None = max(pages, key=lambda one: (one.below_msn, one.level))
         assert page is not None
-        below = (page.number + 1) * SPANS[1]
+        below = page.below_msn
         while page is not None:
             older = await index.read([ref.offset for ref in page.siblings])
             tables = [*[await unfold(one) for one in older], await unfold(page), *tables]
@@ -149,6 +149,49 @@ def test_it_is_the_same_tree_whoever_goes_on(steps: list[int], restarts: set[int
     assert asyncio.run(all_rows(alone, pager.root)) == rows
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    steps=st.lists(st.sampled_from([1, 1, 1, 1, 1, 40, 600, 9000]), min_size=1, max_size=400),
+    batches=st.lists(st.sampled_from([1, 3, 32, 500, 9000, 20_000]), min_size=1, max_size=20),
+    repeat=st.sampled_from([1, 30]),
+)
+def test_batches_make_fewer_pages_and_lose_nothing(
+    steps: list[int], batches: list[int], repeat: int
+) -> None:
+    entries, msn = [], 0
+    for step in steps * repeat:
+        msn += step
+        entries.append(entry(msn))
+    index = Index()
+    root = index.append(session(1))
+    pager = Pager("video", TIMESCALE, root, index.read, index.write)
+
+    async def publish_batches() -> list[Row]:
+        rows: list[Row] = []
+        at = 0
+        while at < len(entries):
+            batch = batches[at % len(batches)]
+            made = [row_of(one, index.append(one)) for one in entries[at : at + batch]]
+            at += batch
+            rows += made
+            await pager.add(made)
+        return rows
+
+    rows = asyncio.run(publish_batches())
+    assert asyncio.run(all_rows(index, pager.root)) == rows
+
+
+def test_many_at_once_are_few_pages() -> None:
+    index = Index()
+    root = index.append(session(1))
+    pager = Pager("video", TIMESCALE, root, index.read, index.write)
+    rows = [row_of(one, index.append(one)) for one in map(entry, range(20_000))]
+    asyncio.run(pager.add(rows))
+    pages = [e for _, e in index.since(0) if isinstance(e, PageEntry)]
+    assert [page.level for page in pages] == [3, 3, *[2] * 7]
+    assert asyncio.run(all_rows(index, pager.root)) == rows
+
+
 def test_a_page_that_would_be_too_large_refers_to_those_below(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -172,7 +215,7 @@ def test_what_a_zombie_writes_behind_a_newer_session_is_not_taken_up() -> None:
         await pager.go_on(index.since(first.root))
         for msn in range(40, 80):
             one = entry(msn, epoch=2)
-            await pager.add(row_of(one, index.append(one)))
+            await pager.add([row_of(one, index.append(one))])
         return pager
 
     pager = asyncio.run(go_on())

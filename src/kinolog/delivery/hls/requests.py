@@ -116,6 +116,14 @@ def playlist(directives: Directives, version: Version | None) -> Ready | Wait | 
     return _too_far(directives, version) or wait
 
 
+def first_whole(version: Version, first_msn: int) -> Ready | Wait:
+    """Whether a playlist that begins with this number has a whole segment, which players need to
+    begin."""
+    if version.state != "live" or version.last_whole_msn >= first_msn:
+        return READY
+    return Wait(first_msn, None)
+
+
 def _too_far(directives: Directives, version: Version) -> Bad | None:
     msn, part = directives.msn, directives.part
     newest = version.last

@@ -238,7 +238,16 @@ class HlsServer:
                 return
             if found is requests.READY:
                 assert version is not None
-                await self._send_playlist(scope, protocol, channel, name, version, directives, span)
+                behind = None
+                if span is not None:
+                    behind = await self._replay.behind(channel, name, span, version)
+                    if directives.msn is None and behind is not None:
+                        found = requests.first_whole(version, behind.first_msn)
+            if found is requests.READY:
+                assert version is not None
+                self._send_playlist(
+                    scope, protocol, channel, name, version, directives, span, behind
+                )
                 return
             assert isinstance(found, requests.Wait)
             if await self._wait(channel, name, found):
@@ -247,14 +256,17 @@ class HlsServer:
                 # The publisher has left and may be back at any moment: what there is, said anew,
                 # lets players wait for it. Three errors in a row would make most of them give up.
                 version = channel.live.tracks[name].version or version
-                await self._send_playlist(
-                    scope, protocol, channel, name, version, directives, span, _UNCHANGED
+                behind = None
+                if span is not None:
+                    behind = await self._replay.behind(channel, name, span, version)
+                self._send_playlist(
+                    scope, protocol, channel, name, version, directives, span, behind, _UNCHANGED
                 )
                 return
             answers.refuse(protocol, 503, "the playlist did not grow in time")
             return
 
-    async def _send_playlist(
+    def _send_playlist(
         self,
         scope: Scope,
         protocol: HttpProtocol,
@@ -263,13 +275,10 @@ class HlsServer:
         version: Version,
         directives: requests.Directives,
         span: Span | None,
+        behind: Behind | None,
         headers: Headers | None = None,
     ) -> None:
-        behind = None
-        query = ""
-        if span is not None:
-            behind = await self._replay.behind(channel, name, span, version)
-            query = span.query
+        query = span.query if span is not None else ""
         of_channel = self._rendered.get(channel)
         if of_channel is None:
             of_channel = self._rendered[channel] = OrderedDict()
