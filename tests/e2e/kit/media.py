@@ -80,12 +80,12 @@ def hash_of(frame: av.VideoFrame) -> str:
 def largest_drift(
     got: Sequence[tuple[int, int]], timescale: int, was: Sequence[tuple[Fraction, Fraction]]
 ) -> Fraction:
-    """How far (pts, dts) in ticks and those in seconds part, in seconds, each counted from its
-    first pts."""
+    """How far (pts, dts) in ticks and those in seconds part, in seconds: the PTS counted from the
+    first PTS, the DTS from the first DTS, which is moved to the first PTS (ingest/gate.py)."""
     assert len(got) == len(was)
-    zero, origin = Fraction(got[0][0], timescale), was[0][0]
+    assert got[0][0] == got[0][1]
     return max(
-        abs((Fraction(a, timescale) - zero) - (b - origin))
+        abs(Fraction(mine[which] - got[0][which], timescale) - (theirs[which] - was[0][which]))
         for mine, theirs in zip(got, was, strict=True)
-        for a, b in zip(mine, theirs, strict=True)
+        for which in (0, 1)
     )
