@@ -41,6 +41,31 @@ VIEWER_COLUMNS = {
 }
 
 
+ARCHIVE_COLUMNS = {
+    "what": "TO THE FIRST BYTE",
+    "long": "LONG",
+    "short": "SHORT",
+    "ratio": "RATIO",
+}
+
+
+def archive_table(found: Row) -> list[Row]:
+    """What was asked of the long archive and of the short one, and windows of a day of the long."""
+    table = [
+        {
+            "what": key.replace("_", " "),
+            "long": short(found["long"][key]),
+            "short": short(found["short"][key]),
+            "ratio": short(ratio),
+        }
+        for key, ratio in found["ratio"].items()
+    ]
+    day = [
+        {"what": f"24 h: {k}".replace("_", " "), "long": short(v)} for k, v in found["day"].items()
+    ]
+    return table + day
+
+
 def writer_table(rows: Sequence[Row]) -> list[Row]:
     """For each record size: ours, theirs, and the ratio."""
     table = []

@@ -52,7 +52,7 @@ class Server:
 
 @asynccontextmanager
 async def running(
-    verb: Literal["serve", "ingest"], kafka: KafkaSettings, kafka_config: Path | None
+    verb: Literal["serve", "ingest", "edge"], kafka: KafkaSettings, kafka_config: Path | None
 ) -> AsyncIterator[Server]:
     """`kinolog VERB` with the same Kafka and otherwise default settings, ready; ended by SIGTERM.
 
@@ -65,12 +65,12 @@ async def running(
         acks.touch()
         config.touch()  # empty, in place of one that is for the user's own servers
         properties = ["--kafka-config", str(kafka_config)] if kafka_config else []
+        ingest = [] if verb == "edge" else ["--ack-log", str(acks), "--rtmp-port", str(rtmp_port)]
         with said.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "kinolog", verb, "--config", str(config)),
                 *("--bootstrap-servers", kafka.bootstrap_servers, *properties),
-                *("--topic-prefix", kafka.prefix, "--ack-log", str(acks)),
-                *("--http-port", str(http_port), "--rtmp-port", str(rtmp_port)),
+                *("--topic-prefix", kafka.prefix, "--http-port", str(http_port), *ingest),
                 env={k: v for k, v in os.environ.items() if not k.startswith("KINOLOG_")},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
@@ -99,7 +99,7 @@ def _ready(base: str) -> int:
     """How many publish at a server; -1 while it is not ready."""
     try:
         with urllib.request.urlopen(f"{base}/ready", timeout=5) as answer:  # noqa: S310 - ours
-            return int(msgspec.json.decode(answer.read())["publishers"])
+            return int(msgspec.json.decode(answer.read()).get("publishers", 0))
     except OSError:
         return -1
 

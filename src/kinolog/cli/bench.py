@@ -14,6 +14,7 @@ import msgspec
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
+from kinolog.bench import archive as archive_bench
 from kinolog.bench import live as live_bench
 from kinolog.bench import report
 from kinolog.bench import streams as streams_bench
@@ -287,6 +288,80 @@ def viewers(
         _print_json("viewers", rows=rows)
     else:
         show(report.viewer_table(rows), report.VIEWER_COLUMNS, as_json=False)
+
+
+@app.command
+def archive(
+    *,
+    days: _Count = 30,
+    others: Annotated[int, Parameter(validator=Number(gte=0))] = 20,
+    long: str | None = None,
+    short: str | None = None,
+    rounds: _Count = 3,
+    moments: _Count = 30,
+    keep: Annotated[bool, Parameter(negative="")] = False,
+    json: Json = False,
+    kafka: KafkaFlags = _KAFKA,
+) -> None:
+    """What a moment in the middle of a long archive costs, beside one of 10 minutes.
+
+    Makes both, with other streams in the same partition, which takes some 20 s a day of archive.
+    Each round starts an edge of its own for each: the first request to it counts as cold.
+
+    Try it:
+
+        kinolog bench archive --days 2 --others 4
+
+        kinolog bench archive --long cams/gate --short cams/door
+
+    Parameters
+    ----------
+    days
+        How long the long archive is.
+    others
+        How many streams of half a day are published beside it.
+    long
+        An archive that is there already, in place of making one.
+    short
+        Another, to compare it with.
+    rounds
+        How often, each with new edges.
+    moments
+        Windows of an hour in each round.
+    keep
+        Leave the archives that were made.
+    """
+    settings = settings_of(kafka)
+    if (long is None) != (short is None):
+        raise ConfigError("--long and --short go together")
+
+    async def work() -> dict[str, Any]:
+        async with roles.backend(kafka_of(settings)) as base:
+            made = None
+            if long is not None and short is not None:
+                names = StreamName.parse(long), StreamName.parse(short)
+            else:
+                names = await archive_bench.make(base.catalog, base.kafka, days, others, note)
+                made = names[0].collection
+            try:
+                found = await archive_bench.measure(
+                    base.kafka,
+                    settings.kafka_config,
+                    *names,
+                    rounds=rounds,
+                    moments=moments,
+                    progress=note,
+                )
+            finally:
+                if made is not None and not keep:
+                    await base.catalog.delete(made)
+            return found | {"archives": [str(name) for name in names]}
+
+    found = roles.run(work())
+    if json:
+        _print_json("archive", **found)
+    else:
+        show(report.archive_table(found), report.ARCHIVE_COLUMNS, as_json=False)
 
 
 async def _replicas(base: roles.Backend, wanted: int | None) -> int:
