@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from cyclopts import App
 
-from kinolog.cli.common import Json, KafkaFlags, kafka_of, note, settings_of, show
+from kinolog.cli.common import MOMENT, Json, KafkaFlags, kafka_of, note, settings_of, show
 from kinolog.cli.parameters import PARAMETERS
 from kinolog.core.clock import SystemClock
 from kinolog.core.names import StreamName
-from kinolog.core.units import show_time
+from kinolog.core.units import show_time, unix_ms
 from kinolog.delivery.pulse import Pulse
+from kinolog.log.admin import Admin
 from kinolog.log.registry import Registry
 from kinolog.record.topics import topic
 from kinolog.runtime import roles
+from kinolog.workers.trim import Trimmed
+from kinolog.workers.trim import trim as trim_stream
 
 app = App(
     name="streams",
     default_parameter=PARAMETERS,
-    help="""List, delete and move streams.
+    help="""List, delete, move and trim streams.
 
     Try it:
 
@@ -30,6 +33,8 @@ app = App(
         kinolog streams delete demo/camera
 
         kinolog streams move demo/camera 3
+
+        kinolog streams trim cams/gate --before -2d
     """,
 )
 _KAFKA = KafkaFlags()
@@ -89,6 +94,52 @@ def delete(stream: str, /, *, kafka: KafkaFlags = _KAFKA) -> None:
     note(f"{name} is forgotten")
     for one in left:
         note(f"its records stay in {one} until retention takes them: Kafka deletes no single key")
+
+
+@app.command
+def trim(
+    stream: str,
+    /,
+    *,
+    before: Annotated[str, MOMENT],
+    json: Json = False,
+    kafka: KafkaFlags = _KAFKA,
+) -> None:
+    """Delete what a stream has before a moment, where its topics are its own.
+
+    The media segment in which the moment lies stays. Viewers who are in what is deleted go on at
+    the beginning of what is left.
+
+    Try it:
+
+        kinolog streams trim cams/gate --before -2d
+
+    Parameters
+    ----------
+    stream
+        collection/name, of a collection with the strategy `dedicated`.
+    before
+        -2h, 2026-01-31T12:00:00Z, or Unix seconds.
+    """
+    settings = settings_of(kafka)
+    name = StreamName.parse(stream)
+    before_ms = unix_ms(before, SystemClock().unix_ms())
+
+    async def work() -> list[Trimmed]:
+        async with roles.backend(kafka_of(settings)) as base:
+            registry, prefix = base.catalog.registry, base.kafka.prefix
+            admin = Admin(base.kafka)
+            return await trim_stream(admin, registry, base.reader, prefix, name, before_ms)
+
+    done = roles.run(work())
+    if json:
+        show([one._asdict() for one in done], {}, as_json=True)
+        return
+    for one in done:
+        note(
+            f"{name}: {one.records} records deleted of {one.topic}/{one.partition}, "
+            f"which begins at offset {one.offset} now"
+        )
 
 
 @app.command

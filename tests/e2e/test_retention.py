@@ -1,0 +1,69 @@
+"""What goes away: a stream's past before a moment, and who is watching it."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from hls_stage import KINOLOG, Stage, fetch, stage, until
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+
+
+@pytest.fixture(scope="module")
+def played(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with stage(one_broker, tmp_path_factory.mktemp("retention")) as found:
+        yield found
+
+
+def run(played: Stage, *words: str) -> subprocess.CompletedProcess[str]:
+    kafka = ("--bootstrap-servers", played.bootstrap, "--topic-prefix", played.prefix)
+    return subprocess.run(
+        [str(KINOLOG), *words, *kafka], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_the_past_before_a_moment_is_deleted_where_it_is_the_streams_own(played: Stage) -> None:
+    stream = "own/camera"
+    made = run(played, "collections", "create", "own", "--partition-strategy", "dedicated")
+    assert made.returncode == 0, made.stderr
+    begun_s = float(int(time.time()) - 300)
+    for at_s in (0, 100):
+        played.published(stream, "seconds=60", f"--at={begun_s + at_s:.0f}")
+    base = f"{played.edge()}/media/{stream}"
+    with httpx.Client(timeout=30) as client:
+        whole = fetch(client, f"{base}/video.m3u8?start={begun_s}&end={begun_s + 200}")
+        growing = fetch(client, f"{base}/video.m3u8?start={begun_s}")
+        assert len(whole.segments) == 60
+        assert growing.first_msn == 0
+        done = run(played, "streams", "trim", stream, "--before", str(begun_s + 121), "--json")
+        assert done.returncode == 0, done.stderr
+
+        def left() -> bool:
+            return client.get(f"{base}/{whole.segments[0].uri}").status_code == 404
+
+        until(left, "the edge to see it")
+        after = fetch(client, f"{base}/video.m3u8?start={begun_s}&end={begun_s + 201}")
+        # The segment with the moment stays, and what is behind it.
+        assert [s.uri for s in after.segments] == [s.uri for s in whole.segments[40:]]
+        told = client.get(f"{base}/timeline").json()
+        assert len(told["ranges"]) == 1
+        gone = client.get(f"{base}/video.m3u8?start={begun_s}&end={begun_s + 60}")
+        assert (gone.status_code, "nothing is kept" in gone.text) == (404, True)
+        late = f"{played.edge()}/media/{stream}"
+        moved = fetch(client, f"{late}/video.m3u8?start={begun_s}")
+        assert moved.first_msn == 40
+        assert client.get(f"{late}/{moved.segments[0].uri}").status_code == 200
+
+
+def test_a_shared_partition_is_not_trimmed(played: Stage) -> None:
+    played.published("shared/camera", "seconds=6")
+    done = run(played, "streams", "trim", "shared/camera", "--before", "-1s")
+    assert done.returncode == 2
+    assert "shares" in done.stderr
+    assert "dedicated" in done.stderr
+    nobody = run(played, "streams", "trim", "shared/nobody", "--before", "-1s")
+    assert (nobody.returncode, "no stream" in nobody.stderr) == (2, True)
