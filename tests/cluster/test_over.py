@@ -39,11 +39,17 @@ class Noting(RandomReader):
         self.media: set[int] = set()
 
     async def read_raw(
-        self, topic: str, partition: int, start: int, end: int, key: str | None = None
+        self,
+        topic: str,
+        partition: int,
+        start: int,
+        end: int,
+        key: str | None = None,
+        about_bytes: int = 0,
     ) -> list[Any]:
         if topic.endswith(".media"):
             self.media |= set(range(start, end))
-        return await super().read_raw(topic, partition, start, end, key)
+        return await super().read_raw(topic, partition, start, end, key, about_bytes)
 
 
 class HoldingWriter(LogWriter):

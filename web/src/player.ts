@@ -50,6 +50,8 @@ export interface Stats {
   playback_rate: number;
   recoveries: number;
   playing_date: string | null;
+  /** At the live edge, or on the way there; else somewhere in the past. */
+  following: boolean;
   /** What is played without the other kind of track, which has paused. */
   alone: Kind | null;
   engine: "hls.js" | "native" | "none";
@@ -63,6 +65,9 @@ export interface Snapshot {
   muted: boolean;
   volume: number;
   following: boolean;
+  /** Something is published now. */
+  live: boolean;
+  speed: number;
   window: { start: number; end: number } | null;
   qualities: Choice[];
   quality: number;
@@ -135,6 +140,9 @@ export class Player {
   private started = false;
   private wantsPlay = true;
   private following = true;
+  /** Where the playlist begins that is played, in Unix ms; null for the live one. */
+  private since: number | null = null;
+  private speed = 1;
   private stalls = 0;
   private stallsAtEdge = 0;
   private stalledAtEdge = false;
@@ -213,6 +221,14 @@ export class Player {
 
   toLive(): void {
     this.following = true;
+    this.speed = 1;
+    if (this.since !== null) {
+      this.since = null;
+      this.wantsPlay = true;
+      this.load(this.address(), null);
+      this.tick();
+      return;
+    }
     const position = this.hls?.liveSyncPosition ?? this.window()?.end;
     if (position != null && Math.abs(position - this.video.currentTime) > 1) {
       this.video.currentTime = position;
@@ -221,6 +237,36 @@ export class Player {
       this.wantsPlay = true;
       void this.play();
     }
+    this.tick();
+  }
+
+  /** Play from a moment on (Unix ms): within what is loaded, or by a playlist that begins there. */
+  goTo(time: number): void {
+    const position = this.positionOf(time);
+    this.following = false;
+    if (position !== null) {
+      this.video.currentTime = position;
+    } else {
+      this.since = Math.round(time);
+      if (this.hls) this.load(this.address(), null);
+      else this.openNative();
+    }
+    this.tick();
+  }
+
+  setSpeed(speed: number): void {
+    this.speed = speed;
+    if (speed > 1) this.following = false;
+    this.video.playbackRate = speed;
+    this.tick();
+  }
+
+  /** One picture on or back, standing still. */
+  step(by: 1 | -1): void {
+    this.wantsPlay = this.following = false;
+    this.video.pause();
+    const rate = this.stream?.tracks.find((track) => track.kind === "video")?.frame_rate;
+    this.video.currentTime += by / (rate || 25);
     this.tick();
   }
 
@@ -296,12 +342,17 @@ export class Player {
       (this.rates[frag.type] ??= new RateWindow()).add(stats.loaded, (part ?? frag).duration);
     });
     hls.attachMedia(this.video);
-    hls.loadSource(this.url);
+    hls.loadSource(this.address());
+  }
+
+  /** The playlist that is played. */
+  private address(): string {
+    return this.since === null ? this.url : `${this.url}?start=${this.since / 1000}`;
   }
 
   private openNative(): void {
     this.engine = "native";
-    this.video.src = this.url;
+    this.video.src = this.address();
     void this.play();
   }
 
@@ -369,7 +420,7 @@ export class Player {
   }
 
   private reopen(): void {
-    if (this.hls) this.load(this.url, null);
+    if (this.hls) this.load(this.address(), null);
     else this.rebuild();
   }
 
@@ -388,7 +439,7 @@ export class Player {
     this.hls?.destroy();
     this.hls = null;
     this.unsupported = null;
-    this.following = true;
+    this.following = this.since === null;
     this.rates = {};
     this.alone = this.awaited = null;
     this.manifest = [];
@@ -489,7 +540,7 @@ export class Player {
       if (this.awaited !== awaited) return;
       const speaks = awaited.last !== null && last !== "" && last !== awaited.last;
       awaited.last = last;
-      if (speaks && this.hls) this.load(this.url, null);
+      if (speaks && this.hls) this.load(this.address(), null);
     } catch {
       // the next look may have more luck
     } finally {
@@ -534,7 +585,7 @@ export class Player {
     const target = hls.targetLatency;
     const follows = this.following && this.details()?.live && target !== null;
     if (!follows) {
-      video.playbackRate = 1;
+      video.playbackRate = this.speed;
       return;
     }
     if (video.paused || video.seeking) return;
@@ -598,6 +649,18 @@ export class Player {
       : null;
   }
 
+  /** Where a moment is in what is loaded; null where it is not. */
+  private positionOf(time: number): number | null {
+    for (const frag of this.details()?.fragments ?? []) {
+      const begin = frag.programDateTime;
+      if (begin === null || begin === undefined || frag.gap) continue;
+      if (begin <= time && time < begin + 1000 * frag.duration) {
+        return frag.start + (time - begin) / 1000;
+      }
+    }
+    return null;
+  }
+
   private playingDate(): Date | null {
     if (this.hls) return this.hls.playingDate;
     const begin = (this.video as { getStartDate?: () => Date }).getStartDate?.();
@@ -653,6 +716,7 @@ export class Player {
       playback_rate: video.playbackRate,
       recoveries: this.recoveries,
       playing_date: date?.toISOString() ?? null,
+      following: this.following,
       alone: this.alone,
       engine: this.engine,
     };
@@ -668,6 +732,8 @@ export class Player {
       muted: video.muted,
       volume: video.volume,
       following: this.following,
+      live: this.stream?.state === "live",
+      speed: this.speed,
       window: this.window(),
       qualities: levels.map((level, id) => ({
         id,

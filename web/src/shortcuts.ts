@@ -8,6 +8,10 @@ export type Action =
   | "fullscreen"
   | "pip"
   | "back"
+  | "step-back"
+  | "step-on"
+  | "slower"
+  | "faster"
   | "forward"
   | "louder"
   | "quieter";
@@ -20,13 +24,17 @@ const KEYS: Record<string, Action> = {
   i: "stats",
   f: "fullscreen",
   p: "pip",
+  ",": "step-back",
+  ".": "step-on",
+  "<": "slower",
+  ">": "faster",
   ArrowLeft: "back",
   ArrowRight: "forward",
   ArrowUp: "louder",
   ArrowDown: "quieter",
 };
 
-export const KEY_HELP = "k play · m mute · l live · ←/→ 5 s · f full screen · p picture in picture · i stats";
+export const KEY_HELP = "k play · m mute · l live · ←/→ 5 s · ,/. one picture · </> speed · f full screen · p picture in picture · i stats";
 
 /** What a key press asks of the player; null where it belongs to something else. */
 export function keyAction(event: KeyboardEvent): Action | null {

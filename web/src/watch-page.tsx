@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { type Stream, streamKey, useFeed } from "./api";
-import { bitrate, inOrder, makeup, seconds, sinceText } from "./format";
+import { bitrate, clock, inOrder, makeup, seconds, sinceText } from "./format";
 import { Badge } from "./parts/badge";
 import { Command } from "./parts/copy-button";
 import { Gauge } from "./parts/gauge";
@@ -72,9 +72,19 @@ function About({ stream, now }: { stream: Stream; now: number }) {
 }
 
 function Gauges({ stats }: { stats: Stats | null }) {
+  const date = stats && !stats.following ? stats.playing_date : null;
   return (
     <dl class="gauges" aria-label="Playback">
-      <Gauge label="Latency" value={stats?.latency_s ?? null} show={(v) => seconds(v)} />
+      {date ? (
+        <Gauge
+          key="behind"
+          label="Behind live"
+          value={(Date.now() - Date.parse(date)) / 1000}
+          show={(v) => clock(v ?? 0)}
+        />
+      ) : (
+        <Gauge key="latency" label="Latency" value={stats?.latency_s ?? null} show={(v) => seconds(v)} />
+      )}
       <Gauge label="Buffer" value={stats?.buffer_s ?? null} show={(v) => seconds(v)} />
       <Gauge
         label="Bit rate"

@@ -113,6 +113,7 @@ class Past:
                 row.first,
                 row.last + 1,
                 name.stream.name,
+                row.size,
             )
         segment = rebuild(records, session, info, name.msn)
         # A part of it may have been deleted by the retention.

@@ -14,6 +14,9 @@ DEAD_MS = 30_000
 """A track whose newest segment is so much older than another's has nothing under way: a segment
 is indexed when it ends, and lasts for some seconds."""
 
+ENTRY_BYTES = 128
+"""What an entry comes to, compressed with others: 60 to 200 bytes."""
+
 _FIRST_STEP = 256
 
 
@@ -50,7 +53,8 @@ async def newest_indexed(
     step = _FIRST_STEP
     while end > low:
         start = max(low, end - step)
-        records = await reader.read_raw(topic, partition, start, end, key)
+        about = ENTRY_BYTES * (end - start)
+        records = await reader.read_raw(topic, partition, start, end, key, about)
         older = [(message.offset(), _decode(message.value())) for message in records]
         found = [(offset, entry) for offset, entry in older if entry is not None] + found
         if enough([entry for _, entry in found]) and (down_to < 0 or start <= down_to):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from kinolog.core.errors import KinologError, WireError
 from kinolog.core.log import get_logger
+from kinolog.log.index_reader import ENTRY_BYTES
 from kinolog.log.pager import Pager, Write
 from kinolog.log.random_reader import RandomReader
 from kinolog.record.control import IndexRecord, SegmentEntry, decode_index
@@ -35,7 +36,8 @@ async def read_entries(
 ) -> list[tuple[int, IndexRecord]]:
     """The stream's index entries of [start, end), with their offsets."""
     found = []
-    for message in await reader.read_raw(topic, partition, start, end, key):
+    about = ENTRY_BYTES * (end - start)
+    for message in await reader.read_raw(topic, partition, start, end, key, about):
         try:
             found.append((message.offset(), decode_index(message.value() or b"")))
         except WireError:

@@ -57,9 +57,10 @@ class _Stream:
     indexer: Indexer = field(default_factory=Indexer)
     pagers: dict[str, Pager] = field(default_factory=dict)
     disc: int = -1
-    sessions: dict[int, int] = field(default_factory=dict)
-    """Index offset of each epoch's session entry."""
-    closed: bool = False
+    newest_entry: int = -1
+    """Index offset of the newest session or segment entry."""
+    closed: dict[int, int] = field(default_factory=dict)
+    """For each epoch that is over, an index offset before what came behind its close."""
 
     @property
     def pages(self) -> dict[str, Where]:
@@ -167,10 +168,9 @@ class Rebuild:
         for key, epochs in self._known(name, base, partition).items():
             stream = streams.get(key, _Stream())
             for number in epochs:
-                closed = number != stream.reader.epoch or stream.closed
-                at = stream.sessions.get(number, -1) if closed else -1
+                at = stream.closed.get(number, -1)
                 newest = number == max(epochs) and number == stream.reader.epoch
-                pages = stream.pages if newest and closed else {}
+                pages = stream.pages if newest and at >= 0 else {}
 
                 def change(
                     entry: EpochEntry | None, at: int = at, pages: dict[str, Where] = pages
@@ -226,7 +226,7 @@ class _Partition:
             stream = self.streams[key]
             closed = Closed(stream.reader.epoch, "moved away", end)
             self._waiting += [(key, entry) for entry in stream.indexer.apply(closed)]
-            stream.closed = True
+            stream.closed[stream.reader.epoch] = stream.newest_entry
 
     async def flush(self) -> None:
         """Write the entries that are due, and the pages that they fill."""
@@ -240,6 +240,7 @@ class _Partition:
         rows: dict[tuple[str, str], list[Row]] = {}
         for (key, entry), offset in zip(waiting, offsets, strict=True):
             rows.setdefault((key, entry.track), []).append(row_of(entry, offset))
+            self.streams[key].newest_entry = offset
         for (key, track), found in rows.items():
             await self.streams[key].pagers[track].add(found)
 
@@ -248,11 +249,10 @@ class _Partition:
         for event in stream.reader.feed(record):
             self._waiting += [(record.key, entry) for entry in stream.indexer.apply(event)]
             if isinstance(event, Opened):
-                stream.closed = False
                 await self.flush()
                 await self._session(record.key, stream, event)
             elif isinstance(event, Closed | Ended):
-                stream.closed = True
+                stream.closed.setdefault(stream.reader.epoch, stream.newest_entry)
 
     async def _begin(self, key: str, entry: EpochEntry) -> None:
         stream = self.streams.setdefault(key, _Stream())
@@ -270,7 +270,7 @@ class _Partition:
             event.epoch, stream.disc, event.offset, event.epoch, event.open, stream.pages
         )
         offset = await self._append(key, encode_value(session), event.epoch)
-        stream.sessions[event.epoch] = offset
+        stream.newest_entry = offset
         self._done.sessions += 1
         for info in event.open.tracks:
             self._turn_to(key, stream, info, offset)

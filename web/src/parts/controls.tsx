@@ -15,6 +15,14 @@ interface Props {
 /** A window shorter than this is not worth a bar to seek in. */
 const SEEKABLE_S = 10;
 
+const SPEEDS = [0.25, 0.5, 1, 1.5, 2, 4, 8];
+
+/** The next faster or slower speed that is offered. */
+export function nextSpeed(now: number, faster: boolean): number {
+  const others = faster ? SPEEDS.filter((one) => one > now + 0.06) : SPEEDS.filter((one) => one < now - 0.06);
+  return (faster ? others[0] : others.at(-1)) ?? now;
+}
+
 export function Controls({ player, snapshot, showStats, onStats, onFullscreen, onPip }: Props) {
   const { paused, muted, volume } = snapshot;
   const pipWorks = "pictureInPictureEnabled" in document && document.pictureInPictureEnabled;
@@ -44,6 +52,18 @@ export function Controls({ player, snapshot, showStats, onStats, onFullscreen, o
         />
         <LiveButton player={player} snapshot={snapshot} />
         <span class="spacer" />
+        <select
+          class="choice"
+          aria-label="Speed"
+          value={String(snapshot.speed)}
+          onChange={(event) => player.setSpeed(Number(event.currentTarget.value))}
+        >
+          {SPEEDS.map((speed) => (
+            <option key={speed} value={String(speed)}>
+              {speed}×
+            </option>
+          ))}
+        </select>
         <Select
           label="Audio track"
           choices={snapshot.audioTracks}
@@ -95,8 +115,9 @@ function LiveButton({ player, snapshot }: { player: Player; snapshot: Snapshot }
   const { stats, following, paused } = snapshot;
   if (stats.behind_live_s === null) return null;
   const near = following && !paused && stats.phase === "playing";
-  const behind =
-    stats.behind_live_s < 60 ? seconds(stats.behind_live_s, 1) : clock(stats.behind_live_s);
+  const past = !following && stats.playing_date ? Date.now() - Date.parse(stats.playing_date) : 0;
+  const behind_s = Math.max(stats.behind_live_s, past / 1000);
+  const behind = behind_s < 60 ? seconds(behind_s, 1) : clock(behind_s);
   return (
     <button
       type="button"

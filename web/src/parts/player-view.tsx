@@ -4,10 +4,11 @@ import { audioOf, videoOf } from "../format";
 import { Player, type Snapshot, type Stats } from "../player";
 import { mediaPath } from "../router";
 import { keyAction } from "../shortcuts";
-import { Controls } from "./controls";
+import { Controls, nextSpeed } from "./controls";
 import { Icon } from "./icons";
 import { Overlay } from "./overlay";
 import { StatsPanel } from "./stats-panel";
+import { Timeline } from "./timeline";
 
 declare global {
   interface Window {
@@ -78,7 +79,11 @@ export function PlayerView({ collection, name, feed, stream, onStats }: Props) {
       else if (action === "stats") setShowStats((shown) => !shown);
       else if (action === "fullscreen") fullscreen();
       else if (action === "pip") pip();
-      else if (action === "back") player.seek(currentTime - 5);
+      else if (action === "step-back") player.step(-1);
+      else if (action === "step-on") player.step(1);
+      else if (action === "slower" || action === "faster") {
+        player.setSpeed(nextSpeed(player.video.playbackRate, action === "faster"));
+      } else if (action === "back") player.seek(currentTime - 5);
       else if (action === "forward") player.seek(currentTime + 5);
       else if (action === "louder") player.setVolume(volume + 0.1);
       else if (action === "quieter") player.setVolume(volume - 0.1);
@@ -99,6 +104,7 @@ export function PlayerView({ collection, name, feed, stream, onStats }: Props) {
   const alone = snapshot?.stats.alone ?? null;
   const audioOnly = pictureless || alone === "audio";
   return (
+    <>
     <div
       class={`player ${idle && playing ? "player-idle" : ""} ${audioOnly ? "player-audio" : ""}`}
       ref={frame}
@@ -155,6 +161,10 @@ export function PlayerView({ collection, name, feed, stream, onStats }: Props) {
         />
       )}
     </div>
+    {player && snapshot && !hopeless && (
+      <Timeline path={mediaPath({ collection, name })} player={player} snapshot={snapshot} />
+    )}
+    </>
   );
 }
 

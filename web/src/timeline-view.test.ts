@@ -1,0 +1,63 @@
+import { expect, test } from "vitest";
+import {
+  LEAST_MS,
+  bounded,
+  has,
+  moved,
+  nearest,
+  showing,
+  span,
+  ticks,
+  timeAt,
+  xOf,
+  zoomed,
+} from "./timeline-view";
+
+const VIEW = { from: 1_000_000, to: 1_100_000 };
+
+test("pixels and times are each other's inverse", () => {
+  expect(xOf(VIEW, 1_050_000, 800)).toBe(400);
+  expect(timeAt(VIEW, 400, 800)).toBe(1_050_000);
+});
+
+test("zooming keeps the moment under the pointer", () => {
+  const near = zoomed(VIEW, 0.5, 1_025_000);
+  expect(span(near)).toBe(50_000);
+  expect(xOf(near, 1_025_000, 800)).toBeCloseTo(xOf(VIEW, 1_025_000, 800));
+  expect(span(zoomed(VIEW, 1e-9, 1_025_000))).toBe(LEAST_MS);
+});
+
+test("a moment out of sight is brought into it", () => {
+  expect(showing(VIEW, 1_050_000)).toEqual(VIEW);
+  expect(showing(VIEW, 1_200_000)).toEqual({ from: 1_110_000, to: 1_210_000 });
+  expect(showing(VIEW, 900_000)).toEqual({ from: 890_000, to: 990_000 });
+});
+
+test("nobody is lost before the beginning or behind the present", () => {
+  expect(bounded(moved(VIEW, -1e7), 1_000_000, 2_000_000).from).toBe(950_000);
+  expect(bounded(moved(VIEW, 1e7), 1_000_000, 2_000_000).to).toBe(2_050_000);
+  expect(bounded(VIEW, 1_000_000, 2_000_000)).toEqual(VIEW);
+});
+
+test("ticks stand at round times, apart enough to be read", () => {
+  for (const length of [10_000, 600_000, 86_400_000, 30 * 86_400_000]) {
+    const view = { from: 1_700_000_000_123, to: 1_700_000_000_123 + length };
+    const found = ticks(view, 900, 90, 0);
+    expect(found.length).toBeGreaterThan(1);
+    expect(found.length).toBeLessThan(11);
+    const step = (found[1]?.time ?? 0) - (found[0]?.time ?? 0);
+    for (const { time } of found) expect(time % step).toBe(0);
+  }
+});
+
+test("a moment without media leads to the next that has some", () => {
+  const ranges = [
+    { start: 10_000, end: 20_000 },
+    { start: 30_000, end: 40_000 },
+  ];
+  expect(has(ranges, 19_999)).toBe(true);
+  expect(nearest(ranges, 15_000)).toBe(15_000);
+  expect(nearest(ranges, 25_000)).toBe(30_000);
+  expect(nearest(ranges, 90_000)).toBe(39_000);
+  expect(nearest([], 1)).toBeNull();
+});
