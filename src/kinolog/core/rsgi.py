@@ -5,6 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
+from granian._granian import RSGIProtocolClosed as ViewerGone
+
+__all__ = [
+    "Handler",
+    "Headers",
+    "HttpProtocol",
+    "RequestHeaders",
+    "Scope",
+    "Stream",
+    "ViewerGone",
+]
+
 Headers = list[tuple[str, str]]
 
 
@@ -32,7 +44,7 @@ class Stream(Protocol):
     """A response under way."""
 
     async def send_bytes(self, data: bytes) -> None:
-        """Send some of the body."""
+        """Send some of the body. ViewerGone where nobody takes it any more."""
         ...
 
 

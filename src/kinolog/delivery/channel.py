@@ -16,7 +16,7 @@ from kinolog.record.control import SessionEntry
 from kinolog.record.log_record import LogRecord
 from kinolog.record.registry import EpochEntry, Placement
 from kinolog.record.topics import topic
-from kinolog.timeline.events import Event, Opened
+from kinolog.timeline.events import ChunkEvent, Event, Opened
 from kinolog.timeline.live import LiveStream
 from kinolog.timeline.places import MOST_WAIT_S, PlacesReader, join_places
 from kinolog.timeline.track import Version
@@ -26,6 +26,9 @@ MOST_WAITING = 16_384
 
 WHOLE = 1 << 30
 """In place of a part's number: the whole media segment."""
+
+CHUNK = -1
+"""In place of a part's number, with any media segment: the track's next chunk."""
 
 ANY_TRACK = ""
 """In place of a track's name, while none is known: the next session."""
@@ -39,7 +42,7 @@ def place_of(placed: Placement | EpochEntry) -> Place:
 
 
 class Awaited(NamedTuple):
-    """What a request waits for: a part of a media segment of a track, or WHOLE."""
+    """What a request waits for: a part of a media segment of a track, or WHOLE, or CHUNK."""
 
     track: str
     msn: int
@@ -191,6 +194,8 @@ class Channel:
         if isinstance(event, Opened):
             self._opened_at = self._clock.monotonic()
             self._wake(ANY_TRACK)
+        elif isinstance(event, ChunkEvent) and self._waiting:
+            self._answer(Awaited(event.header.track, 0, CHUNK))
         for track in changed:
             if self._waiting:
                 self._wake(track.name)
@@ -204,11 +209,15 @@ class Channel:
         for awaited in [a for a in self._waiting if a.track == track]:
             if speaks and version is not None and _later(awaited, version):
                 continue
-            woken = self._waiting.pop(awaited)
-            self._waiting_count -= len(woken)
-            for future, _ in woken:
-                if not future.done():
-                    future.set_result(True)
+            self._answer(awaited)
+
+    def _answer(self, awaited: Awaited) -> None:
+        """Whoever waits for this looks again."""
+        woken = self._waiting.pop(awaited, ())
+        self._waiting_count -= len(woken)
+        for future, _ in woken:
+            if not future.done():
+                future.set_result(True)
 
 
 def _later(awaited: Awaited, version: Version) -> bool:

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
 
 import msgspec
 
+from kinolog.core.clock import Clock
 from kinolog.core.names import StreamName
 from kinolog.core.rsgi import HttpProtocol, Scope
 from kinolog.delivery import answers
-from kinolog.delivery.hls.server import HlsServer
+from kinolog.delivery.channel import Channel
 from kinolog.delivery.hub import Hub
 from kinolog.delivery.listing import Listing
 from kinolog.delivery.page.static import CONTENT_SECURITY_POLICY, Page
-from kinolog.delivery.stills import Stills
-from kinolog.delivery.timeline import TimelineServer
 
 _JSON: Final = ("content-type", "application/json")
+
+
+_TEXT: Final = ("content-type", "text/plain; charset=utf-8")
+
+
+class DeliveryProtocol(Protocol):
+    """What answers for some of the paths below a stream's names."""
+
+    async def answer(
+        self, scope: Scope, protocol: HttpProtocol, channel: Channel, rest: str
+    ) -> bool:
+        """Answer for `rest` of the path; False, and nothing done, where it is another's."""
+        ...
 
 
 class Edge:
@@ -27,17 +40,15 @@ class Edge:
         self,
         hub: Hub,
         listing: Listing,
-        stills: Stills,
-        hls: HlsServer,
-        timeline: TimelineServer,
+        protocols: Sequence[DeliveryProtocol],
         page: Page,
+        clock: Clock,
     ) -> None:
         self._hub = hub
         self._listing = listing
-        self._stills = stills
+        self._protocols = tuple(protocols)
         self._page = page
-        self._hls = hls
-        self._timeline = timeline
+        self._clock = clock
 
     async def media(self, scope: Scope, protocol: HttpProtocol) -> None:
         """`/media/{collection}/{stream}/…`."""
@@ -56,14 +67,9 @@ class Edge:
                 return
         channel.asked()
         rest = parts[4]
-        if await self._hls.answer(scope, protocol, channel, rest):
-            return
-        if rest == "still.jpg":
-            await self._stills.answer(scope, protocol, channel)
-            return
-        if rest == "timeline":
-            await self._timeline.answer(scope, protocol, channel)
-            return
+        for one in self._protocols:
+            if await one.answer(scope, protocol, channel, rest):
+                return
         answers.refuse(protocol, 404, f"a stream has nothing called {rest[:120]!r}", 1)
 
     async def streams(self, scope: Scope, protocol: HttpProtocol) -> None:
@@ -76,6 +82,15 @@ class Edge:
             protocol.response_empty(304, headers)
             return
         answers.send(scope, protocol, headers, body)
+
+    async def time(self, scope: Scope, protocol: HttpProtocol) -> None:
+        """`/time`: the time of day, for players that must know it (UTCTiming of DASH)."""
+        if answers.preflight(scope, protocol):
+            return
+        now_ms = self._clock.unix_ms()
+        moment = datetime.fromtimestamp(now_ms // 1000, UTC)
+        body = f"{moment:%Y-%m-%dT%H:%M:%S}.{now_ms % 1000:03d}Z"
+        answers.send(scope, protocol, [*answers.CORS, _TEXT, answers.NO_STORE], body.encode())
 
     async def page(self, scope: Scope, protocol: HttpProtocol) -> None:
         """The page's files."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kinolog.delivery.channel import Channel
+from kinolog.delivery.channel import WHOLE, Awaited, Channel
 from kinolog.record.page import GAP, INDEPENDENT
 from kinolog.record.table import Row, Table
 from kinolog.timeline.segment import Segment
@@ -15,6 +15,21 @@ def live_rows(channel: Channel, track: str) -> Table:
     if version is None:
         return Table()
     return Table(_row(one) for one in version.segments if one.ended and one.first_offset >= 0)
+
+
+async def come_to(channel: Channel, track: str, end_ms: float) -> None:
+    """Wait while the segment in which a moment lies is still being published."""
+    while channel.live.state == "live" and channel.live.open is not None:
+        found = channel.live.tracks.get(track)
+        version = found.version if found is not None else None
+        if found is None or found.silent or version is None:
+            return
+        whole = [one for one in version.segments if one.ended]
+        if not whole or whole[-1].wall + whole[-1].duration_us // 1000 >= end_ms:
+            return
+        timeout_s = 1.5 * channel.live.open.target_ms / 1000 + 1
+        if not await channel.wait(Awaited(track, whole[-1].msn + 1, WHOLE), timeout_s):
+            return
 
 
 def _row(segment: Segment) -> Row:

@@ -34,7 +34,16 @@ class Stills:
         """Stop decoding."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def answer(self, scope: Scope, protocol: HttpProtocol, channel: Channel) -> None:
+    async def answer(
+        self, scope: Scope, protocol: HttpProtocol, channel: Channel, rest: str
+    ) -> bool:
+        """Answer for `still.jpg`; False for anything else."""
+        if rest != "still.jpg":
+            return False
+        await self._answer(scope, protocol, channel)
+        return True
+
+    async def _answer(self, scope: Scope, protocol: HttpProtocol, channel: Channel) -> None:
         """`still.jpg?w=480`: widths are rounded up to a few, the picture is never enlarged."""
         wanted = parse_qs(scope.query_string).get("w", ["480"])[0]
         known = wanted.isascii() and wanted.isdigit() and len(wanted) <= 4

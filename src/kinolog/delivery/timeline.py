@@ -35,7 +35,16 @@ class TimelineServer:
         self._registry = registry
         self._clock = clock
 
-    async def answer(self, scope: Scope, protocol: HttpProtocol, channel: Channel) -> None:
+    async def answer(
+        self, scope: Scope, protocol: HttpProtocol, channel: Channel, rest: str
+    ) -> bool:
+        """Answer for `timeline`; False for anything else."""
+        if rest != "timeline":
+            return False
+        await self._answer(scope, protocol, channel)
+        return True
+
+    async def _answer(self, scope: Scope, protocol: HttpProtocol, channel: Channel) -> None:
         """`timeline?start=&end=&resolution=`: all that is kept, or what of it lies in a range."""
         now_ms = self._clock.unix_ms()
         span = parse_span(scope.query_string, now_ms) or Span(0)

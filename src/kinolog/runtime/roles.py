@@ -19,12 +19,15 @@ from kinolog import __version__
 from kinolog.core.clock import SystemClock
 from kinolog.core.log import get_logger
 from kinolog.core.rsgi import Handler
-from kinolog.delivery.edge import Edge, health
+from kinolog.delivery.dash.manifests import Manifests
+from kinolog.delivery.dash.server import DashServer
+from kinolog.delivery.edge import DeliveryProtocol, Edge, health
 from kinolog.delivery.history import History
 from kinolog.delivery.hls.replay import Replay
 from kinolog.delivery.hls.server import HlsServer
 from kinolog.delivery.hub import Hub
 from kinolog.delivery.listing import Listing
+from kinolog.delivery.media_files import MediaFiles
 from kinolog.delivery.page.static import Page
 from kinolog.delivery.past import Past
 from kinolog.delivery.pulse import Pulse
@@ -121,16 +124,24 @@ async def edge(base: Backend, ingest: dict[str, int]) -> AsyncIterator[tuple[Hub
     history = History(base.reader, base.catalog.registry, clock)
     past = Past(base.reader, base.catalog.registry, history)
     replay = Replay(history, base.catalog.registry, clock)
-    hls = HlsServer(past, replay, clock)
+    dash = DashServer(Manifests(history, base.catalog.registry), clock)
     timeline = TimelineServer(history, base.catalog.registry, clock)
     listing = Listing(base.catalog.registry, hub, pulse, clock, ingest)
     try:
-        yield hub, Edge(hub, listing, stills, hls, timeline, Page.load())
+        protocols: list[DeliveryProtocol] = [
+            MediaFiles(past, clock),
+            HlsServer(replay, clock),
+            dash,
+            stills,
+            timeline,
+        ]
+        yield hub, Edge(hub, listing, protocols, Page.load(), clock)
     finally:
         stills.close()
         await pulse.close()
         await past.close()
         await replay.close()
+        await dash.close()
         await history.close()
         await hub.close()
 
@@ -175,6 +186,7 @@ async def serve(
             routes += [
                 ("/media/", handlers.media),
                 ("/api/streams", handlers.streams),
+                ("/time", handlers.time),
                 ("/", handlers.page),
             ]
         await stack.enter_async_context(HttpServer(http, Router(routes)))

@@ -12,7 +12,7 @@ change it. So two edges that have read up to the same part say the same, to the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 from kinolog.record.control import Open
@@ -39,6 +39,11 @@ class LiveStream:
         """Frames that gap records named."""
         self._opens: dict[int, Open] = {}
         self._window_ms = window_ms
+
+    @property
+    def opens(self) -> Mapping[int, Open]:
+        """The sessions of which the window holds something, and the newest, by epoch."""
+        return self._opens
 
     def apply(self, event: Event) -> Sequence[Track]:
         """Take one event; the tracks that have a new version."""

@@ -184,6 +184,21 @@ class Segment:
             return self._body[part.start : part.start + part.size]
         return part.joined()
 
+    def chunks_from(self, byte: int) -> list[bytes]:
+        """What it has so far from this byte on, which must be the first of a chunk, or of what has
+        been joined since; nothing once it is a gap."""
+        if self._body is not None:
+            return [self._body[byte:]] if byte < len(self._body) else []
+        found: list[bytes] = []
+        growing = [self._growing] if self._growing is not None else []
+        for part in (*self.parts, *growing):
+            at = part.start
+            for chunk in part.chunks() if at + part.size > byte else ():
+                if at + len(chunk) > byte:
+                    found.append(chunk[max(0, byte - at) :])
+                at += len(chunk)
+        return found
+
     def settle(self) -> None:
         """Parts are no longer listed: keep the bytes once only."""
         self._settled = True

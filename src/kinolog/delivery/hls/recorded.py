@@ -6,12 +6,13 @@ range that has ended, so nothing of it ever changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from kinolog.core.timebase import rescale
 from kinolog.delivery.hls.text import date_line, decimal, map_line
-from kinolog.record.page import GAP, INDEPENDENT
+from kinolog.record.page import GAP
+from kinolog.timeline.measure import independent
 from kinolog.timeline.segment import MICROSECONDS, Segment
 from kinolog.timeline.window import Run
 
@@ -91,36 +92,6 @@ def _gaps(
     gap = f"#EXT-X-GAP\n#EXTINF:{decimal(each, scale)},\n{track}/{before.epoch}/"
     first = before.last_msn + 1
     return "".join([f"{gap}{msn}.m4s\n" for msn in range(first, first + count)])
-
-
-def independent(runs: Iterable[Run]) -> bool:
-    """Every segment begins with a sync sample, and so can be decoded by itself."""
-    return all(
-        flags & (INDEPENDENT | GAP)
-        for run in runs
-        for flags in set(run.table.flags[run.start : run.stop])
-    )
-
-
-def rates(runs: Sequence[Run], target_ms: int) -> tuple[int, int] | None:
-    """(peak, average) of the segments, bits per second; None where there is nothing to count.
-    Segments of less than half the target duration do not count for the peak."""
-    total_bits = total_s = 0.0
-    peak = 0.0
-    for run in runs:
-        floor = target_ms * run.timescale / 2000
-        sizes = run.table.size[run.start : run.stop]
-        durations = run.table.dur[run.start : run.stop]
-        total_bits += 8 * sum(sizes)
-        total_s += sum(durations) / run.timescale
-        fastest = max(
-            (s / d for s, d in zip(sizes, durations, strict=True) if d >= floor), default=0
-        )
-        peak = max(peak, 8 * fastest * run.timescale)
-    if not total_s:
-        return None
-    average = total_bits / total_s
-    return round(max(peak, average)), round(average)
 
 
 def closed_head(runs: Sequence[Run], target_ms: int, start_ms: float) -> str:

@@ -16,15 +16,16 @@ from weakref import WeakKeyDictionary
 from kinolog.core.clock import Clock
 from kinolog.core.errors import InputError, NotFound
 from kinolog.core.units import show_time
-from kinolog.delivery.channel import WHOLE, Awaited, Channel
+from kinolog.delivery.channel import Channel
 from kinolog.delivery.history import History, Named
 from kinolog.delivery.hls import recorded
 from kinolog.delivery.hls.multivariant import Rendition, render
 from kinolog.delivery.hls.playlist import Behind
-from kinolog.delivery.live_rows import live_rows
+from kinolog.delivery.live_rows import come_to, live_rows
 from kinolog.delivery.span import Span
 from kinolog.log.registry import Registry
 from kinolog.record.control import OpenTrack
+from kinolog.timeline.measure import independent, rates
 from kinolog.timeline.segment import Segment
 from kinolog.timeline.track import Version
 from kinolog.timeline.window import Run
@@ -126,7 +127,7 @@ class Replay:
             0,
             texts + filler,
             lead,
-            recorded.independent(runs),
+            independent(runs),
             tags,
         )
         return way._replace(first_msn=number, behind=behind)
@@ -191,12 +192,12 @@ class Replay:
         decodable = True
         for track, infos in tracks.items():
             runs = await self._runs(channel, Named(channel.name, track), span)
-            found = recorded.rates(runs, self._target_ms(channel))
+            found = rates(runs, self._target_ms(channel))
             if found is None:
                 continue
             codecs = dict.fromkeys(infos[run.epoch].codec for run in runs)
             listed.append(Rendition(infos[runs[0].epoch], *found, tuple(codecs)))
-            decodable = decodable and recorded.independent(runs)
+            decodable = decodable and independent(runs)
         if not listed:
             raise self._nothing(channel, span)
         return render(listed, decodable, span.query)
@@ -204,7 +205,7 @@ class Replay:
     async def _runs(self, channel: Channel, name: Named, span: Span) -> list[Run]:
         assert span.start_ms is not None
         assert span.end_ms is not None
-        await _come_to(channel, name.track, span.end_ms)
+        await come_to(channel, name.track, span.end_ms)
         live = live_rows(channel, name.track)
         runs = await self._history.between(name, span.start_ms, span.end_ms, live)
         count = sum(run.count for run in runs)
@@ -237,21 +238,6 @@ class _Way(NamedTuple):
     first_msn: int | None
     key: tuple[int, int] | None
     behind: Behind | None
-
-
-async def _come_to(channel: Channel, track: str, end_ms: int) -> None:
-    """Wait while the segment in which a moment lies is still being published."""
-    while channel.live.state == "live" and channel.live.open is not None:
-        found = channel.live.tracks.get(track)
-        version = found.version if found is not None else None
-        if found is None or found.silent or version is None:
-            return
-        whole = [one for one in version.segments if one.ended]
-        if not whole or whole[-1].wall + whole[-1].duration_us // 1000 >= end_ms:
-            return
-        timeout_s = 1.5 * channel.live.open.target_ms / 1000 + 1
-        if not await channel.wait(Awaited(track, whole[-1].msn + 1, WHOLE), timeout_s):
-            return
 
 
 def _ended_before(segments: Sequence[Segment], unix_ms: float) -> int:

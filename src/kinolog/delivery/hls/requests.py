@@ -1,8 +1,8 @@
-"""What a player may ask of a live track, and whether it can be answered now.
+"""What a player may ask of a live playlist, and whether it can be answered now.
 
-Delivery directives of media playlists (RFC 8216bis 6.2.5) and names of parts and segments. Pure:
-the server holds who gets a Wait, asks again at each new version of the track, and answers 503
-when its deadline (three target durations) has passed.
+Delivery directives of media playlists (RFC 8216bis 6.2.5). Pure: the server holds who gets a Wait,
+asks again at each new version of the track, and answers 503 when its deadline (three target
+durations) has passed.
 """
 
 from __future__ import annotations
@@ -11,12 +11,9 @@ from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
-from kinolog.timeline.live import LiveStream
-from kinolog.timeline.segment import Segment
-from kinolog.timeline.track import Track, Version
+from kinolog.delivery.media_requests import AHEAD, Wait
+from kinolog.timeline.track import Version
 
-AHEAD = 2
-"""A request for more than so many segments after the newest is refused."""
 _MAX_DIGITS = 15
 
 
@@ -34,33 +31,10 @@ class Bad(NamedTuple):
     reason: str
 
 
-class Wait(NamedTuple):
-    """Not yet: until the playlist has this part, or (part None) this whole segment."""
-
-    msn: int
-    part: int | None
-
-    def over(self, version: Version) -> bool:
-        """The version has what is waited for, or nothing more will come."""
-        if version.state == "ended":
-            return True
-        if self.part is None:
-            return version.last_whole_msn >= self.msn
-        # A part number past the end of its segment means the next segment's part 0.
-        return version.last >= (self.msn, self.part)
-
-
 class Ready(Enum):
     """The newest version answers it."""
 
     READY = "ready"
-
-
-class Missing(Enum):
-    """404. GONE: it was, or is a gap, and is not held any more. UNKNOWN: no such thing."""
-
-    GONE = "gone"
-    UNKNOWN = "unknown"
 
 
 _PLAIN = Directives()
@@ -140,57 +114,3 @@ def _too_far(directives: Directives, version: Version) -> Bad | None:
         if part > max(listed + limit, most):
             return Bad("_HLS_part is too far after the newest part")
     return None
-
-
-def part(live: LiveStream, name: str, epoch: int, msn: int, index: int) -> bytes | Wait | Missing:
-    """A part's bytes; Wait for one that is about to come (the hinted one, or a few more).
-
-    Wait too where another edge may be ahead of this one: up to two segments after the newest.
-    """
-    track = live.tracks.get(name)
-    if track is None:
-        return Missing.UNKNOWN
-    segment = track.find(epoch, msn)
-    if segment is None:
-        return _absent(live, track, epoch, msn, index)
-    if index < len(segment.parts) or segment.ended or not segment.with_parts:
-        return part_of(segment, index)
-    return Wait(msn, index)
-
-
-def part_of(segment: Segment, index: int) -> bytes | Missing:
-    """A finished part of a segment."""
-    if index >= len(segment.parts) or not segment.with_parts:
-        return Missing.UNKNOWN
-    return Missing.GONE if segment.parts[index].gap else segment.part_body(index)
-
-
-def segment(live: LiveStream, name: str, epoch: int, msn: int) -> bytes | Wait | Missing:
-    """A whole segment's bytes; Wait for the one in progress and the next two."""
-    track = live.tracks.get(name)
-    if track is None:
-        return Missing.UNKNOWN
-    found = track.find(epoch, msn)
-    if found is None:
-        return _absent(live, track, epoch, msn, None)
-    return whole_of(found) if found.ended else Wait(msn, None)
-
-
-def whole_of(segment: Segment) -> bytes | Missing:
-    """An ended segment."""
-    return Missing.GONE if segment.gap else segment.body()
-
-
-def _absent(
-    live: LiveStream, track: Track, epoch: int, msn: int, index: int | None
-) -> Wait | Missing:
-    """A segment that is not in memory: already gone, still to come, or never to be."""
-    version = track.version
-    newest = version.last.msn if version is not None else -1
-    if version is not None and version.segments and msn < version.segments[0].msn:
-        return Missing.GONE
-    # A later epoch: another edge has read an open that this one has not.
-    awaited = epoch > live.epoch or (epoch == live.epoch and live.state == "live")
-    if awaited and (newest < 0 or newest < msn <= newest + AHEAD):
-        return Wait(msn, index)
-    return Missing.UNKNOWN

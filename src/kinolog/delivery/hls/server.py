@@ -1,7 +1,6 @@
-"""HLS and LL-HLS over HTTP: playlists, init segments, media segments and parts.
+"""HLS and LL-HLS over HTTP: the playlists.
 
-Below `/media/{collection}/{stream}/`: `index.m3u8`, `{track}.m3u8`, `{track}/{epoch}/init.mp4`,
-`{track}/{epoch}/{msn}.m4s`, `{track}/{epoch}/{msn}.{part}.m4s`. Media bodies are immutable.
+Below `/media/{collection}/{stream}/`: `index.m3u8` and `{track}.m3u8`.
 """
 
 from __future__ import annotations
@@ -9,8 +8,7 @@ from __future__ import annotations
 import gzip
 import re
 from collections import OrderedDict
-from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 from weakref import WeakKeyDictionary
 
 from kinolog.core.clock import Clock
@@ -21,66 +19,21 @@ from kinolog.delivery.hls import requests
 from kinolog.delivery.hls.multivariant import multivariant
 from kinolog.delivery.hls.playlist import Behind, MediaPlaylist
 from kinolog.delivery.hls.replay import Replay
-from kinolog.delivery.past import Name, Past
+from kinolog.delivery.media_files import FIRST_WAIT_S, patience_s
+from kinolog.delivery.media_requests import Wait
 from kinolog.delivery.span import Span, asks_for_span, is_relative, parse_span
 from kinolog.timeline.track import Version, target_seconds
 
 _PLAYLIST: Final = ("content-type", "application/vnd.apple.mpegurl")
 _VARY: Final = ("vary", "accept-encoding")
-_MP4: Final[Headers] = [
-    *answers.CORS,
-    ("content-type", "video/mp4"),
-    ("accept-ranges", "bytes"),
-    answers.FOREVER,
-]
-_M4S: Final[Headers] = [
-    *answers.CORS,
-    ("content-type", "video/iso.segment"),
-    ("accept-ranges", "bytes"),
-    answers.FOREVER,
-]
 _FRESH: Final[Headers] = [*answers.CORS, _PLAYLIST, _VARY, answers.NO_CACHE]
 _UNCHANGED: Final[Headers] = [*answers.CORS, _PLAYLIST, _VARY, answers.NO_STORE]
 _CLOSED: Final[Headers] = [*answers.CORS, _PLAYLIST, _VARY, ("cache-control", "public, max-age=60")]
 _GZIP: Final = ("content-encoding", "gzip")
-_MEDIA: Final = re.compile(
-    r"([a-z0-9-]{1,48})/(\d{1,15})/(?:(init)\.mp4|(\d{1,15})(?:\.(\d{1,6}))?\.m4s)"
-)
 _TRACK: Final = re.compile(r"([a-z0-9-]{1,48})\.m3u8")
 _GZIP_LEVEL: Final = 4
 _MOST_RENDERED: Final = 64
 """Playlists of a channel, by track and query, that are kept made."""
-_FIRST_WAIT_S: Final = 8.0
-"""Less than the 10 s after which hls.js gives a playlist up, by what a deadline may be late."""
-
-
-class _Playlist(NamedTuple):
-    track: str
-
-
-class _Init(NamedTuple):
-    track: str
-    epoch: int
-
-
-class _Media(NamedTuple):
-    track: str
-    epoch: int
-    msn: int
-    part: int | None
-
-
-@lru_cache(4096)
-def _asked(rest: str) -> _Playlist | _Init | _Media | None:
-    """What a path below a stream's names. All viewers of a stream ask for the same few."""
-    media = _MEDIA.fullmatch(rest)
-    if media is not None:
-        track, epoch = media[1], int(media[2])
-        if media[3]:
-            return _Init(track, epoch)
-        return _Media(track, epoch, int(media[4]), int(media[5]) if media[5] else None)
-    playlist = _TRACK.fullmatch(rest)
-    return _Playlist(playlist[1]) if playlist is not None and playlist[1] != "index" else None
 
 
 class _Rendered:
@@ -120,8 +73,7 @@ class _Rendered:
 class HlsServer:
     """Answers for the channels of this process."""
 
-    def __init__(self, past: Past, replay: Replay, clock: Clock) -> None:
-        self._past = past
+    def __init__(self, replay: Replay, clock: Clock) -> None:
         self._replay = replay
         self._clock = clock
         # Gone with the channel itself, which lives on while requests that it woke are answered.
@@ -134,62 +86,19 @@ class HlsServer:
         self, scope: Scope, protocol: HttpProtocol, channel: Channel, rest: str
     ) -> bool:
         """Answer for `rest` of the path below the stream's; False where it is not HLS's."""
-        asked = _asked(rest)
-        match asked:
-            case _Media():
-                await self._media(scope, protocol, channel, asked)
-            case _Playlist():
-                if asks_for_span(scope.query_string):
-                    await self._of_span(scope, protocol, channel, asked.track)
-                else:
-                    await self._playlist(scope, protocol, channel, asked.track, None)
-            case _Init():
-                self._init(scope, protocol, channel, asked)
-            case None:
-                if rest != "index.m3u8":
-                    return False
-                if asks_for_span(scope.query_string):
-                    await self._of_span(scope, protocol, channel, "")
-                else:
-                    await self._multivariant(scope, protocol, channel, "")
+        if rest == "index.m3u8":
+            track = ""
+        elif (found := _TRACK.fullmatch(rest)) is not None:
+            track = found[1]
+        else:
+            return False
+        if asks_for_span(scope.query_string):
+            await self._of_span(scope, protocol, channel, track)
+        elif track:
+            await self._playlist(scope, protocol, channel, track, None)
+        else:
+            await self._multivariant(scope, protocol, channel, "")
         return True
-
-    def _init(self, scope: Scope, protocol: HttpProtocol, channel: Channel, asked: _Init) -> None:
-        init = channel.live.init_segment(asked.track, asked.epoch)
-        if init is None:
-            init = self._past.init_segment(channel.name, asked.track, asked.epoch)
-        if init is None:
-            answers.refuse(protocol, 404, "no such track in this session", 1)
-        else:
-            answers.send(scope, protocol, _MP4, init)
-
-    async def _media(
-        self, scope: Scope, protocol: HttpProtocol, channel: Channel, asked: _Media
-    ) -> None:
-        track, epoch, msn, index = asked
-        while True:
-            found: bytes | requests.Wait | requests.Missing
-            if index is None:
-                found = requests.segment(channel.live, track, epoch, msn)
-            else:
-                found = requests.part(channel.live, track, epoch, msn, index)
-            if isinstance(found, bytes):
-                answers.send(scope, protocol, _M4S, found)
-                return
-            if isinstance(found, requests.Missing):
-                break
-            if not await self._wait(channel, track, found):
-                answers.refuse(protocol, 503, f"media segment {msn} did not come in time")
-                return
-        if channel.live.find(track, epoch, msn) is None:
-            # Not in memory: of a session that is known, the log may have it still.
-            past = await self._past.segment(Name(channel.name, track, epoch, msn))
-            if past is not None:
-                found = requests.whole_of(past) if index is None else requests.part_of(past, index)
-        if isinstance(found, bytes):
-            answers.send(scope, protocol, _M4S, found)
-        else:
-            answers.refuse(protocol, 404, f"media segment {msn} is not here", 1)
 
     async def _of_span(
         self, scope: Scope, protocol: HttpProtocol, channel: Channel, track: str
@@ -249,7 +158,7 @@ class HlsServer:
                     scope, protocol, channel, name, version, directives, span, behind
                 )
                 return
-            assert isinstance(found, requests.Wait)
+            assert isinstance(found, Wait)
             if await self._wait(channel, name, found):
                 continue
             if version is not None and version.segments and channel.live.state == "away":
@@ -304,7 +213,7 @@ class HlsServer:
         while body is None:
             # A session that has just begun: say nothing before every track has shown itself or
             # has fallen silent; nor where nothing at all comes, but then not for long.
-            left_s = _FIRST_WAIT_S - channel.open_for_s
+            left_s = FIRST_WAIT_S - channel.open_for_s
             awaited = Awaited(self._missing_track(channel), 0, WHOLE)
             if left_s <= 0 or not await channel.wait(awaited, left_s):
                 body = multivariant(channel.live, complete=False, query=query)
@@ -331,9 +240,7 @@ class HlsServer:
         return ANY_TRACK
 
     @staticmethod
-    async def _wait(channel: Channel, track: str, wait: requests.Wait) -> bool:
+    async def _wait(channel: Channel, track: str, wait: Wait) -> bool:
         """Wait for a version that may answer; at most three target durations (503 after)."""
-        opened = channel.live.open
-        timeout_s = 3 * target_seconds(opened) if opened is not None else _FIRST_WAIT_S
         part = WHOLE if wait.part is None else wait.part
-        return await channel.wait(Awaited(track, wait.msn, part), timeout_s)
+        return await channel.wait(Awaited(track, wait.msn, part), patience_s(channel))

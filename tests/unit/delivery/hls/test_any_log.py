@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kinolog.delivery import media_requests
 from kinolog.delivery.hls import requests
 from kinolog.delivery.hls.multivariant import multivariant
 from kinolog.delivery.hls.playlist import MediaPlaylist
@@ -72,6 +73,6 @@ def test_any_log_is_survived(items: list[Item]) -> None:
                 numbers = [segment.msn for segment in version.segments]
                 assert numbers == list(range(numbers[0], numbers[-1] + 1)) if numbers else True
                 for segment in version.segments:
-                    requests.segment(live, track.name, segment.epoch, segment.msn)
-                    requests.part(live, track.name, segment.epoch, segment.msn, 0)
+                    media_requests.segment(live, track.name, segment.epoch, segment.msn)
+                    media_requests.part(live, track.name, segment.epoch, segment.msn, 0)
     multivariant(live, complete=False)

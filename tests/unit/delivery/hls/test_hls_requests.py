@@ -10,13 +10,10 @@ from kinolog.delivery.hls.requests import (
     READY,
     Bad,
     Directives,
-    Missing,
-    Wait,
     parse_directives,
-    part,
     playlist,
-    segment,
 )
+from kinolog.delivery.media_requests import Missing, Wait, part, segment
 from kinolog.testing.log_script import VIDEO, Item, as_records, close_item, end_item, session
 from kinolog.timeline.live import LiveStream
 from kinolog.timeline.reader import StreamReader

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from kinolog.delivery.hls.recorded import closed_head, independent, lines, rates, unbroken
+from kinolog.delivery.hls.recorded import closed_head, lines, unbroken
 from kinolog.record.page import GAP, INDEPENDENT
 from kinolog.record.table import Row, Table
+from kinolog.timeline.measure import independent, rates
 from kinolog.timeline.window import Run, Session, runs
 
 SECOND = 90_000

@@ -1,0 +1,1 @@
+"""DASH and LL-DASH: manifests over the same media as HLS."""

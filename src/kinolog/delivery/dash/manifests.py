@@ -1,0 +1,216 @@
+"""Manifests: of the live window, of what lies behind it, of a closed range, from index and log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from kinolog.core.errors import InputError, NotFound
+from kinolog.core.timebase import rescale
+from kinolog.core.units import show_time
+from kinolog.delivery.channel import Channel
+from kinolog.delivery.dash import mpd
+from kinolog.delivery.dash.begins import Begins
+from kinolog.delivery.dash.periods import Begin, Stretch, lead_first, periods, unbroken
+from kinolog.delivery.history import History, Named
+from kinolog.delivery.live_rows import come_to, live_rows
+from kinolog.delivery.span import Span
+from kinolog.log.registry import Registry
+from kinolog.record.control import Open, OpenTrack
+from kinolog.record.table import Table
+from kinolog.timeline.measure import rates
+from kinolog.timeline.track import WINDOW_MS, WINDOW_TARGETS
+from kinolog.timeline.window import Run, Session, runs
+
+MOST_SEGMENTS: Final = 200_000
+"""A manifest lists no more of a track: over four days of 2 s segments."""
+NEXT: Final = 1
+"""So many segments after the one in progress are listed, where players cannot tell their times."""
+_US: Final = 1000
+
+_Sessions = dict[int, dict[str, list[Stretch]]]
+
+
+class Manifests:
+    """Made for the channels of this process."""
+
+    def __init__(self, history: History, registry: Registry) -> None:
+        self._history = history
+        self._registry = registry
+        self._begins = Begins(history)
+
+    async def closed(self, channel: Channel, span: Span) -> str:
+        """Of a closed range. NotFound where nothing is kept of it."""
+        assert span.start_ms is not None
+        assert span.end_ms is not None
+        target_ms = self._target_ms(channel)
+        opens = self._opens(channel)
+        sessions: _Sessions = {}
+        peaks: dict[str, int] = {}
+        for track in _tracks(opens):
+            await come_to(channel, track, span.end_ms)
+            name, live = Named(channel.name, track), live_rows(channel, track)
+            found = await self._history.between(name, span.start_ms, span.end_ms, live)
+            _check(found)
+            self._note_rates(track, found, target_ms, peaks)
+            for run in found:
+                _add(sessions, opens, track, list(unbroken(run)), {})
+        if not sessions:
+            raise NotFound(
+                f"of {channel.name} nothing is kept between {show_time(span.start_ms)} and "
+                f"{show_time(span.end_ms)}"
+            )
+
+        def make() -> str:
+            listed = periods(_ordered(sessions, opens), _US * target_ms, growing=False)
+            return mpd.closed(listed, peaks, target_ms)
+
+        return await asyncio.to_thread(make)
+
+    async def growing(self, channel: Channel, span: Span | None) -> str | None:
+        """Of a stream that goes on, from its window or from what `span` says on; the last one of a
+        stream that has ended. None while there is nothing to list."""
+        opens = self._opens(channel)
+        target_ms = self._target_ms(channel)
+        state = channel.live.state
+        sessions: _Sessions = {}
+        peaks: dict[str, int] = {}
+        newest_ms = 0
+        for track in _tracks(opens):
+            live = live_rows(channel, track)
+            found = await self._rows(channel, track, span, live)
+            _check(found)
+            self._note_rates(track, found, target_ms, peaks)
+            begins: dict[int, Begin] = {}
+            previous: Run | None = None
+            for run in found:
+                newest_ms = max(newest_ms, run.until)
+                pieces = list(unbroken(run))
+                if not pieces:
+                    continue
+                first = pieces[0]
+                if run.epoch not in begins:
+                    new = previous is not None or first.first_msn > run.first_msn
+                    begins[run.epoch] = await self._begins.of(
+                        channel, track, first, live, known=new
+                    )
+                _add(sessions, opens, track, pieces, begins)
+                previous = run
+        if not sessions:
+            return None
+        if state == "live" and channel.live.epoch in sessions:
+            _look_ahead(channel, sessions[channel.live.epoch], target_ms)
+        session = channel.live.open or opens[max(opens)]
+        depth_ms = max(WINDOW_MS, WINDOW_TARGETS * target_ms)
+        if span is not None and span.dvr_ms is not None:
+            depth_ms = span.dvr_ms
+        elif span is not None and span.start_ms is not None:
+            depth_ms = max(depth_ms, newest_ms - span.start_ms + 2 * target_ms)
+        said = mpd.Live(newest_ms, depth_ms, target_ms, session.part_ms if session.parts else 0)
+
+        def make() -> str:
+            listed = periods(_ordered(sessions, opens), _US * target_ms, growing=state == "live")
+            return mpd.growing(listed, peaks, said, ended=state == "ended")
+
+        return await asyncio.to_thread(make) if span is not None else make()
+
+    async def _rows(
+        self, channel: Channel, track: str, span: Span | None, live: Table
+    ) -> list[Run]:
+        if span is None:
+            opens = self._opens(channel)
+            known = {
+                epoch: Session(info.timescale)
+                for epoch, session in opens.items()
+                for info in session.tracks
+                if info.name == track
+            }
+            return list(runs([live], known, 0))
+        since_ms = span.start_ms
+        if since_ms is None:
+            assert span.dvr_ms is not None
+            newest_ms = live.wall[-1] if len(live) else channel.last_ms
+            since_ms = newest_ms - span.dvr_ms
+        until_ms = float("inf")
+        return await self._history.between(Named(channel.name, track), since_ms, until_ms, live)
+
+    def _opens(self, channel: Channel) -> dict[int, Open]:
+        """What is known of the stream's sessions, oldest first."""
+        known = {
+            epoch: entry.open
+            for epoch, entry in self._registry.epochs.get(channel.name, {}).items()
+        }
+        return dict(sorted((known | dict(channel.live.opens)).items()))
+
+    def _target_ms(self, channel: Channel) -> int:
+        if channel.live.open is not None:
+            return channel.live.open.target_ms
+        entry = self._registry.streams.get(channel.name)
+        return entry.target_ms if entry is not None and entry.target_ms else 2000
+
+    @staticmethod
+    def _note_rates(
+        track: str, found: Sequence[Run], target_ms: int, peaks: dict[str, int]
+    ) -> None:
+        measured = rates(found, target_ms)
+        if measured is not None:
+            peaks[track] = measured[0]
+
+
+def _tracks(opens: Mapping[int, Open]) -> list[str]:
+    return list(dict.fromkeys(info.name for one in opens.values() for info in one.tracks))
+
+
+def _info(opens: Mapping[int, Open], epoch: int, track: str) -> OpenTrack:
+    return next(info for info in opens[epoch].tracks if info.name == track)
+
+
+def _add(
+    sessions: _Sessions,
+    opens: Mapping[int, Open],
+    track: str,
+    pieces: Sequence[Run],
+    begins: Mapping[int, Begin],
+) -> None:
+    """Stretches of a track in its session. The first one's begin may be known."""
+    for run in pieces:
+        found = sessions.setdefault(run.epoch, {}).setdefault(track, [])
+        begin = Begin(run.first_msn, run.table.dts[run.start])
+        if not found:
+            begin = begins.get(run.epoch, begin)
+        found.append(Stretch(_info(opens, run.epoch, track), run, begin))
+
+
+def _ordered(sessions: _Sessions, opens: Mapping[int, Open]) -> dict[int, list[list[Stretch]]]:
+    return {
+        epoch: [
+            tracks[info.name] for info in lead_first(opens[epoch].tracks) if info.name in tracks
+        ]
+        for epoch, tracks in sessions.items()
+    }
+
+
+def _look_ahead(channel: Channel, tracks: dict[str, list[Stretch]], target_ms: int) -> None:
+    """To what each track has, the segment in progress and the next, as long as the target says."""
+    for name, stretches in tracks.items():
+        track = channel.live.tracks.get(name)
+        last = stretches[-1]
+        if track is None or track.silent or track.version is None:
+            continue
+        tail = track.version.segments[-1]
+        in_progress = not tail.ended and tail.msn == last.run.last_msn + 1 and not tail.gap
+        table, index = last.run.table, last.run.stop - 1
+        dts = tail.dts if in_progress else table.dts[index] + table.dur[index]
+        dur = rescale(target_ms, 1000, last.info.timescale)
+        ahead = [(dts + number * dur, dur) for number in range(NEXT + in_progress)]
+        stretches[-1] = last._replace(ahead=tuple(ahead))
+
+
+def _check(found: Sequence[Run]) -> None:
+    count = sum(run.count for run in found)
+    if count > MOST_SEGMENTS:
+        raise InputError(
+            f"these are {count} media segments, a manifest has at most {MOST_SEGMENTS}",
+            hint="ask for a shorter range",
+        )

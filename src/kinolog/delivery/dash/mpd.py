@@ -1,0 +1,284 @@
+"""The MPD: Periods as XML (ISO/IEC 23009-1, DASH-IF IOP for low latency). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from fractions import Fraction
+from itertools import groupby
+from typing import Final, NamedTuple
+from xml.sax.saxutils import quoteattr
+
+from kinolog.core.timebase import rescale
+from kinolog.delivery.dash.periods import Period, Stretch
+from kinolog.record.control import OpenTrack
+from kinolog.record.page import GAP, INDEPENDENT
+from kinolog.timeline.segment import MICROSECONDS
+
+_HEAD: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
+_XMLNS: Final = "urn:mpeg:dash:schema:mpd:2011"
+_LIVE_PROFILES: Final = "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019"
+_UTC: Final = "urn:mpeg:dash:utc:http-iso:2014"
+_ROLE: Final = "urn:mpeg:dash:role:2011"
+_CHANNELS: Final = "urn:mpeg:mpegB:cicp:ChannelConfiguration"
+_CONNECTED: Final = "urn:mpeg:dash:period-connectivity:2015"
+_LOW_LATENCY: Final = "urn:dvb:dash:lowlatency:scope:2015"
+_REGULAR: Final = 10
+"""A segment of a regular track begins at most a so manieth of the target from where it should."""
+_LEAST_LATENCY_MS: Final = 600
+"""A player that holds less than three parts of 0.2 s stalls at a small delay of the network."""
+
+
+class Live(NamedTuple):
+    """What a manifest that grows says beside its Periods. Times: Unix ms, and ms. `depth_ms`: how
+    far back it goes; `part_ms`: 0 where there are no parts, and so no low latency."""
+
+    published_ms: int
+    depth_ms: int
+    target_ms: int
+    part_ms: int
+
+    @property
+    def latency_ms(self) -> int:
+        """How far behind the moment of capture players should be."""
+        if self.part_ms:
+            return max(_LEAST_LATENCY_MS, 3 * self.part_ms + 100)
+        return 3 * self.target_ms
+
+
+Rates = Mapping[str, int]
+"""Peak bits per second, by track."""
+
+
+def closed(periods: Sequence[Period], rates: Rates, target_ms: int) -> str:
+    """The manifest of a range that has ended: its Periods one after another, from 0 on."""
+    texts = []
+    at_us = 0
+    before: Period | None = None
+    for period in periods:
+        length_us = period.end_us - period.start_us
+        head = f'start="{_duration(at_us)}" duration="{_duration(length_us)}"'
+        texts.append(_period(period, before, head, rates, None))
+        before = period
+        at_us += length_us
+    return (
+        f'{_HEAD}<MPD xmlns="{_XMLNS}" profiles="{_LIVE_PROFILES}" type="static" '
+        f'mediaPresentationDuration="{_duration(at_us)}" '
+        f'maxSegmentDuration="{_duration(1000 * _longest_ms(target_ms))}" '
+        f'minBufferTime="{_duration(1000 * target_ms)}">\n{"".join(texts)}</MPD>\n'
+    )
+
+
+def growing(periods: Sequence[Period], rates: Rates, live: Live, *, ended: bool) -> str:
+    """The manifest of a stream that goes on, or, once it has ended, the last one.
+
+    The presentation's time is the media's, which began at the capture's Unix time: so
+    availabilityStartTime is 1970, and nothing moves from one manifest to the next.
+    """
+    texts = []
+    before: Period | None = None
+    for period in periods:
+        head = f'start="{_duration(period.start_us)}"'
+        if period.whole:
+            head += f' duration="{_duration(period.end_us - period.start_us)}"'
+        texts.append(_period(period, before, head, rates, live))
+        before = period
+    if ended:
+        attributes = f'type="static" mediaPresentationDuration="{_duration(periods[-1].end_us)}" '
+    else:
+        attributes = (
+            'type="dynamic" '
+            f'publishTime="{_date(live.published_ms)}" '
+            f'minimumUpdatePeriod="{_duration(500 * live.target_ms)}" '
+            f'timeShiftBufferDepth="{_duration(1000 * live.depth_ms)}" '
+            f'suggestedPresentationDelay="{_duration(1000 * live.latency_ms)}" '
+        )
+    # Shaka takes it for what must be buffered before it plays on.
+    buffer_ms = live.part_ms or live.target_ms
+    return (
+        f'{_HEAD}<MPD xmlns="{_XMLNS}" profiles="{_LIVE_PROFILES}" {attributes}'
+        'availabilityStartTime="1970-01-01T00:00:00Z" '
+        f'maxSegmentDuration="{_duration(1000 * _longest_ms(live.target_ms))}" '
+        f'minBufferTime="{_duration(1000 * buffer_ms)}">\n'
+        f"{_service(live) if not ended else ''}{''.join(texts)}"
+        f'<UTCTiming schemeIdUri="{_UTC}" value="/time"/>\n</MPD>\n'
+    )
+
+
+def _longest_ms(target_ms: int) -> int:
+    """Segments end before the target and half a second."""
+    return target_ms + 500
+
+
+def _service(live: Live) -> str:
+    latency = live.latency_ms
+    scope = f'<Scope schemeIdUri="{_LOW_LATENCY}"/>' if live.part_ms else ""
+    return (
+        f'<ServiceDescription id="0">{scope}'
+        f'<Latency target="{latency}" min="{latency // 2}" max="{3 * latency}"/>'
+        '<PlaybackRate min="0.96" max="1.04"/></ServiceDescription>\n'
+    )
+
+
+def _period(
+    period: Period, before: Period | None, head: str, rates: Rates, live: Live | None
+) -> str:
+    sets = "".join(_sets(period, before, rates, live))
+    return f'<Period id="{_period_id(period)}" {head}>\n{sets}</Period>\n'
+
+
+def _period_id(period: Period) -> str:
+    return f"{period.epoch}.{period.start_us}"
+
+
+def _sets(period: Period, before: Period | None, rates: Rates, live: Live | None) -> Iterator[str]:
+    """An AdaptationSet for all video of one kind of codec, and one for each audio track. Its id is
+    the same in every Period."""
+    regular = live is not None and all(_regular(one, live.target_ms) for one in period.stretches)
+    video = [one for one in period.stretches if one.info.kind == "video"]
+    audio = [one for one in period.stretches if one.info.kind == "audio"]
+    groups = [list(group) for _, group in groupby(video, lambda one: one.info.codec[:4])]
+    for number, group in enumerate(groups, 1):
+        texts = [_representation(one, period, rates, live if regular else None) for one in group]
+        yield _set(number, group, before, number == 1, "".join(texts))
+    for number, one in enumerate(audio, 101):
+        text = _representation(one, period, rates, live if regular else None)
+        yield _set(number, [one], before, number == 101, text)
+
+
+def _set(
+    number: int, group: Sequence[Stretch], before: Period | None, main: bool, texts: str
+) -> str:
+    info = group[0].info
+    known = info.language not in ("", "und")
+    language = f" lang={quoteattr(info.language)}" if known and info.kind == "audio" else ""
+    independent = all(_independent(one) for one in group)
+    sap = ' startWithSAP="1"' if independent else ""
+    connected = ""
+    if before is not None and _same_inits(group, before):
+        value = quoteattr(_period_id(before))
+        connected = f'<SupplementalProperty schemeIdUri="{_CONNECTED}" value={value}/>\n'
+    role = "main" if main else "alternate"
+    return (
+        f'<AdaptationSet id="{number}" contentType="{info.kind}" mimeType="{info.kind}/mp4"'
+        f'{language} segmentAlignment="true"{sap}>\n{connected}'
+        f'<Role schemeIdUri="{_ROLE}" value="{role}"/>\n{texts}</AdaptationSet>\n'
+    )
+
+
+def _same_inits(group: Sequence[Stretch], before: Period) -> bool:
+    inits = {one.info.name: one.info.init for one in before.stretches}
+    return all(inits.get(one.info.name) == one.info.init for one in group)
+
+
+def _representation(one: Stretch, period: Period, rates: Rates, live: Live | None) -> str:
+    info = one.info
+    shape = _video(info) if info.kind == "video" else _audio(info)
+    channels = ""
+    if info.kind == "audio" and info.channels:
+        channels = f'<AudioChannelConfiguration schemeIdUri="{_CHANNELS}" value="{info.channels}"/>'
+    return (
+        f'<Representation id="{info.name}" bandwidth="{max(1, rates.get(info.name, 1))}" '
+        f"codecs={quoteattr(info.codec)}{shape}>{channels}\n"
+        f"{_template(one, period, live)}</Representation>\n"
+    )
+
+
+def _video(info: OpenTrack) -> str:
+    size = f' width="{info.width}" height="{info.height}"' if info.width and info.height else ""
+    if info.frame_rate <= 0:
+        return size
+    rate = Fraction(info.frame_rate).limit_denominator(1001)
+    text = str(rate.numerator) if rate.denominator == 1 else f"{rate.numerator}/{rate.denominator}"
+    return f'{size} frameRate="{text}"'
+
+
+def _audio(info: OpenTrack) -> str:
+    return f' audioSamplingRate="{info.sample_rate}"' if info.sample_rate else ""
+
+
+def _template(one: Stretch, period: Period, live: Live | None) -> str:
+    """SegmentTemplate by $Number$; with a SegmentTimeline, unless `live` is given: the segments are
+    regular."""
+    scale, run, begin = one.info.timescale, one.run, one.begin
+    base = f"{one.info.name}/{run.epoch}/"
+    head = (
+        f'<SegmentTemplate timescale="{scale}" '
+        f'presentationTimeOffset="{rescale(period.start_us, MICROSECONDS, scale)}" '
+        f'initialization="{base}init.mp4" media="{base}$Number$.m4s"'
+    )
+    if live is None:
+        return f'{head} startNumber="{run.first_msn}">{_timeline(one)}</SegmentTemplate>\n'
+    target_ticks = rescale(live.target_ms, 1000, scale)
+    # The segment that the Period begins in.
+    before = (rescale(period.start_us, MICROSECONDS, scale) - begin.dts) / target_ticks
+    first = begin.msn + max(0, round(before))
+    early = f' endNumber="{run.last_msn}"' if period.whole else _early(live)
+    return f'{head} startNumber="{first}" duration="{target_ticks}"{early}/>\n'
+
+
+def _early(live: Live) -> str:
+    """A segment can be asked for as soon as its first part is there."""
+    if not live.part_ms:
+        return ""
+    offset_us = 1000 * (live.target_ms - live.part_ms)
+    return f' availabilityTimeOffset="{_seconds(offset_us)}" availabilityTimeComplete="false"'
+
+
+def _timeline(one: Stretch) -> str:
+    table, run = one.run.table, one.run
+    rows = zip(table.dts[run.start : run.stop], table.dur[run.start : run.stop], strict=True)
+    lines = ["<SegmentTimeline>"]
+    end = -1
+    count = duration = 0
+    for dts, dur in (*rows, *one.ahead):
+        if count and dts == end and dur == duration:
+            count += 1
+        else:
+            if count:
+                lines.append(_repeat(count))
+            at = f' t="{dts}"' if dts != end else ""
+            lines.append(f'<S{at} d="{dur}"')
+            count, duration = 1, dur
+        end = dts + dur
+    lines.append(_repeat(count))
+    return "".join(lines) + "</SegmentTimeline>"
+
+
+def _repeat(count: int) -> str:
+    return f' r="{count - 1}"/>' if count > 1 else "/>"
+
+
+def _regular(one: Stretch, target_ms: int) -> bool:
+    """Every segment is where its number says it should be, as a whole number of targets from the
+    begin of the stretch; the last may be short."""
+    target_ticks = rescale(target_ms, 1000, one.info.timescale)
+    most = target_ticks // _REGULAR
+    table, run, begin = one.run.table, one.run, one.begin
+    for index in range(run.start, run.stop):
+        due = begin.dts + (table.msn[index] - begin.msn) * target_ticks
+        if abs(table.dts[index] - due) > most:
+            return False
+        if index < run.stop - 1 and abs(table.dur[index] - target_ticks) > most:
+            return False
+    last = table.dur[run.stop - 1]
+    return last <= target_ticks + most
+
+
+def _independent(one: Stretch) -> bool:
+    run = one.run
+    return all(flags & (INDEPENDENT | GAP) for flags in run.table.flags[run.start : run.stop])
+
+
+def _seconds(us: int) -> str:
+    text = f"{us // MICROSECONDS}.{us % MICROSECONDS:06d}".rstrip("0")
+    return text.rstrip(".")
+
+
+def _duration(us: int) -> str:
+    return f"PT{_seconds(us)}S"
+
+
+def _date(unix_ms: int) -> str:
+    moment = datetime.fromtimestamp(unix_ms // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1000:03d}Z"
