@@ -103,9 +103,21 @@ def segment(live: LiveStream, name: str, epoch: int, msn: int) -> bytes | Wait |
     if track is None:
         return Missing.UNKNOWN
     found = track.find(epoch, msn)
-    if found is None:
-        return _absent(live, track, epoch, msn, None)
-    return whole_of(found) if found.ended else Wait(msn, None)
+    if found is not None:
+        return whole_of(found) if found.ended else Wait(msn, None)
+    if _never_used(live, track, epoch, msn):
+        return b""
+    return _absent(live, track, epoch, msn, None)
+
+
+def _never_used(live: LiveStream, track: Track, epoch: int, msn: int) -> bool:
+    """A number behind the last of a session that is over. A player of DASH asks for it by the
+    clock before its manifest can tell it; an empty body it takes as it is, after a 404 it may
+    never play again."""
+    if epoch not in live.opens or (epoch == live.epoch and live.state == "live"):
+        return False
+    used = [one.msn for one in (*track.retired, *track.segments) if one.epoch == epoch]
+    return bool(used) and msn > max(used)
 
 
 def whole_of(segment: Segment) -> bytes | Missing:

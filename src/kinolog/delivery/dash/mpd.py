@@ -64,7 +64,7 @@ def closed(periods: Sequence[Period], rates: Rates, target_ms: int) -> str:
     return (
         f'{_HEAD}<MPD xmlns="{_XMLNS}" profiles="{_LIVE_PROFILES}" type="static" '
         f'mediaPresentationDuration="{_duration(at_us)}" '
-        f'maxSegmentDuration="{_duration(1000 * _longest_ms(target_ms))}" '
+        f'maxSegmentDuration="{_duration(_longest_us(periods, target_ms))}" '
         f'minBufferTime="{_duration(1000 * target_ms)}">\n{"".join(texts)}</MPD>\n'
     )
 
@@ -79,7 +79,7 @@ def growing(periods: Sequence[Period], rates: Rates, live: Live, *, ended: bool)
     before: Period | None = None
     for period in periods:
         head = f'start="{_duration(period.start_us)}"'
-        if period.whole:
+        if period.whole and ended and period is periods[-1]:
             head += f' duration="{_duration(period.end_us - period.start_us)}"'
         texts.append(_period(period, before, head, rates, live))
         before = period
@@ -98,16 +98,21 @@ def growing(periods: Sequence[Period], rates: Rates, live: Live, *, ended: bool)
     return (
         f'{_HEAD}<MPD xmlns="{_XMLNS}" profiles="{_LIVE_PROFILES}" {attributes}'
         'availabilityStartTime="1970-01-01T00:00:00Z" '
-        f'maxSegmentDuration="{_duration(1000 * _longest_ms(live.target_ms))}" '
+        f'maxSegmentDuration="{_duration(_longest_us(periods, live.target_ms))}" '
         f'minBufferTime="{_duration(1000 * buffer_ms)}">\n'
         f"{_service(live) if not ended else ''}{''.join(texts)}"
         f'<UTCTiming schemeIdUri="{_UTC}" value="/time"/>\n</MPD>\n'
     )
 
 
-def _longest_ms(target_ms: int) -> int:
-    """Segments end before the target and half a second."""
-    return target_ms + 500
+def _longest_us(periods: Sequence[Period], target_ms: int) -> int:
+    """The longest segment. Shaka counts the live edge from it, so it is not rounded up."""
+    found = [1000 * target_ms]
+    for period in periods:
+        for one in period.stretches:
+            longest = max(one.run.table.dur[one.run.start : one.run.stop])
+            found.append(rescale(longest, one.info.timescale, MICROSECONDS))
+    return max(found)
 
 
 def _service(live: Live) -> str:
@@ -213,7 +218,9 @@ def _template(one: Stretch, period: Period, live: Live | None) -> str:
     # The segment that the Period begins in.
     before = (rescale(period.start_us, MICROSECONDS, scale) - begin.dts) / target_ticks
     first = begin.msn + max(0, round(before))
-    early = f' endNumber="{run.last_msn}"' if period.whole else _early(live)
+    early = _early(live)
+    if period.whole and period.followed:
+        early += f' endNumber="{run.last_msn}"'
     return f'{head} startNumber="{first}" duration="{target_ticks}"{early}/>\n'
 
 

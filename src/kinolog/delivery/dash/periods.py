@@ -68,6 +68,7 @@ class Period(NamedTuple):
     start_us: int
     stretches: tuple[Stretch, ...]
     whole: bool
+    followed: bool = False
 
     @property
     def end_us(self) -> int:
@@ -113,6 +114,7 @@ def periods(
                     members.append(part if next_us is None else part._replace(ahead=()))
             if members:
                 found.append(Period(members[0].run.epoch, cut_us, tuple(members), whole=True))
+    found = [one._replace(followed=one is not found[-1]) for one in found]
     if found and growing:
         found[-1] = found[-1]._replace(whole=False)
     return found
