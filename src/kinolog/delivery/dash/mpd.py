@@ -144,10 +144,10 @@ def _sets(period: Period, before: Period | None, rates: Rates, live: Live | None
     audio = [one for one in period.stretches if one.info.kind == "audio"]
     groups = [list(group) for _, group in groupby(video, lambda one: one.info.codec[:4])]
     for number, group in enumerate(groups, 1):
-        texts = [_representation(one, period, rates, live if regular else None) for one in group]
+        texts = [_representation(one, period, rates, live, regular) for one in group]
         yield _set(number, group, before, number == 1, "".join(texts))
     for number, one in enumerate(audio, 101):
-        text = _representation(one, period, rates, live if regular else None)
+        text = _representation(one, period, rates, live, regular)
         yield _set(number, [one], before, number == 101, text)
 
 
@@ -176,7 +176,9 @@ def _same_inits(group: Sequence[Stretch], before: Period) -> bool:
     return all(inits.get(one.info.name) == one.info.init for one in group)
 
 
-def _representation(one: Stretch, period: Period, rates: Rates, live: Live | None) -> str:
+def _representation(
+    one: Stretch, period: Period, rates: Rates, live: Live | None, regular: bool
+) -> str:
     info = one.info
     shape = _video(info) if info.kind == "video" else _audio(info)
     channels = ""
@@ -185,7 +187,7 @@ def _representation(one: Stretch, period: Period, rates: Rates, live: Live | Non
     return (
         f'<Representation id="{info.name}" bandwidth="{max(1, rates.get(info.name, 1))}" '
         f"codecs={quoteattr(info.codec)}{shape}>{channels}\n"
-        f"{_template(one, period, live)}</Representation>\n"
+        f"{_template(one, period, live, regular)}</Representation>\n"
     )
 
 
@@ -202,9 +204,9 @@ def _audio(info: OpenTrack) -> str:
     return f' audioSamplingRate="{info.sample_rate}"' if info.sample_rate else ""
 
 
-def _template(one: Stretch, period: Period, live: Live | None) -> str:
-    """SegmentTemplate by $Number$; with a SegmentTimeline, unless `live` is given: the segments are
-    regular."""
+def _template(one: Stretch, period: Period, live: Live | None, regular: bool) -> str:
+    """SegmentTemplate by $Number$: with the duration where the segments are `regular`, so that
+    players need not be told of the next; else with a SegmentTimeline."""
     scale, run, begin = one.info.timescale, one.run, one.begin
     base = f"{one.info.name}/{run.epoch}/"
     head = (
@@ -212,16 +214,16 @@ def _template(one: Stretch, period: Period, live: Live | None) -> str:
         f'presentationTimeOffset="{rescale(period.start_us, MICROSECONDS, scale)}" '
         f'initialization="{base}init.mp4" media="{base}$Number$.m4s"'
     )
-    if live is None:
+    if live is not None:
+        head += _early(live)
+    if live is None or not regular:
         return f'{head} startNumber="{run.first_msn}">{_timeline(one)}</SegmentTemplate>\n'
     target_ticks = rescale(live.target_ms, 1000, scale)
-    # The segment that the Period begins in.
+    # The number of the segment that the Period begins in.
     before = (rescale(period.start_us, MICROSECONDS, scale) - begin.dts) / target_ticks
     first = begin.msn + max(0, round(before))
-    early = _early(live)
-    if period.whole and period.followed:
-        early += f' endNumber="{run.last_msn}"'
-    return f'{head} startNumber="{first}" duration="{target_ticks}"{early}/>\n'
+    last = f' endNumber="{run.last_msn}"' if period.followed else ""
+    return f'{head} startNumber="{first}" duration="{target_ticks}"{last}/>\n'
 
 
 def _early(live: Live) -> str:
