@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kinolog.core.timebase import rescale
 from kinolog.delivery.channel import WHOLE, Awaited, Channel
 from kinolog.record.page import GAP, INDEPENDENT
 from kinolog.record.table import Row, Table
@@ -30,6 +31,20 @@ async def come_to(channel: Channel, track: str, end_ms: float) -> None:
         timeout_s = 1.5 * channel.live.open.target_ms / 1000 + 1
         if not await channel.wait(Awaited(track, whole[-1].msn + 1, WHOLE), timeout_s):
             return
+
+
+def row_in_progress(channel: Channel, track: str) -> Row | None:
+    """The segment that a track has begun, once its first part is listed, as if it were to be as
+    long as the target; None where there is none, or it is a gap."""
+    found = channel.live.tracks.get(track)
+    version = found.version if found is not None else None
+    if version is None or not version.segments or version.tail_ended:
+        return None
+    tail = version.segments[-1]
+    if tail.ended or tail.gap or tail.first_offset < 0:
+        return None
+    target_ticks = rescale(version.open.target_ms, 1000, tail.timescale)
+    return _row(tail)._replace(dur=max(target_ticks, tail.duration_ticks))
 
 
 def _row(segment: Segment) -> Row:

@@ -12,9 +12,9 @@ from kinolog.core.units import show_time
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.dash import mpd
 from kinolog.delivery.dash.begins import Begins
-from kinolog.delivery.dash.periods import Begin, Stretch, lead_first, periods, unbroken
+from kinolog.delivery.dash.periods import Begin, Stretch, joined, lead_first, periods, unbroken
 from kinolog.delivery.history import History, Named
-from kinolog.delivery.live_rows import come_to, live_rows
+from kinolog.delivery.live_rows import come_to, live_rows, row_in_progress
 from kinolog.delivery.span import Span
 from kinolog.log.registry import Registry
 from kinolog.record.control import Open, OpenTrack
@@ -51,7 +51,7 @@ class Manifests:
         for track in _tracks(opens):
             await come_to(channel, track, span.end_ms)
             name, live = Named(channel.name, track), live_rows(channel, track)
-            found = await self._history.between(name, span.start_ms, span.end_ms, live)
+            found = joined(await self._history.between(name, span.start_ms, span.end_ms, live))
             _check(found)
             self._note_rates(track, found, target_ms, peaks)
             for run in found:
@@ -79,13 +79,16 @@ class Manifests:
         newest_ms = 0
         for track in _tracks(opens):
             live = live_rows(channel, track)
-            found = await self._rows(channel, track, span, live)
+            row = row_in_progress(channel, track)
+            if row is not None:
+                live.append(row)
+            found = joined(await self._rows(channel, track, span, live))
             _check(found)
             self._note_rates(track, found, target_ms, peaks)
             begins: dict[int, Begin] = {}
             previous: Run | None = None
             for run in found:
-                newest_ms = max(newest_ms, run.until)
+                newest_ms = max(newest_ms, run.until if row is None else row.wall)
                 pieces = list(unbroken(run))
                 if not pieces:
                     continue
@@ -97,6 +100,9 @@ class Manifests:
                     )
                 _add(sessions, opens, track, pieces, begins)
                 previous = run
+            if row is not None and row.epoch in sessions:
+                last = sessions[row.epoch][track]
+                last[-1] = last[-1]._replace(growing=True)
         if not sessions:
             return None
         if state == "live" and channel.live.epoch in sessions:
@@ -192,19 +198,17 @@ def _ordered(sessions: _Sessions, opens: Mapping[int, Open]) -> dict[int, list[l
 
 
 def _look_ahead(channel: Channel, tracks: dict[str, list[Stretch]], target_ms: int) -> None:
-    """To what each track has, the segment in progress and the next, as long as the target says."""
+    """To what each track has, the next segments, as long as the target says."""
     for name, stretches in tracks.items():
         track = channel.live.tracks.get(name)
-        last = stretches[-1]
-        if track is None or track.silent or track.version is None:
+        if track is None or track.silent:
             continue
-        tail = track.version.segments[-1]
-        in_progress = not tail.ended and tail.msn == last.run.last_msn + 1 and not tail.gap
+        last = stretches[-1]
         table, index = last.run.table, last.run.stop - 1
-        dts = tail.dts if in_progress else table.dts[index] + table.dur[index]
+        dts = table.dts[index] + table.dur[index]
         dur = rescale(target_ms, 1000, last.info.timescale)
-        ahead = [(dts + number * dur, dur) for number in range(NEXT + in_progress)]
-        stretches[-1] = last._replace(ahead=tuple(ahead))
+        ahead = tuple((dts + number * dur, dur) for number in range(NEXT))
+        stretches[-1] = last._replace(ahead=ahead)
 
 
 def _check(found: Sequence[Run]) -> None:

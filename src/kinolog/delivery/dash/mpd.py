@@ -58,7 +58,7 @@ def closed(periods: Sequence[Period], rates: Rates, target_ms: int) -> str:
     for period in periods:
         length_us = period.end_us - period.start_us
         head = f'start="{_duration(at_us)}" duration="{_duration(length_us)}"'
-        texts.append(_period(period, before, head, rates, None))
+        texts.append(_period(period, before, head, rates, None, regular=False))
         before = period
         at_us += length_us
     return (
@@ -77,11 +77,13 @@ def growing(periods: Sequence[Period], rates: Rates, live: Live, *, ended: bool)
     """
     texts = []
     before: Period | None = None
+    regular = False
     for period in periods:
         head = f'start="{_duration(period.start_us)}"'
         if period.whole and ended and period is periods[-1]:
             head += f' duration="{_duration(period.end_us - period.start_us)}"'
-        texts.append(_period(period, before, head, rates, live))
+        regular = _regular(period, live.target_ms, regular)
+        texts.append(_period(period, before, head, rates, live, regular=regular))
         before = period
     if ended:
         attributes = f'type="static" mediaPresentationDuration="{_duration(periods[-1].end_us)}" '
@@ -126,9 +128,15 @@ def _service(live: Live) -> str:
 
 
 def _period(
-    period: Period, before: Period | None, head: str, rates: Rates, live: Live | None
+    period: Period,
+    before: Period | None,
+    head: str,
+    rates: Rates,
+    live: Live | None,
+    *,
+    regular: bool,
 ) -> str:
-    sets = "".join(_sets(period, before, rates, live))
+    sets = "".join(_sets(period, before, rates, live, regular=regular))
     return f'<Period id="{_period_id(period)}" {head}>\n{sets}</Period>\n'
 
 
@@ -136,10 +144,11 @@ def _period_id(period: Period) -> str:
     return f"{period.epoch}.{period.start_us}"
 
 
-def _sets(period: Period, before: Period | None, rates: Rates, live: Live | None) -> Iterator[str]:
+def _sets(
+    period: Period, before: Period | None, rates: Rates, live: Live | None, *, regular: bool
+) -> Iterator[str]:
     """An AdaptationSet for all video of one kind of codec, and one for each audio track. Its id is
     the same in every Period."""
-    regular = live is not None and all(_regular(one, live.target_ms) for one in period.stretches)
     video = [one for one in period.stretches if one.info.kind == "video"]
     audio = [one for one in period.stretches if one.info.kind == "audio"]
     groups = [list(group) for _, group in groupby(video, lambda one: one.info.codec[:4])]
@@ -258,9 +267,15 @@ def _repeat(count: int) -> str:
     return f' r="{count - 1}"/>' if count > 1 else "/>"
 
 
-def _regular(one: Stretch, target_ms: int) -> bool:
-    """Every segment is where its number says it should be, as a whole number of targets from the
-    begin of the stretch; the last may be short."""
+def _regular(period: Period, target_ms: int, before: bool) -> bool:
+    """Whether every segment is where its number says it should be, a whole number of targets from
+    the begin of its stretch; as `before`, in the last Period, where none has ended yet."""
+    if all(one.growing and one.run.count == 1 for one in period.stretches):
+        return before
+    return all(_on_grid(one, target_ms) for one in period.stretches)
+
+
+def _on_grid(one: Stretch, target_ms: int) -> bool:
     target_ticks = rescale(target_ms, 1000, one.info.timescale)
     most = target_ticks // _REGULAR
     table, run, begin = one.run.table, one.run, one.begin
@@ -270,8 +285,8 @@ def _regular(one: Stretch, target_ms: int) -> bool:
             return False
         if index < run.stop - 1 and abs(table.dur[index] - target_ticks) > most:
             return False
-    last = table.dur[run.stop - 1]
-    return last <= target_ticks + most
+    # The last may be short.
+    return table.dur[run.stop - 1] <= target_ticks + most
 
 
 def _independent(one: Stretch) -> bool:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
 from typing import NamedTuple
 
 from kinolog.core.timebase import rescale
 from kinolog.record.control import OpenTrack
 from kinolog.record.page import GAP
+from kinolog.record.table import Row, Table
 from kinolog.timeline.segment import MICROSECONDS
 from kinolog.timeline.window import Run
 
@@ -27,12 +30,13 @@ class Begin(NamedTuple):
 
 class Stretch(NamedTuple):
     """Segments of a track in one session, without a missing number. `begin` may lie before the
-    first of `run`. `ahead`: (DTS, duration) in ticks of the one in progress and those that are to
-    come, as far as can be told."""
+    first of `run`. `growing`: the last is in progress, its duration what can be expected. `ahead`:
+    (DTS, duration) in ticks of those that are to come, as far as can be told."""
 
     info: OpenTrack
     run: Run
     begin: Begin
+    growing: bool = False
     ahead: tuple[tuple[int, int], ...] = ()
 
     @property
@@ -76,6 +80,21 @@ class Period(NamedTuple):
         return self.stretches[0].end_us
 
 
+def joined(found: Iterable[Run]) -> list[Run]:
+    """Runs of one epoch that follow one another, made one: pages of the index end anywhere."""
+    made: list[Run] = []
+    for _, group in groupby(found, lambda run: run.epoch):
+        same = list(group)
+        if len(same) > 1:
+            table = Table()
+            for run in same:
+                for name, column in zip(Row._fields, table.columns(), strict=True):
+                    column.extend(getattr(run.table, name)[run.start : run.stop])
+            same = [replace(same[0], table=table, start=0, stop=len(table))]
+        made += same
+    return made
+
+
 def unbroken(run: Run) -> Iterator[Run]:
     """The run in pieces within which every number is there, and none is a gap."""
     table = run.table
@@ -111,7 +130,9 @@ def periods(
                 chosen = [one for one in track if one.begin_us <= cut_us + target_us]
                 part = chosen[-1].within(cut_us, next_us) if chosen else None
                 if part is not None:
-                    members.append(part if next_us is None else part._replace(ahead=()))
+                    members.append(
+                        part if next_us is None else part._replace(growing=False, ahead=())
+                    )
             if members:
                 found.append(Period(members[0].run.epoch, cut_us, tuple(members), whole=True))
     found = [one._replace(followed=one is not found[-1]) for one in found]

@@ -154,6 +154,6 @@ def _missing_track(channel: Channel) -> str | None:
     for track in channel.live.tracks.values():
         if track.info is None or track.silent:
             continue
-        if not any(one.ended and one.epoch == channel.live.epoch for one in track.segments):
+        if not any(one.ended for one in track.segments):
             return track.name
     return None
