@@ -113,7 +113,13 @@ class Manifests:
             depth_ms = span.dvr_ms
         elif span is not None and span.start_ms is not None:
             depth_ms = max(depth_ms, newest_ms - span.start_ms + 2 * target_ms)
-        said = mpd.Live(newest_ms, depth_ms, target_ms, session.part_ms if session.parts else 0)
+        said = mpd.Live(
+            newest_ms,
+            depth_ms,
+            target_ms,
+            session.part_ms if session.parts else 0,
+            _fast_ms(sessions[max(sessions)]),
+        )
 
         def make() -> str:
             listed = periods(_ordered(sessions, opens), _US * target_ms, growing=state == "live")
@@ -209,6 +215,16 @@ def _look_ahead(channel: Channel, tracks: dict[str, list[Stretch]], target_ms: i
         dur = rescale(target_ms, 1000, last.info.timescale)
         ahead = tuple((dts + number * dur, dur) for number in range(NEXT))
         stretches[-1] = last._replace(ahead=ahead)
+
+
+def _fast_ms(tracks: Mapping[str, Sequence[Stretch]]) -> int:
+    """By how much media time is ahead of the time of day in a session's newest segment, to a tenth
+    of a second: the anchor is slewed by milliseconds all the time."""
+    newest = [
+        (track[-1].info, track[-1].run.table[track[-1].run.stop - 1]) for track in tracks.values()
+    ]
+    info, row = max(newest, key=lambda one: one[1].wall)
+    return 100 * round((rescale(row.dts, info.timescale, 1000) - row.wall) / 100) if row.wall else 0
 
 
 def _check(found: Sequence[Run]) -> None:

@@ -31,19 +31,28 @@ _LEAST_LATENCY_MS: Final = 600
 
 class Live(NamedTuple):
     """What a manifest that grows says beside its Periods. Times: Unix ms, and ms. `depth_ms`: how
-    far back it goes; `part_ms`: 0 where there are no parts, and so no low latency."""
+    far back it goes; `part_ms`: 0 where there are no parts, and so no low latency; `fast_ms`: by
+    how much the source's clock, which media time follows, is ahead of the time of day by now."""
 
     published_ms: int
     depth_ms: int
     target_ms: int
     part_ms: int
+    fast_ms: int = 0
 
     @property
     def latency_ms(self) -> int:
-        """How far behind the moment of capture players should be."""
+        """How far players should be behind the time of day, in media time."""
+        latency_ms = 3 * self.target_ms
         if self.part_ms:
-            return max(_LEAST_LATENCY_MS, 3 * self.part_ms + 100)
-        return 3 * self.target_ms
+            latency_ms = max(_LEAST_LATENCY_MS, 3 * self.part_ms + 100)
+        return max(0, latency_ms - self.fast_ms)
+
+    @property
+    def early_ms(self) -> int:
+        """How long before its end, by the time of day, a segment can be asked for: from its first
+        part on."""
+        return max(0, self.target_ms - self.part_ms + self.fast_ms)
 
 
 Rates = Mapping[str, int]
@@ -236,10 +245,9 @@ def _template(one: Stretch, period: Period, live: Live | None, regular: bool) ->
 
 
 def _early(live: Live) -> str:
-    """A segment can be asked for as soon as its first part is there."""
     if not live.part_ms:
         return ""
-    offset_us = 1000 * (live.target_ms - live.part_ms)
+    offset_us = 1000 * live.early_ms
     return f' availabilityTimeOffset="{_seconds(offset_us)}" availabilityTimeComplete="false"'
 
 

@@ -1,0 +1,102 @@
+"""dash.js and Shaka play live, a closed range, and over a publisher's restart."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from hls_stage import Stage, stage, stop, until
+from kit.dash_page import DashPage, player_pages
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(280),
+    pytest.mark.alone,
+    pytest.mark.needs("chromium"),
+]
+PLAYERS = ("dashjs", "shaka")
+
+
+@pytest.fixture(scope="module")
+def played(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with stage(one_broker, tmp_path_factory.mktemp("dash-players")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def pages() -> Iterator[str]:
+    with player_pages() as found:
+        yield found
+
+
+@pytest.fixture
+def player(browser: Any, pages: str, request: pytest.FixtureRequest) -> Iterator[DashPage]:
+    context = browser.new_context()
+    yield DashPage(context.new_page(), pages, request.param)
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def film(played: Stage) -> str:
+    """A closed range of 8 s, over an absence of a minute."""
+    stream = "dash/film"
+    begun = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+    for offset_s in (0, 66):
+        at = (begun + timedelta(seconds=offset_s)).isoformat()
+        played.published(stream, "seconds=6", f"--at={at}")
+    start_s = begun.timestamp()
+    return f"{played.edge()}/media/{stream}/manifest.mpd?start={start_s + 2}&end={start_s + 70}"
+
+
+@pytest.mark.parametrize("player", PLAYERS, indirect=True)
+def test_a_closed_range_over_an_absence(film: str, player: DashPage) -> None:
+    """Every picture up to the end, without a stop between the two sessions."""
+    player.play(film)
+    until(lambda: player.stats()["ended"], "the end")
+    found = player.stats()
+    print(f"{player.player}: {found}")
+    assert found["errors"] == []
+    assert found["at"] == pytest.approx(8, abs=0.1)
+    assert found["frames"] >= 235
+    assert [at for _, at in found["waits"] if 0.5 < at < 7.8] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("query", ["", "gop=1.7"])
+@pytest.mark.parametrize("player", PLAYERS, indirect=True)
+def test_live_over_a_restart(played: Stage, player: DashPage, query: str) -> None:
+    """No stall but the publisher's absence, no reload; the latency is printed."""
+    stream = f"dash/live-{player.player}{'-irregular' if query else ''}"
+    camera = played.camera(stream, query)
+    url = f"{played.edge()}/media/{stream}/manifest.mpd"
+    with httpx.Client(timeout=30) as client:
+        until(lambda: client.get(url).status_code == 200, "a manifest")
+    player.play(url)
+    player.played(8, "8 s played")
+    before = player.stats()
+    latencies = player.latencies(10)
+    after = player.stats()
+    p50 = statistics.median(latencies)
+    kind = "irregular" if query else "regular"
+    print(f"{player.player}, {kind}: latency p50 {p50:.2f} s, most {max(latencies):.2f} s")
+    assert after["errors"] == []
+    stop(camera)
+    left = time.time()
+    until(lambda: player.stats()["ahead"] < 0.3, "the buffer to run out")
+    played.camera(stream, query)
+    until(lambda: player.stats()["at"] > left, "pictures of the new session")
+    player.played(8, "8 s played after the restart")
+    found = player.stats()
+    stalls = [(wall, at) for wall, at in found["waits"] if wall > before["wall"]]
+    print(f"{player.player}, {kind}: waited {stalls}")
+    assert found["ahead"] > 0
+    if not query:
+        assert p50 < (1.0 if player.player == "dashjs" else 2.0)
+        # Each wait is at the end of what the first session published, or at what follows it.
+        assert len({round(at) for wall, at in stalls if wall < left - 0.2}) == 0
+        assert all(at < left + 0.5 or wall > left for wall, at in stalls)
