@@ -51,24 +51,25 @@ def manifest(client: httpx.Client, url: str) -> ET.Element:
     return ET.fromstring(answer.content)
 
 
-def frames(url: str) -> dict[str, int]:
-    """Packets by kind, as ffprobe counts them."""
-    words = ["ffprobe", "-v", "error", "-count_packets"]
-    entries = ["-show_entries", "stream=codec_type,nb_read_packets", "-of", "csv=p=0"]
+def frames(url: str, kind: str) -> int:
+    """Packets of a kind, as ffprobe counts them. Of one at a time: its reader of DASH ends with
+    the shorter track."""
+    words = ["ffprobe", "-v", "error", "-count_packets", "-select_streams", kind]
+    entries = ["-show_entries", "stream=nb_read_packets", "-of", "csv=p=0"]
     done = subprocess.run([*words, *entries, url], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    lines = [line.strip(",").split(",") for line in done.stdout.split() if line.strip(",")]
-    return {kind: int(count) for kind, count, *_ in lines}
+    return int(done.stdout.split()[0].strip(","))
 
 
 @pytest.mark.needs("ffprobe")
 def test_ffmpeg_reads_as_many_frames_as_of_hls(base: str, begun: datetime) -> None:
     start_s = begun.timestamp()
     query = f"start={start_s + 11}&end={start_s + 29}"
-    dash, hls = (frames(f"{base}/{name}?{query}") for name in ("manifest.mpd", "index.m3u8"))
-    print(f"frames of DASH {dash}, of HLS {hls}")
+    names = ("manifest.mpd", "index.m3u8")
+    dash, hls = ([frames(f"{base}/{name}?{query}", kind) for kind in "va"] for name in names)
+    print(f"pictures and frames of sound of DASH {dash}, of HLS {hls}")
     assert dash == hls
-    assert dash["video"] == 20 * 30
+    assert dash[0] == 20 * 30
 
 
 def test_a_range_lists_the_segments_of_hls(
@@ -168,7 +169,7 @@ def test_a_segment_comes_as_it_grows(played: Stage, client: httpx.Client) -> Non
 
 
 @pytest.mark.parametrize(
-    ("codec", "begins"), [("vp9", "vp09."), ("av1", "av01."), ("h265", "hvc1.")]
+    ("codec", "begins"), [("vp9", "vp09."), ("av1", "av01."), ("hevc", "hvc1.")]
 )
 def test_other_codecs_have_their_names(
     played: Stage, base: str, client: httpx.Client, codec: str, begins: str
