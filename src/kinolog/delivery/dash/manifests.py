@@ -28,6 +28,8 @@ MOST_SEGMENTS: Final = 200_000
 NEXT: Final = 1
 """So many segments after the one in progress are listed, where players cannot tell their times."""
 _US: Final = 1000
+_MANY: Final = 2_000
+"""Rows that are more than a few milliseconds' work."""
 
 _Sessions = dict[int, dict[str, list[Stretch]]]
 
@@ -51,11 +53,9 @@ class Manifests:
         for track in _tracks(opens):
             await come_to(channel, track, span.end_ms)
             name, live = Named(channel.name, track), live_rows(channel, track)
-            found = joined(await self._history.between(name, span.start_ms, span.end_ms, live))
-            _check(found)
-            self._note_rates(track, found, target_ms, peaks)
-            for run in found:
-                _add(sessions, opens, track, list(unbroken(run)), {})
+            found = await self._history.between(name, span.start_ms, span.end_ms, live)
+            for _, pieces in await _apart(track, found, target_ms, peaks):
+                _add(sessions, opens, track, pieces, {})
         if not sessions:
             raise NotFound(
                 f"of {channel.name} nothing is kept between {show_time(span.start_ms)} and "
@@ -82,14 +82,11 @@ class Manifests:
             row = row_in_progress(channel, track)
             if row is not None:
                 live.append(row)
-            found = joined(await self._rows(channel, track, span, live))
-            _check(found)
-            self._note_rates(track, found, target_ms, peaks)
+            found = await self._rows(channel, track, span, live)
             begins: dict[int, Begin] = {}
             previous: Run | None = None
-            for run in found:
+            for run, pieces in await _apart(track, found, target_ms, peaks):
                 newest_ms = max(newest_ms, run.until if row is None else row.wall)
-                pieces = list(unbroken(run))
                 if not pieces:
                     continue
                 first = pieces[0]
@@ -161,14 +158,6 @@ class Manifests:
         entry = self._registry.streams.get(channel.name)
         return entry.target_ms if entry is not None and entry.target_ms else 2000
 
-    @staticmethod
-    def _note_rates(
-        track: str, found: Sequence[Run], target_ms: int, peaks: dict[str, int]
-    ) -> None:
-        measured = rates(found, target_ms)
-        if measured is not None:
-            peaks[track] = measured[0]
-
 
 def _tracks(opens: Mapping[int, Open]) -> list[str]:
     return list(dict.fromkeys(info.name for one in opens.values() for info in one.tracks))
@@ -227,10 +216,22 @@ def _fast_ms(tracks: Mapping[str, Sequence[Stretch]]) -> int:
     return 100 * round((rescale(row.dts, info.timescale, 1000) - row.wall) / 100) if row.wall else 0
 
 
-def _check(found: Sequence[Run]) -> None:
+async def _apart(
+    track: str, found: Sequence[Run], target_ms: int, peaks: dict[str, int]
+) -> list[tuple[Run, list[Run]]]:
+    """What is left of a track's runs: by session, and in each the stretches without a missing
+    number. Its bit rate is put among the peaks. InputError where they are too many."""
     count = sum(run.count for run in found)
     if count > MOST_SEGMENTS:
         raise InputError(
             f"these are {count} media segments, a manifest has at most {MOST_SEGMENTS}",
             hint="ask for a shorter range",
         )
+
+    def take() -> list[tuple[Run, list[Run]]]:
+        measured = rates(found, target_ms)
+        if measured is not None:
+            peaks[track] = measured[0]
+        return [(run, list(unbroken(run))) for run in joined(found)]
+
+    return await asyncio.to_thread(take) if count > _MANY else take()

@@ -65,19 +65,22 @@ class Stretch(NamedTuple):
 
 
 class Period(NamedTuple):
-    """Of one session: what plays together from `start_us` (microseconds of media time) on. `whole`:
-    nothing more comes."""
+    """Of one session: what plays together from `start_us` (microseconds of media time) on, up to
+    where the session's next Period begins (`until_us`), if there is one. `whole`: nothing more
+    comes. `followed`: it is not the last."""
 
     epoch: int
     start_us: int
     stretches: tuple[Stretch, ...]
     whole: bool
+    until_us: int | None = None
     followed: bool = False
 
     @property
     def end_us(self) -> int:
-        """When the lead track's last whole segment ends."""
-        return self.stretches[0].end_us
+        """When the lead track's last segment ends, or the next Period begins."""
+        end_us = self.stretches[0].end_us
+        return end_us if self.until_us is None else min(end_us, self.until_us)
 
 
 def joined(found: Iterable[Run]) -> list[Run]:
@@ -98,6 +101,10 @@ def joined(found: Iterable[Run]) -> list[Run]:
 def unbroken(run: Run) -> Iterator[Run]:
     """The run in pieces within which every number is there, and none is a gap."""
     table = run.table
+    numbers = run.last_msn - run.first_msn + 1
+    if numbers == run.count and max(table.flags[run.start : run.stop]) < GAP:
+        yield run  # the rule, and a matter of a loop in C
+        return
     begun = run.start
     for index in range(run.start, run.stop):
         if index > begun and table.msn[index] != table.msn[index - 1] + 1:
@@ -134,7 +141,8 @@ def periods(
                         part if next_us is None else part._replace(growing=False, ahead=())
                     )
             if members:
-                found.append(Period(members[0].run.epoch, cut_us, tuple(members), whole=True))
+                epoch = members[0].run.epoch
+                found.append(Period(epoch, cut_us, tuple(members), True, next_us))
     found = [one._replace(followed=one is not found[-1]) for one in found]
     if found and growing:
         found[-1] = found[-1]._replace(whole=False)

@@ -22,6 +22,8 @@ MOST_BYTES: Final = 16 << 20
 KEEP_S: Final = 60.0
 """How long the manifest of a closed range is kept made."""
 KEEP_GROWING_S: Final = 0.2
+KEEP_SPAN_S: Final = 1.0
+"""One that reaches back, which takes longer to make, for as long as caches may keep it."""
 _GZIP_LEVEL: Final = 4
 _XML: Final = ("content-type", "application/dash+xml")
 _VARY: Final = ("vary", "accept-encoding")
@@ -104,7 +106,7 @@ class DashServer:
         key = _Key(channel.name, span)
         closed = span is not None and span.closed
         kept = self._made.get(key)
-        age_s = KEEP_S if closed else KEEP_GROWING_S
+        age_s = KEEP_S if closed else KEEP_GROWING_S if span is None else KEEP_SPAN_S
         if kept is not None and self._clock.monotonic() - kept.at_s < age_s:
             self._made.move_to_end(key)
             return kept

@@ -220,3 +220,14 @@ def test_a_camera_whose_clock_is_wrong_by_now(fast_ms: int, latency: int, early:
     text = mpd.growing(found, RATES, live, ended=False)
     assert f'<Latency target="{latency}"' in text
     assert template_of(text)["availabilityTimeOffset"] == early
+
+
+def test_periods_of_a_closed_range_do_not_overlap() -> None:
+    """A gap of the sound alone, amid a segment of the picture: that is listed in both Periods."""
+    audio = audio_of(0, 2) + audio_of(7, 9, first=8)
+    found = periods({7: [video_of(0, 2, 4, 6, 8), audio]}, 2 * US, growing=False)
+    root = parsed(mpd.closed(found, RATES, 2000))
+    shown = [(p.get("start"), p.get("duration")) for p in root.findall("m:Period", NS)]
+    assert shown == [("PT0S", "PT7S"), ("PT7S", "PT3S")]
+    numbers = [t.get("startNumber") for t in root.findall(".//m:SegmentTemplate", NS)]
+    assert numbers == ["5", "5", "8", "8"]
