@@ -77,7 +77,7 @@ class MediaFiles:
         track, epoch, msn, _ = asked
         deadline = self._clock.monotonic() + patience_s(channel)
         while True:
-            found = media_requests.segment(channel.live, track, epoch, msn)
+            found = media_requests.segment(channel.live, track, epoch, msn, self._clock.unix_ms())
             if not isinstance(found, Wait):
                 await self._send(scope, protocol, channel, asked, found)
                 return
@@ -120,7 +120,9 @@ class MediaFiles:
         while True:
             found: bytes | Wait | Missing
             if index is None:
-                found = media_requests.segment(channel.live, track, epoch, msn)
+                found = media_requests.segment(
+                    channel.live, track, epoch, msn, self._clock.unix_ms()
+                )
             else:
                 found = media_requests.part(channel.live, track, epoch, msn, index)
             if not isinstance(found, Wait):

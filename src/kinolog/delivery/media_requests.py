@@ -97,27 +97,35 @@ def part_of(segment: Segment, index: int) -> bytes | Missing:
     return Missing.GONE if segment.parts[index].gap else segment.part_body(index)
 
 
-def segment(live: LiveStream, name: str, epoch: int, msn: int) -> bytes | Wait | Missing:
-    """A whole segment's bytes; Wait for the one in progress and the next two."""
+def segment(
+    live: LiveStream, name: str, epoch: int, msn: int, now_ms: int = 0
+) -> bytes | Wait | Missing:
+    """A whole segment's bytes; Wait for the one in progress and the next two. `now_ms`: the time of
+    day, by which DASH players count on when a session is over (0: two segments further)."""
     track = live.tracks.get(name)
     if track is None:
         return Missing.UNKNOWN
     found = track.find(epoch, msn)
     if found is not None:
         return whole_of(found) if found.ended else Wait(msn, None)
-    if _never_used(live, track, epoch, msn):
+    if _never_used(live, track, epoch, msn, now_ms):
         return b""
     return _absent(live, track, epoch, msn, None)
 
 
-def _never_used(live: LiveStream, track: Track, epoch: int, msn: int) -> bool:
-    """A number behind the last of a session that is over. A player of DASH asks for it by the
-    clock before its manifest can tell it; an empty body it takes as it is, after a 404 it may
-    never play again."""
-    if epoch not in live.opens or (epoch == live.epoch and live.state == "live"):
+def _never_used(live: LiveStream, track: Track, epoch: int, msn: int, now_ms: int) -> bool:
+    """A number behind the last of a session that is over, which would be due by now. A player of
+    DASH asks for it by the clock before its manifest can tell it; an empty body it takes as it is,
+    after a 404 it may never play again."""
+    session = live.opens.get(epoch)
+    if session is None or (epoch == live.epoch and live.state == "live"):
         return False
-    used = [one.msn for one in (*track.retired, *track.segments) if one.epoch == epoch]
-    return bool(used) and msn > max(used)
+    used = [one for one in (*track.retired, *track.segments) if one.epoch == epoch]
+    if not used:
+        return False
+    last = max(used, key=lambda one: one.msn)
+    due = AHEAD + max(0, now_ms - last.wall) // session.target_ms
+    return last.msn < msn <= last.msn + due
 
 
 def whole_of(segment: Segment) -> bytes | Missing:

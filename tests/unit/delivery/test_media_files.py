@@ -181,6 +181,7 @@ def test_a_length_that_was_asked_for_is_waited_for(method: str) -> None:
         ("v0/5/2.m4s", 200),
         ("v0/5/99.m4s", 200),
         ("a0/5/2.m4s", 200),
+        ("v0/5/999999999.m4s", 404),
         ("v0/5/2.0.m4s", 404),
         ("v0/4/2.m4s", 404),
         ("v0/6/9.m4s", 404),
