@@ -54,7 +54,7 @@ export interface Stats {
   following: boolean;
   /** What is played without the other kind of track, which has paused. */
   alone: Kind | null;
-  engine: "hls.js" | "native" | "none";
+  engine: "hls.js" | "native" | "socket" | "none";
 }
 
 /** What the controls need, new every TICK_MS. */

@@ -6,6 +6,7 @@ import { Command } from "./parts/copy-button";
 import { Gauge } from "./parts/gauge";
 import { Icon } from "./parts/icons";
 import { PlayerView } from "./parts/player-view";
+import { SocketView } from "./parts/socket-view";
 import { StreamCard } from "./parts/stream-card";
 import type { Stats } from "./player";
 import { mediaPath } from "./router";
@@ -17,6 +18,7 @@ export function WatchPage({ collection, name }: { collection: string; name: stri
   const feed = useFeed();
   const now = useNow();
   const [stats, setStats] = useState<Stats | null>(null);
+  const mode = new URLSearchParams(location.search).get("mode");
   const key = streamKey({ collection, name });
   const stream = feed.streams.find((one) => streamKey(one) === key) ?? null;
   const others = inOrder(feed.streams.filter((one) => streamKey(one) !== key)).slice(0, OTHERS);
@@ -27,7 +29,11 @@ export function WatchPage({ collection, name }: { collection: string; name: stri
 
   return (
     <div class="page watch">
-      <PlayerView collection={collection} name={name} feed={feed} stream={stream} onStats={setStats} />
+      {mode === "ws" ? (
+        <SocketView collection={collection} name={name} onStats={setStats} />
+      ) : (
+        <PlayerView collection={collection} name={name} feed={feed} stream={stream} onStats={setStats} />
+      )}
       <div class="watch-head">
         <div class="watch-title">
           <a class="crumb" href="/">

@@ -78,4 +78,42 @@ class HttpProtocol(Protocol):
         ...
 
 
+class SocketMessage(Protocol):
+    """What a client sent: `kind` is 0 for its close, 1 for bytes, 2 for a text."""
+
+    kind: int
+    data: bytes | str
+
+
+class Socket(Protocol):
+    """An open WebSocket. Sending waits until the connection takes it; it raises where that is
+    closed."""
+
+    async def receive(self) -> SocketMessage:
+        """The next message."""
+        ...
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send a binary message."""
+        ...
+
+    async def send_str(self, data: str) -> None:
+        """Send a text message."""
+        ...
+
+
+class SocketProtocol(Protocol):
+    """The way to take up a WebSocket, or not."""
+
+    async def accept(self) -> Socket:
+        """Answer 101."""
+        ...
+
+    def close(self, status: int | None = None) -> None:
+        """Before `accept`: answer with this HTTP status, without a body. After it: close, without
+        a code (granian sends none)."""
+        ...
+
+
+SocketHandler = Callable[[Scope, SocketProtocol], Awaitable[None]]
 Handler = Callable[[Scope, HttpProtocol], Awaitable[None]]

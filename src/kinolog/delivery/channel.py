@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from typing import NamedTuple
 
@@ -41,6 +41,10 @@ def place_of(placed: Placement | EpochEntry) -> Place:
     return topic(placed.base, "media"), placed.partition
 
 
+Watcher = Callable[[Event | None], None]
+"""Told of each event after it was applied; of None when the channel is closed."""
+
+
 class Awaited(NamedTuple):
     """What a request waits for: a part of a media segment of a track, or WHOLE, or CHUNK."""
 
@@ -70,6 +74,7 @@ class Channel:
         self._held: dict[Place, list[LogRecord]] = {}
         self._waiting: dict[Awaited, list[tuple[asyncio.Future[bool], float]]] = {}
         self._waiting_count = 0
+        self._watchers: list[Watcher] = []
         self._closed = False
         self.places: list[Place] = []
         self.lost = False
@@ -78,8 +83,13 @@ class Channel:
 
     @property
     def busy(self) -> bool:
-        """Whether requests are waiting."""
-        return bool(self._waiting)
+        """Whether somebody is waiting for what comes."""
+        return bool(self._waiting or self._watchers)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more comes: who goes on joins the stream anew."""
+        return self._closed
 
     @property
     def open_for_s(self) -> float:
@@ -146,6 +156,11 @@ class Channel:
         self._waiting_count += 1
         return await future
 
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Tell of each event from now on, at once, in log order; the way to stop that."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
+
     def expire(self, now: float) -> None:
         """Answer the requests whose time is over. Called about once a second: a deadline is
         good to that, and costs no timer a request."""
@@ -179,6 +194,8 @@ class Channel:
         """Answer whoever waits: nothing more comes."""
         self._closed = True
         self.expire(float("inf"))
+        for watcher in tuple(self._watchers):
+            watcher(None)
 
     def _take(self, place: Place, record: LogRecord, now: float) -> None:
         self.last_ms = max(self.last_ms, record.header.wall)
@@ -199,6 +216,8 @@ class Channel:
         for track in changed:
             if self._waiting:
                 self._wake(track.name)
+        for watcher in tuple(self._watchers):
+            watcher(event)
 
     def _wake(self, track: str) -> None:
         """Whoever waits for something of this track that may have come looks again; a session

@@ -10,12 +10,13 @@ import msgspec
 
 from kinolog.core.clock import Clock
 from kinolog.core.names import StreamName
-from kinolog.core.rsgi import HttpProtocol, Scope
+from kinolog.core.rsgi import HttpProtocol, Scope, SocketProtocol
 from kinolog.delivery import answers
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.hub import Hub
 from kinolog.delivery.listing import Listing
 from kinolog.delivery.page.static import CONTENT_SECURITY_POLICY, Page
+from kinolog.delivery.ws.server import SocketServer
 
 _JSON: Final = ("content-type", "application/json")
 
@@ -41,6 +42,7 @@ class Edge:
         hub: Hub,
         listing: Listing,
         protocols: Sequence[DeliveryProtocol],
+        sockets: SocketServer,
         page: Page,
         clock: Clock,
     ) -> None:
@@ -49,6 +51,7 @@ class Edge:
         self._protocols = tuple(protocols)
         self._page = page
         self._clock = clock
+        self._sockets = sockets
 
     async def media(self, scope: Scope, protocol: HttpProtocol) -> None:
         """`/media/{collection}/{stream}/…`."""
@@ -59,18 +62,38 @@ class Edge:
             answers.refuse(protocol, 404, "media is at /media/{collection}/{stream}/index.m3u8", 1)
             return
         name = StreamName(parts[2], parts[3])
-        channel = self._hub.channel(name)
+        channel = await self._channel(name)
         if channel is None:
-            channel = await self._hub.join(StreamName.parse(str(name)))
-            if channel is None:
-                answers.refuse(protocol, 404, f"there is no stream {name}", 1)
-                return
-        channel.asked()
+            answers.refuse(protocol, 404, f"there is no stream {name}", 1)
+            return
         rest = parts[4]
         for one in self._protocols:
             if await one.answer(scope, protocol, channel, rest):
                 return
+        if rest == "ws":
+            answers.refuse(protocol, 426, "this is a WebSocket")
+            return
         answers.refuse(protocol, 404, f"a stream has nothing called {rest[:120]!r}", 1)
+
+    async def socket(self, scope: Scope, protocol: SocketProtocol) -> None:
+        """`/media/{collection}/{stream}/ws`; 404 for any other WebSocket."""
+        parts = scope.path.split("/", 4)
+        channel = None
+        if len(parts) == 5 and parts[1] == "media" and parts[4] == "ws":
+            channel = await self._channel(StreamName(parts[2], parts[3]))
+        if channel is None:
+            protocol.close(404)
+            return
+        await self._sockets.answer(scope, protocol, channel)
+
+    async def _channel(self, name: StreamName) -> Channel | None:
+        """The stream, followed; None where there is none of that name."""
+        channel = self._hub.channel(name)
+        if channel is None:
+            channel = await self._hub.join(StreamName.parse(str(name)))
+        if channel is not None:
+            channel.asked()
+        return channel
 
     async def streams(self, scope: Scope, protocol: HttpProtocol) -> None:
         """`/api/streams`: what the page lists."""

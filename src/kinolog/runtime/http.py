@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from granian._granian import ListenerSpec
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
@@ -21,7 +21,7 @@ from granian.server.embed import Server
 
 from kinolog.core.errors import ConfigError, KinologError, NotFound
 from kinolog.core.log import get_logger
-from kinolog.core.rsgi import Handler, HttpProtocol, Scope
+from kinolog.core.rsgi import Handler, HttpProtocol, Scope, SocketHandler, SocketProtocol
 from kinolog.runtime.settings import Settings
 
 BACKLOG = 8_192
@@ -109,13 +109,35 @@ def _tls_reason(error: Exception) -> str:
 
 
 class Router:
-    """Handlers by path; one that ends in a slash is for all that begins so, the longest first."""
+    """Handlers by path; one that ends in a slash is for all that begins so, the longest first.
+    `sockets` takes every WebSocket."""
 
-    def __init__(self, routes: Sequence[tuple[str, Handler]]) -> None:
+    def __init__(
+        self, routes: Sequence[tuple[str, Handler]], sockets: SocketHandler | None = None
+    ) -> None:
+        self._sockets = sockets
         self._routes = sorted(routes, key=lambda route: -len(route[0]))
 
-    async def __rsgi__(self, scope: Scope, protocol: HttpProtocol) -> None:
+    async def __rsgi__(self, scope: Scope, protocol: HttpProtocol | SocketProtocol) -> None:
         """Answer a request."""
+        if scope.proto == "ws":
+            await self._socket(scope, cast(SocketProtocol, protocol))
+        else:
+            await self._answer(scope, cast(HttpProtocol, protocol))
+
+    async def _socket(self, scope: Scope, protocol: SocketProtocol) -> None:
+        if self._sockets is None or len(scope.path) + len(scope.query_string) > _MOST_URL:
+            protocol.close(404 if self._sockets is None else 414)
+            return
+        try:
+            await self._sockets(scope, protocol)
+        except KinologError as error:
+            protocol.close(_status(error))
+        except Exception:
+            _log.exception("socket failed", path=scope.path)
+            protocol.close(500)
+
+    async def _answer(self, scope: Scope, protocol: HttpProtocol) -> None:
         path = scope.path
         if len(path) + len(scope.query_string) > _MOST_URL:
             # Handlers remember what they have parsed.
@@ -134,9 +156,12 @@ class Router:
         protocol.response_str(404, [("content-type", "text/plain")], f"nothing at {path[:200]}\n")
 
 
+def _status(error: KinologError) -> int:
+    return 503 if error.retriable else 404 if isinstance(error, NotFound) else 400
+
+
 def _answer_error(protocol: HttpProtocol, error: KinologError) -> None:
-    status = 503 if error.retriable else 404 if isinstance(error, NotFound) else 400
-    _answer(protocol, status, f"{error}{': ' + error.hint if error.hint else ''}")
+    _answer(protocol, _status(error), f"{error}{': ' + error.hint if error.hint else ''}")
 
 
 def _answer(protocol: HttpProtocol, status: int, text: str) -> None:

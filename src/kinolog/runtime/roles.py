@@ -18,7 +18,7 @@ import uvloop
 from kinolog import __version__
 from kinolog.core.clock import SystemClock
 from kinolog.core.log import get_logger
-from kinolog.core.rsgi import Handler
+from kinolog.core.rsgi import Handler, SocketHandler
 from kinolog.delivery.dash.manifests import Manifests
 from kinolog.delivery.dash.server import DashServer
 from kinolog.delivery.edge import DeliveryProtocol, Edge, health
@@ -33,6 +33,9 @@ from kinolog.delivery.past import Past
 from kinolog.delivery.pulse import Pulse
 from kinolog.delivery.stills import Stills
 from kinolog.delivery.timeline import TimelineServer
+from kinolog.delivery.ws.feed import Feeds
+from kinolog.delivery.ws.server import SocketServer
+from kinolog.delivery.ws.stage import Stage
 from kinolog.ingest.ack_log import AckLog
 from kinolog.ingest.desk import LocalDesk
 from kinolog.ingest.http import HttpIngest
@@ -127,6 +130,7 @@ async def edge(base: Backend, ingest: dict[str, int]) -> AsyncIterator[tuple[Hub
     dash = DashServer(Manifests(history, base.catalog.registry), clock)
     timeline = TimelineServer(history, base.catalog.registry, clock)
     listing = Listing(base.catalog.registry, hub, pulse, clock, ingest)
+    sockets = SocketServer(Stage(hub, history, past, base.catalog.registry, clock, Feeds()))
     try:
         protocols: list[DeliveryProtocol] = [
             MediaFiles(past, clock),
@@ -135,8 +139,9 @@ async def edge(base: Backend, ingest: dict[str, int]) -> AsyncIterator[tuple[Hub
             stills,
             timeline,
         ]
-        yield hub, Edge(hub, listing, protocols, Page.load(), clock)
+        yield hub, Edge(hub, listing, protocols, sockets, Page.load(), clock)
     finally:
+        await sockets.close()
         stills.close()
         await pulse.close()
         await past.close()
@@ -162,6 +167,7 @@ async def serve(
     async with AsyncExitStack() as stack:
         base = await stack.enter_async_context(backend(kafka))
         routes: list[tuple[str, Handler]] = []
+        sockets: SocketHandler | None = None
         desk: LocalDesk | None = None
         ports: dict[str, int] = {}
         if with_ingest:
@@ -183,13 +189,14 @@ async def serve(
         routes += [("/health", health(state)), ("/ready", health(state))]
         if with_edge:
             _, handlers = await stack.enter_async_context(edge(base, ports))
+            sockets = handlers.socket
             routes += [
                 ("/media/", handlers.media),
                 ("/api/streams", handlers.streams),
                 ("/time", handlers.time),
                 ("/", handlers.page),
             ]
-        await stack.enter_async_context(HttpServer(http, Router(routes)))
+        await stack.enter_async_context(HttpServer(http, Router(routes, sockets)))
         # What is there now stays: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()

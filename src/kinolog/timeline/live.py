@@ -82,6 +82,10 @@ class LiveStream:
                 return info.init
         return None
 
+    def session(self, epoch: int) -> Open | None:
+        """What a session in the window opened with."""
+        return self._opens.get(epoch)
+
     def _chunk(self, event: ChunkEvent) -> Sequence[Track]:
         track = self.tracks.get(event.header.track)
         if track is None or event.header.msn == track.left_msn:

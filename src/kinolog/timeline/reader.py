@@ -22,6 +22,9 @@ from kinolog.record.registry import EpochEntry
 from kinolog.timeline.events import ChunkEvent, Closed, Ended, Event, GapEvent, Hole, Opened
 
 MAX_PIECES = 128
+MAX_NUMBER = 1 << 53
+"""What every language's numbers hold."""
+MAX_COUNT = 1 << 32
 """Pieces of one chunk (about 110 MB): what a reader holds of a half chunk is bounded."""
 
 MAX_WALL_MS = 253_402_300_799_999
@@ -249,4 +252,6 @@ def _sensible(header: Header) -> bool:
         0 <= header.piece < header.pieces <= MAX_PIECES
         and 0 <= header.wall <= MAX_WALL_MS
         and min(header.msn, header.part, header.chunk, header.disc, header.dts, header.dur) >= 0
+        and max(header.msn, header.disc, header.dts, header.epoch) < MAX_NUMBER
+        and max(header.part, header.chunk, header.dur) < MAX_COUNT
     )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Iterator
+from typing import NamedTuple
+
 from kinolog.core.timebase import rescale
 from kinolog.record.header import Header
 from kinolog.timeline.events import ChunkEvent
@@ -10,6 +14,19 @@ MICROSECONDS = 1_000_000
 MAX_SEGMENT_BYTES = 128 << 20
 """A segment that is larger becomes a gap: no writer can fill a reader's memory."""
 MAX_PARTS = 1000
+
+
+class Chunk(NamedTuple):
+    """What the log's header says of a chunk. `part`, `chunk` count within the segment; `dts`, `dur`
+    are ticks of its timescale, `wall` Unix ms, `size` bytes."""
+
+    part: int
+    chunk: int
+    dts: int
+    dur: int
+    wall: int
+    size: int
+    independent: bool
 
 
 class Part:
@@ -77,6 +94,7 @@ class Segment:
     __slots__ = (
         "_body",
         "_growing",
+        "_marks",
         "_settled",
         "disc",
         "discontinuities",
@@ -116,6 +134,8 @@ class Segment:
         self._growing: Part | None = None
         self._body: bytes | None = None
         self._settled = False
+        self._marks = array("q")
+        """Of each chunk that is kept the fields of Chunk, one after the other: 56 bytes."""
 
     @property
     def duration_us(self) -> int:
@@ -146,6 +166,10 @@ class Segment:
             self._give_up()
         else:
             growing.add(header, event.payload)
+            size = len(event.payload)
+            self._marks.extend(
+                (header.part, header.chunk, header.dts, header.dur, header.wall, size, header.ind)
+            )
         if header.ends == "segment":
             self.end()
         elif header.ends == "part" and self.with_parts:
@@ -176,6 +200,29 @@ class Segment:
             if self._settled:
                 self._let_parts_go()
         return body
+
+    def chunks(self) -> Iterator[tuple[Chunk, bytes]]:
+        """What came of it so far, chunk by chunk, as it is in the log."""
+        whole = self.body() if self.ended else b"".join(self._pieces())
+        at = 0
+        for mark in self.marks():
+            if at + mark.size > len(whole):  # given up: too large
+                return
+            yield mark, whole[at : at + mark.size]
+            at += mark.size
+
+    def marks(self) -> Iterator[Chunk]:
+        """The same without the bytes."""
+        marks, fields = self._marks, len(Chunk._fields)
+        for index in range(0, len(marks), fields):
+            part, chunk, dts, dur, wall, size, independent = marks[index : index + fields]
+            yield Chunk(part, chunk, dts, dur, wall, size, bool(independent))
+
+    def _pieces(self) -> Iterator[bytes]:
+        for part in self.parts:
+            yield from part.chunks()
+        if self._growing is not None:
+            yield from self._growing.chunks()
 
     def part_body(self, index: int) -> bytes:
         """The bytes of a finished part."""

@@ -222,6 +222,14 @@ class Track:
         newest = self.segments[-1]
         return Report(self.name, newest.msn, len(newest.parts) - 1 if newest.with_parts else -1)
 
+    @property
+    def held(self) -> list[Segment]:
+        """The segments in memory from the window's first on, the growing one last."""
+        growing = self.growing
+        if growing is None or (self.segments and self.segments[-1] is growing):
+            return self.segments
+        return [*self.segments, growing]
+
     def find(self, epoch: int, msn: int) -> Segment | None:
         """The segment in memory with this name: listed, growing or lately retired."""
         growing = self.growing

@@ -4,6 +4,7 @@ import { audioOf, videoOf } from "../format";
 import { Player, type Snapshot, type Stats } from "../player";
 import { mediaPath } from "../router";
 import { keyAction } from "../shortcuts";
+import type { SocketPlayer } from "../ws/player";
 import { Controls, nextSpeed } from "./controls";
 import { Icon } from "./icons";
 import { Overlay } from "./overlay";
@@ -13,7 +14,12 @@ import { Timeline } from "./timeline";
 declare global {
   interface Window {
     /** For tests and for the curious: the player on this page. */
-    kinolog?: { readonly hls: unknown; readonly video: HTMLVideoElement; stats(): Stats };
+    kinolog?: {
+      readonly hls: unknown;
+      readonly socket?: SocketPlayer;
+      readonly video: HTMLVideoElement;
+      stats(): Stats;
+    };
     ManagedMediaSource?: typeof MediaSource;
   }
 }

@@ -1,0 +1,264 @@
+"""Reel: the finished past of some tracks, chunk by chunk in the order of time, up to the present.
+
+A chunk's place is (MSN, number in the segment): it only rises, over epochs too.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Final, NamedTuple
+
+from kinolog.delivery.channel import Channel
+from kinolog.delivery.history import Named
+from kinolog.delivery.live_rows import live_rows
+from kinolog.delivery.past import Name
+from kinolog.delivery.ws.feed import MOST_TRACKS, items_of
+from kinolog.delivery.ws.message import Item
+from kinolog.delivery.ws.stage import Stage
+from kinolog.record.table import Row
+from kinolog.timeline.segment import Segment
+
+BACK_MS: Final = 30_000
+"""So far before the wanted time a picture to begin with is looked for."""
+_AHEAD_MS: Final = 20_000
+_BLOCK: Final = 64
+"""Numbers that the index is asked for at once."""
+
+
+class Place(NamedTuple):
+    """The next chunk that is wanted of a track, or the first behind it."""
+
+    msn: int
+    chunk: int
+
+
+Places = dict[str, Place]
+"""By track."""
+
+
+class Strand:
+    """One track's finished segments from a place on, wherever they are kept."""
+
+    def __init__(self, stage: Stage, channel: Channel, track: str, place: Place) -> None:
+        self.track = track
+        self.place = place
+        self._stage = stage
+        self._channel = channel
+        self._items: deque[Item] = deque()
+        self._rows: deque[Row] = deque()
+
+    async def head(self) -> Item | None:
+        """The next chunk; None where none is finished."""
+        while not self._items:
+            segment = await self._segment()
+            if segment is None:
+                return None
+            first = self.place.chunk if segment.msn == self.place.msn else 0
+            self._items.extend(one for one in self._cut(segment) if one.chunk >= first)
+            self.place = Place(segment.msn + 1, 0)
+        return self._items[0]
+
+    def take(self) -> None:
+        """The head was used."""
+        self._items.popleft()
+
+    def begin(self, at_ms: float, *, video: bool) -> None:
+        """Of what is at hand, leave out what is not needed to show a moment."""
+        items = self._items
+        first = 0
+        for index, item in enumerate(items):
+            if item.at_ms > at_ms:
+                break
+            if item.independent or not video:
+                first = index
+        for _ in range(first):
+            items.popleft()
+
+    def _cut(self, segment: Segment) -> list[Item]:
+        session = self._stage.session(self._channel, segment.epoch)
+        for number, track in enumerate(session.tracks[:MOST_TRACKS] if session else ()):
+            if track.name == self.track:
+                return items_of(segment, number, track)
+        return []
+
+    async def _segment(self) -> Segment | None:
+        """The next finished one from the place on."""
+        while True:
+            held = _held(self._channel, self.track)
+            if held and held[0].msn <= self.place.msn:
+                behind = (one for one in held if one.msn >= self.place.msn and one.ended)
+                return next(behind, None)
+            row = await self._row(held[0].msn if held else None)
+            if row is None:
+                if not held:
+                    return None
+                self.place = Place(min(held[0].msn, self.place.msn + _BLOCK), 0)
+                continue
+            found = self._channel.live.find(self.track, row.epoch, row.msn)
+            if found is None or not found.ended:
+                name = Name(self._channel.name, self.track, row.epoch, row.msn)
+                found = await self._stage.past.segment(name)
+            if found is not None:
+                return found
+            self.place = Place(row.msn + 1, 0)
+
+    async def _row(self, below: int | None) -> Row | None:
+        """That of the next segment by the index, up to a number; None where the next block of
+        numbers has none."""
+        rows = self._rows
+        while rows and rows[0].msn < self.place.msn:
+            rows.popleft()
+        if not rows:
+            end = self.place.msn + _BLOCK
+            end = end if below is None else min(end, below)
+            named = Named(self._channel.name, self.track)
+            for run in await self._stage.history.numbered(named, self.place.msn, end):
+                rows.extend(run)
+        return rows.popleft() if rows else None
+
+
+class Reel:
+    """Strands side by side, the oldest chunk first."""
+
+    def __init__(self, strands: Sequence[Strand]) -> None:
+        self._strands = strands
+
+    async def next(self) -> Item | None:
+        """The next chunk of all; None where no strand has a finished one."""
+        oldest: tuple[Item, Strand] | None = None
+        for strand in self._strands:
+            head = await strand.head()
+            if head is not None and (oldest is None or head.at_ms < oldest[0].at_ms):
+                oldest = head, strand
+        if oldest is None:
+            return None
+        oldest[1].take()
+        return oldest[0]
+
+
+async def reel_at(
+    stage: Stage, channel: Channel, tracks: Sequence[str], start_ms: float
+) -> tuple[Reel, Places]:
+    """A reel that begins with the pictures that show a moment, or the first after it; and where its
+    strands begin, for a track that has nothing finished there."""
+    kinds = stage.kinds(channel)
+    ordered = sorted(tracks, key=lambda track: kinds.get(track) != "video")
+    at_ms = start_ms
+    strands: list[Strand] = []
+    places: Places = {}
+    for track in ordered:
+        video = kinds.get(track) == "video"
+        place = await _place_at(stage, channel, track, at_ms, video=video)
+        places[track] = place
+        strand = Strand(stage, channel, track, place)
+        head = await strand.head()
+        if head is not None:
+            strand.begin(at_ms, video=video)
+            if video and not strands:
+                found = await strand.head()
+                at_ms = found.at_ms if found is not None else at_ms
+        strands.append(strand)
+    return Reel(strands), places
+
+
+async def _place_at(
+    stage: Stage, channel: Channel, track: str, at_ms: float, *, video: bool
+) -> Place:
+    """The segment to begin with."""
+    named = Named(channel.name, track)
+    live = live_rows(channel, track)
+    runs = await stage.history.between(named, at_ms - BACK_MS, at_ms + _AHEAD_MS, live)
+    if not runs:
+        now_ms = stage.clock.unix_ms()
+        extents = await stage.history.extents(named, at_ms, now_ms, live)
+        if extents:
+            begin_ms = min(extent.start for extent in extents)
+            runs = await stage.history.between(named, begin_ms, begin_ms + _AHEAD_MS, live)
+    rows = [row for run in runs for row in run if not row.gap]
+    rows = [row for row in rows if row.independent] or rows if video else rows
+    before = [row for row in rows if row.wall <= at_ms]
+    if before:
+        return Place(before[-1].msn, 0)
+    if rows:
+        return Place(rows[0].msn, 0)
+    held = _held(channel, track)
+    return Place(held[0].msn, 0) if held else Place(0, 0)
+
+
+def places_in_memory(
+    stage: Stage, channel: Channel, tracks: Sequence[str], at_ms: float
+) -> Places | None:
+    """Where to begin in what the channel holds: the newest independent chunk of the video at a
+    moment or before, and the sound from there on. None where that lies further back.
+
+    At infinity it is always found: a track that holds nothing begins with what comes.
+    """
+    kinds = stage.kinds(channel)
+    places: Places = {}
+    for track in sorted(tracks, key=lambda track: kinds.get(track) != "video"):
+        held = _held(channel, track)
+        if not held:
+            if at_ms < float("inf"):
+                return None
+            places[track] = Place(0, 0)
+        elif kinds.get(track) == "video":
+            found = _newest_independent(held, at_ms)
+            if found is None and at_ms < float("inf"):
+                return None
+            if found is None:
+                places[track] = Place(held[-1].msn + 1, 0)
+            else:
+                places[track], at_ms = found
+        else:
+            sound = _sound_at(held, at_ms)
+            if sound is None:
+                return None
+            places[track] = sound
+    return places
+
+
+def _newest_independent(held: Sequence[Segment], at_ms: float) -> tuple[Place, float] | None:
+    for segment in reversed(held):
+        if segment.wall > at_ms:
+            continue
+        good = [mark for mark in segment.marks() if mark.independent and mark.wall <= at_ms]
+        if good:
+            return Place(segment.msn, good[-1].chunk), good[-1].wall
+    return None
+
+
+def _sound_at(held: Sequence[Segment], at_ms: float) -> Place | None:
+    """The chunk that sounds at a moment; the newest of all at infinity."""
+    for segment in reversed(held):
+        if segment.wall > at_ms:
+            continue
+        marks = [mark for mark in segment.marks() if mark.wall <= at_ms]
+        if marks:
+            return Place(segment.msn, marks[-1].chunk)
+    first = held[0]
+    # The picture may begin a little before the sound.
+    return Place(first.msn, 0) if at_ms >= first.wall - BACK_MS else None
+
+
+def held_from(stage: Stage, channel: Channel, places: Places) -> list[Item]:
+    """All that the channel holds of some tracks from these places on, in the order of time."""
+    strands = []
+    for track, place in places.items():
+        strand = []
+        for segment in _held(channel, track):
+            if segment.msn < place.msn:
+                continue
+            first = place.chunk if segment.msn == place.msn else 0
+            cut = Strand(stage, channel, track, place)._cut(segment)
+            strand += [item for item in cut if item.chunk >= first]
+        strands.append(strand)
+    return list(heapq.merge(*strands, key=attrgetter("at_ms")))
+
+
+def _held(channel: Channel, track: str) -> list[Segment]:
+    """The segments of a track that are in memory, those that stand for a gap left out."""
+    found = channel.live.tracks.get(track)
+    return [one for one in found.held if one.first_offset >= 0] if found is not None else []

@@ -1,0 +1,81 @@
+"""What a browser shows and when: the block code of each presented frame, read in the page."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from playwright.sync_api import Page
+
+READ = """
+() => {
+  const video = document.querySelector("video");
+  const [width, height] = [416, 240];
+  const top = height - height * 2 / 15;
+  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  const crc = (bytes) => bytes.reduce((sum, byte) => {
+    sum ^= byte << 8;
+    for (let n = 0; n < 8; n += 1) sum = ((sum << 1) ^ (sum & 0x8000 ? 0x1021 : 0)) & 0xffff;
+    return sum;
+  }, 0xffff);
+  const read = () => {
+    context.drawImage(video, 0, 0, width, height);
+    const { data } = context.getImageData(0, 0, width, height);
+    const block = (row, column) => {
+      const x = Math.floor((column + 0.5) * width / 26);
+      const y = Math.floor(top + (row + 0.5) * (height - top) / 2);
+      return data[4 * (y * width + x) + 1] > 127 ? 1 : 0;
+    };
+    const bytes = [0, 0, 0, 0, 0, 0];
+    for (let n = 0; n < 48; n += 1) {
+      bytes[n >> 3] |= block(n < 24 ? 0 : 1, 1 + n % 24) << (7 - n % 8);
+    }
+    const number = new DataView(new Uint8Array(bytes).buffer).getUint32(0);
+    return crc(bytes.slice(0, 4)) === bytes[4] * 256 + bytes[5] ? number : null;
+  };
+  window.shown = [];
+  const look = (_, { expectedDisplayTime, mediaTime }) => {
+    const number = read();
+    if (number !== null) {
+      window.shown.push([number, performance.timeOrigin + expectedDisplayTime, mediaTime]);
+    }
+    video.requestVideoFrameCallback(look);
+  };
+  video.requestVideoFrameCallback(look);
+}
+"""
+
+
+class Shown(NamedTuple):
+    """A frame's number, when it was on the screen (Unix ms), and its place in the media (s)."""
+
+    number: int
+    at_ms: float
+    media_s: float
+
+
+def watch_screen(page: Page) -> None:
+    """Begin to read what is shown."""
+    page.evaluate(READ)
+
+
+def shown(page: Page) -> list[Shown]:
+    """What has been read so far."""
+    return [Shown(*one) for one in page.evaluate("window.shown ?? []")]
+
+
+def latencies_ms(frames: list[Shown], captured_ms: Callable[[int], float | None]) -> list[float]:
+    """Capture to presentation of each frame of which it is known when it was captured, sorted."""
+    found = [one.at_ms - at_ms for one in frames if (at_ms := captured_ms(one.number)) is not None]
+    return sorted(found)
+
+
+def spread(values: list[float]) -> str:
+    cuts = statistics.quantiles(values, n=20)
+    return f"p50 {statistics.median(values):.0f} ms, p5 {cuts[0]:.0f}, p95 {cuts[-1]:.0f}"
+
+
+def status(page: Page) -> dict[str, Any]:
+    """What the page's WebSocket player says of itself."""
+    return dict(page.evaluate("window.kinolog?.socket?.status() ?? {}"))

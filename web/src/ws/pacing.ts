@@ -1,0 +1,106 @@
+/** How fast to play what comes live, so that it is shown soon and does not stall; pure. */
+
+const FIRST_MARGIN_S = 0.06;
+const LEAST_MARGIN_S = 0.04;
+const MOST_MARGIN_S = 1;
+/** What a stall teaches, and in what time two thirds of all that are forgotten. */
+const LESSON_S = 0.04;
+const FORGOTTEN_S = 60;
+const WATCHED_S = 1.2;
+const LEAP_S = 1.2;
+const MUCH_S = 0.3;
+const MUCH_FASTER = 0.25;
+const FASTER = 0.1;
+const SLOWER = 0.05;
+
+/**
+ * The cushion: what is buffered ahead when it is least, just before a chunk comes. It is held at a margin,
+ * whatever the length of the chunks; a stall makes the margin wider, and time narrower again.
+ */
+export class Cushion {
+  private readonly seen: { at_s: number; ahead_s: number }[] = [];
+  private margin: number;
+  private taught_s: number | null = null;
+
+  constructor(first_s: number = FIRST_MARGIN_S) {
+    this.margin = first_s;
+  }
+
+  /** So much is buffered ahead now. */
+  note(now_s: number, ahead_s: number): void {
+    this.seen.push({ at_s: now_s, ahead_s });
+    while (this.seen.length && (this.seen[0]?.at_s ?? now_s) < now_s - WATCHED_S) this.seen.shift();
+    if (this.taught_s !== null) {
+      const left = Math.exp((this.taught_s - now_s) / FORGOTTEN_S);
+      this.margin = LEAST_MARGIN_S + left * (this.margin - LEAST_MARGIN_S);
+    }
+    this.taught_s = now_s;
+  }
+
+  /** Playback ran dry. */
+  stalled(): void {
+    this.margin = Math.min(MOST_MARGIN_S, this.margin + LESSON_S);
+    this.seen.length = 0;
+  }
+
+  /** Playback went somewhere else: what was seen before counts no more. */
+  moved(): void {
+    this.seen.length = 0;
+  }
+
+  get margin_s(): number {
+    return this.margin;
+  }
+
+  /** The least that was ahead lately; null where it was not watched for long enough. */
+  get least_s(): number | null {
+    const [first] = this.seen;
+    const last = this.seen.at(-1);
+    if (!first || !last || last.at_s - first.at_s < WATCHED_S / 2) return null;
+    return Math.min(...this.seen.map(({ ahead_s }) => ahead_s));
+  }
+
+  /** How much more is ahead than need be; null where that is not known. */
+  get spare_s(): number | null {
+    const least = this.least_s;
+    return least === null ? null : least - this.margin;
+  }
+}
+
+/**
+ * The playback rate for so much to spare: a tenth faster at most, a quarter where much is to be made good;
+ * a little slower to fill up.
+ */
+export function liveRate(rate: number, spare_s: number | null): number {
+  if (spare_s === null) return rate;
+  const calm_s = rate === 1 ? 0.03 : 0.008;
+  if (Math.abs(spare_s) < calm_s) return 1;
+  const most = spare_s > MUCH_S ? MUCH_FASTER : FASTER;
+  const step = spare_s > 0 ? Math.max(0.02, Math.min(most, spare_s)) : Math.max(-SLOWER, spare_s);
+  return Math.round(100 * (1 + step)) / 100;
+}
+
+/**
+ * Where to go when far behind: the newest independent chunk that leaves the margin ahead; null where playing
+ * faster does. `independent_s`: where those are that are buffered, in order.
+ */
+export function leapTo(
+  now_s: number,
+  spare_s: number | null,
+  end_s: number,
+  margin_s: number,
+  independent_s: readonly number[],
+): number | null {
+  if (spare_s === null || spare_s < LEAP_S) return null;
+  const found = independent_s.findLast((at_s) => at_s <= end_s - margin_s);
+  return found !== undefined && found > now_s + 0.2 ? found : null;
+}
+
+const FIRST_WAIT_MS = 250;
+const LONGEST_WAIT_MS = 4000;
+
+/** How long to wait before connecting again for the nth time (0, 1, …). `chance`: 0 to 1, spreads viewers. */
+export function waitMs(attempt: number, chance: number): number {
+  const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(attempt, 8));
+  return Math.round(longest * (0.5 + 0.5 * chance));
+}

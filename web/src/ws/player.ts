@@ -1,0 +1,578 @@
+/**
+ * Plays a stream of kinolog in a <video>, frame by frame over a WebSocket. No dependency.
+ *
+ *     const player = new SocketPlayer(video, "wss://edge.example/media/demo/camera/ws");
+ *     player.seek(Date.now() - 600_000);      // ten minutes ago; player.toLive() comes back
+ *     player.destroy();
+ */
+
+import { MediaTime, ServerClock } from "./media-time";
+import { Cushion, leapTo, liveRate, waitMs } from "./pacing";
+import { type Packet, type Session, type Told, type Track, mimeOf, parsePacket, playedTracks } from "./protocol";
+import { TrackBuffer } from "./track-buffer";
+
+export interface Status {
+  phase: "connecting" | "playing" | "buffering" | "paused" | "away" | "ended" | "missing" | "unsupported" | "failed";
+  /** For a person, where something is wrong. */
+  message: string;
+  live: boolean;
+  speed: number;
+  /** Capture to screen; null while nothing plays. */
+  latency_s: number | null;
+  ahead_s: number;
+  margin_s: number;
+  rate: number;
+  stalls: number;
+  leaps: number;
+  connections: number;
+  /** What the server left out since this connection does not keep up. */
+  skipped: number;
+  bytes: number;
+  bitrate_bps: number;
+  epoch: number;
+  codecs: string;
+  /** When the picture on the screen was captured, Unix ms. */
+  captured_ms: number | null;
+}
+
+export interface Options {
+  /** Called about twice a second, and when something changes. */
+  onStatus?: (status: Status) => void;
+  /** The cushion to begin with, in seconds. */
+  margin_s?: number;
+}
+
+const TICK_MS = 50;
+const TELL_MS = 500;
+const KEEP_S = 20;
+const TRIM_EVERY_MS = 3000;
+const WINDOW_BYTES = 16 << 20;
+const ACK_BYTES = 1 << 20;
+const SILENT_MS = 15_000;
+const RUN_APART_S = 5;
+const FASTEST = 4;
+const LEAST_AHEAD_S = 0.02;
+const STILL_S = 0.4;
+const STALL_SLACK_S = 0.5;
+
+export class SocketPlayer {
+  private socket: WebSocket | null = null;
+  private source: MediaSource | null = null;
+  private buffers = new Map<string, TrackBuffer>();
+  private session: Session | null = null;
+  private time = new MediaTime(0);
+  private readonly clock = new ServerClock();
+  private cushion: Cushion;
+  private independent: number[] = [];
+  private begun = false;
+  private live = true;
+  private speed = 1;
+  private wanted: { start: number | "live"; speed: number } = { start: "live", speed: 1 };
+  private asked = 0;
+  private answered = 0;
+  private taken = 0;
+  private acked = 0;
+  private heardAt = 0;
+  private attempt = 0;
+  private trimmedAt = 0;
+  private toldAt = 0;
+  private phase: Status["phase"] = "connecting";
+  private message = "";
+  private wantsPlay = true;
+  private stalls = 0;
+  private stalling = false;
+  private absence: "away" | "ended" | null = null;
+  private lastTime_s = 0;
+  private movedAt_s = 0;
+  private leaps = 0;
+  private connections = 0;
+  private skipped = 0;
+  private bytes = 0;
+  private came: { at_ms: number; bytes: number }[] = [];
+  private retry: ReturnType<typeof setTimeout> | undefined;
+  private readonly ticker: ReturnType<typeof setInterval>;
+  private readonly ending = new AbortController();
+
+  constructor(
+    readonly video: HTMLVideoElement,
+    private readonly url: string,
+    private readonly options: Options = {},
+  ) {
+    this.cushion = new Cushion(options.margin_s);
+    const { signal } = this.ending;
+    video.addEventListener("waiting", () => this.waits(), { signal });
+    video.addEventListener("playing", () => this.plays(), { signal });
+    video.addEventListener("error", () => this.rebuild(), { signal });
+    this.ticker = setInterval(() => this.tick(), TICK_MS);
+    this.connect();
+  }
+
+  destroy(): void {
+    this.ending.abort();
+    clearInterval(this.ticker);
+    clearTimeout(this.retry);
+    this.hangUp();
+    this.drop();
+    this.video.removeAttribute("src");
+    this.video.load();
+  }
+
+  // -- what a person does ----------------------------------------------------------------------
+
+  play(): void {
+    this.wantsPlay = true;
+    if (this.wanted.start === "live") this.toLive();
+    else this.say({ type: "resume" });
+    void this.start();
+  }
+
+  pause(): void {
+    this.wantsPlay = false;
+    this.video.pause();
+    this.say({ type: "pause" });
+    this.become("paused");
+  }
+
+  toLive(): void {
+    this.wanted = { start: "live", speed: 1 };
+    this.ask();
+  }
+
+  /** Go to a capture time, Unix ms. */
+  seek(unix_ms: number): void {
+    this.wanted = { start: unix_ms, speed: this.wanted.speed };
+    this.ask();
+  }
+
+  /** How fast to play what is not live: up to 4. */
+  setSpeed(speed: number): void {
+    if (!(speed > 0 && speed <= FASTEST)) throw new RangeError(`a speed is above 0, up to ${FASTEST}`);
+    this.wanted.speed = speed;
+    this.say({ type: "speed", speed });
+    if (this.live && speed >= 1) return;
+    this.live = false;
+    this.speed = speed;
+    this.video.playbackRate = speed;
+  }
+
+  status(): Status {
+    const { video } = this;
+    const captured = this.begun ? this.time.captured(video.currentTime) : null;
+    const tracks = this.session ? playedTracks(this.session.tracks) : [];
+    return {
+      phase: this.phase,
+      message: this.message,
+      live: this.live,
+      speed: this.speed,
+      latency_s: captured === null ? null : (this.clock.now(Date.now()) - captured) / 1000,
+      ahead_s: this.ahead(),
+      margin_s: this.cushion.margin_s,
+      rate: video.playbackRate,
+      stalls: this.stalls,
+      leaps: this.leaps,
+      connections: this.connections,
+      skipped: this.skipped,
+      bytes: this.bytes,
+      bitrate_bps: this.bitrate(),
+      epoch: this.session?.epoch ?? 0,
+      codecs: tracks.map((track) => track.codec).join(", "),
+      captured_ms: captured,
+    };
+  }
+
+  /** When a time of the <video> was captured (Unix ms), and the server's clock now. */
+  capturedAt(media_s: number): { captured_ms: number | null; now_ms: number } {
+    return { captured_ms: this.time.captured(media_s), now_ms: this.clock.now(Date.now()) };
+  }
+
+  // -- the connection --------------------------------------------------------------------------
+
+  private connect(): void {
+    if (this.ending.signal.aborted) return;
+    this.hangUp();
+    const socket = new WebSocket(this.address());
+    socket.binaryType = "arraybuffer";
+    this.socket = socket;
+    this.connections += 1;
+    this.taken = this.acked = 0;
+    this.asked = this.answered = 0;
+    this.heardAt = performance.now();
+    socket.onopen = () => this.say({ type: "window", bytes: WINDOW_BYTES });
+    socket.onmessage = ({ data }) => {
+      if (socket !== this.socket) return;
+      this.heardAt = performance.now();
+      if (typeof data === "string") this.hear(JSON.parse(data) as Told);
+      else this.take(data as ArrayBuffer);
+    };
+    socket.onclose = () => {
+      if (socket === this.socket) this.again();
+    };
+  }
+
+  /** Where it goes on: live, or at the picture that was shown last. */
+  private address(): string {
+    const { start, speed } = this.wanted;
+    if (start === "live") return this.url;
+    const from_ms = (this.begun && this.time.captured(this.video.currentTime)) || start;
+    return `${this.url}?start=${(from_ms / 1000).toFixed(3)}&speed=${speed}`;
+  }
+
+  private again(): void {
+    this.hangUp();
+    if (this.phase === "failed" || this.phase === "unsupported") return;
+    clearTimeout(this.retry);
+    this.retry = setTimeout(() => this.connect(), waitMs(this.attempt, Math.random()));
+    this.attempt += 1;
+  }
+
+  private hangUp(): void {
+    const { socket } = this;
+    this.socket = null;
+    socket?.close();
+  }
+
+  private say(words: object): void {
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(words));
+  }
+
+  /** Play what is wanted; what comes until that is answered is of no use. */
+  private ask(): void {
+    if (this.socket?.readyState !== WebSocket.OPEN) {
+      clearTimeout(this.retry);
+      this.connect();
+      return;
+    }
+    this.asked += 1;
+    const { start, speed } = this.wanted;
+    const from = start === "live" ? start : start / 1000;
+    this.say({ type: "play", start: from, speed: start === "live" ? 1 : speed, id: this.asked });
+  }
+
+  private hear(told: Told): void {
+    switch (told.type) {
+      case "hello":
+        this.clock.heard(told.server_ms, Date.now());
+        if (told.state !== "live") this.absent(told.state === "ended" ? "ended" : "away");
+        break;
+      case "epoch":
+        this.open(told);
+        break;
+      case "position":
+        this.arrive(told.id, told.live, told.speed);
+        break;
+      case "beat":
+        this.clock.heard(told.server_ms, Date.now());
+        break;
+      case "away":
+      case "ended":
+        this.absent(told.type);
+        break;
+      case "end":
+        this.become("ended");
+        break;
+      case "gone":
+        this.become("missing");
+        break;
+      case "skipped":
+        this.skipped += told.chunks;
+        break;
+      case "error":
+        this.message = told.message;
+        if (told.code === 400 && !this.begun) this.become("failed");
+        break;
+      case "gap":
+        break;
+    }
+  }
+
+  /** What has come is played yet. */
+  private absent(absence: "away" | "ended"): void {
+    this.absence = absence;
+    this.become(absence);
+  }
+
+  private arrive(id: number, live: boolean, speed: number | "max"): void {
+    const joined = live && !this.live && id === this.answered && this.begun;
+    this.live = live;
+    this.speed = live || speed === "max" ? 1 : speed;
+    this.video.playbackRate = this.speed;
+    this.cushion.moved();
+    if (live) this.wanted = { start: "live", speed: 1 };
+    if (joined || id < this.asked) return;
+    const anew = id > this.answered || (!live && this.begun);
+    this.answered = id;
+    if (anew) this.newRun();
+  }
+
+  /** What comes from here on has nothing to do with what is buffered. */
+  private newRun(): void {
+    const begin_s = this.time.end + RUN_APART_S;
+    this.time = new MediaTime(begin_s);
+    this.independent = [];
+    this.begun = false;
+    for (const buffer of this.buffers.values()) {
+      this.consumed(buffer.clear());
+      buffer.remove(0, begin_s);
+    }
+  }
+
+  // -- media -----------------------------------------------------------------------------------
+
+  private open(session: Session): void {
+    this.attempt = 0;
+    this.absence = null;
+    this.session = session;
+    const played = playedTracks(session.tracks);
+    const unplayable = played.find((track) => !mediaSource()?.isTypeSupported(mimeOf(track)));
+    if (unplayable || !played.length) {
+      this.message = unplayable ? unplayable.codec : "nothing that can be played";
+      this.become("unsupported");
+      return;
+    }
+    const kinds = played.map((track) => track.kind);
+    const same = kinds.length === this.buffers.size && kinds.every((kind) => this.buffers.has(kind));
+    if (!this.source) this.build(played);
+    else if (!same) this.rebuild();
+  }
+
+  private build(played: Track[]): void {
+    const Source = mediaSource();
+    if (!Source) return;
+    const source = new Source();
+    this.source = source;
+    const tracks = played;
+    // Without this, an iPhone's ManagedMediaSource never opens.
+    if (!("MediaSource" in window)) this.video.disableRemotePlayback = true;
+    source.addEventListener("sourceopen", () => {
+      if (source !== this.source) return;
+      URL.revokeObjectURL(this.video.src);
+      source.duration = Number.POSITIVE_INFINITY;
+      for (const track of tracks) this.addBuffer(source, track);
+      const waiting = this.early;
+      this.early = [];
+      for (const packet of waiting) this.put(packet);
+    });
+    this.video.src = URL.createObjectURL(source);
+    void this.start();
+  }
+
+  private early: Packet[] = [];
+
+  private addBuffer(source: MediaSource, track: Track): void {
+    const type = mimeOf(track);
+    const buffer = new TrackBuffer(source.addSourceBuffer(type), type, {
+      appended: (cost) => this.consumed(cost),
+      full: () => this.full(),
+      failed: () => this.rebuild(),
+    });
+    this.buffers.set(track.kind, buffer);
+  }
+
+  private take(data: ArrayBuffer): void {
+    this.bytes += data.byteLength;
+    const packet = parsePacket(data);
+    if (!packet || this.answered < this.asked) {
+      this.consumed(data.byteLength);
+      return;
+    }
+    if (this.source && !this.buffers.size) this.early.push(packet);
+    else this.put(packet);
+  }
+
+  private put(packet: Packet): void {
+    const cost = packet.body.byteLength + packet.body.byteOffset;
+    const track = this.session?.tracks[packet.track];
+    const buffer = track && this.buffers.get(track.kind);
+    if (!buffer || packet.epoch !== this.session?.epoch) {
+      this.consumed(cost);
+      return;
+    }
+    if (packet.kind === "init") {
+      buffer.begin(mimeOf(track), packet.body, cost);
+      return;
+    }
+    const dts_s = packet.dts / track.timescale;
+    const offset_s = this.time.offset(packet.epoch, dts_s, packet.wall_ms);
+    const at_s = dts_s + offset_s;
+    this.time.placed(at_s, packet.dur / track.timescale, packet.wall_ms);
+    if (packet.independent && (track.kind === "video" || !this.buffers.has("video"))) {
+      this.independent.push(at_s);
+      if (this.independent.length > 1000) this.independent.shift();
+    }
+    // What is ahead is least just before something comes.
+    if (this.begun && this.live) this.cushion.note(performance.now() / 1000, this.ahead());
+    buffer.append(packet.body, offset_s, cost);
+  }
+
+  private consumed(size: number): void {
+    this.taken += size;
+    if (this.taken - this.acked < ACK_BYTES) return;
+    this.acked = this.taken;
+    this.say({ type: "ack", bytes: this.taken });
+  }
+
+  private full(): void {
+    this.trim(1);
+    if (!this.buffers.size) return;
+    // Nothing behind the playhead to let go: what is ahead is too much for this browser.
+    if (this.ahead() > 10) this.toLive();
+  }
+
+  private trim(keep_s: number): void {
+    this.trimmedAt = performance.now();
+    const until_s = this.video.currentTime - keep_s;
+    for (const buffer of this.buffers.values()) {
+      const { buffered } = buffer.source;
+      if (buffered.length && buffered.start(0) < until_s - 1) buffer.remove(0, until_s);
+    }
+  }
+
+  /** Begin anew with what the stream is now. */
+  private rebuild(): void {
+    if (this.ending.signal.aborted) return;
+    this.drop();
+    this.time = new MediaTime(0);
+    this.begun = false;
+    this.again();
+  }
+
+  private drop(): void {
+    this.source = null;
+    this.buffers.clear();
+    this.early = [];
+    this.independent = [];
+  }
+
+  private async start(): Promise<void> {
+    if (!this.wantsPlay) return;
+    try {
+      await this.video.play();
+    } catch (error) {
+      if ((error as DOMException).name !== "NotAllowedError" || this.video.muted) return;
+      this.video.muted = true;
+      await this.video.play().catch(() => undefined);
+    }
+  }
+
+  // -- watching over it ------------------------------------------------------------------------
+
+  /** Of what came in the last seconds. */
+  private bitrate(): number {
+    const [first] = this.came;
+    const last = this.came.at(-1);
+    if (!first || !last || last.at_ms - first.at_ms < 500) return 0;
+    return Math.round(((last.bytes - first.bytes) * 8000) / (last.at_ms - first.at_ms));
+  }
+
+  private ahead(): number {
+    const at_s = this.video.currentTime;
+    const ends = [...this.buffers.values()].map((buffer) => buffer.endFrom(at_s));
+    return ends.length ? Math.max(0, Math.min(...ends) - at_s) : 0;
+  }
+
+  private waits(): void {
+    if (!this.begun || this.video.seeking || this.video.paused || this.stalling) return;
+    this.stalling = true;
+    if (this.absence) {
+      this.become(this.absence);
+      return;
+    }
+    this.stalls += 1;
+    this.cushion.stalled();
+    this.become("buffering");
+  }
+
+  private plays(): void {
+    this.stalling = false;
+    this.become("playing");
+  }
+
+  private tick(): void {
+    const now = performance.now();
+    if (this.socket && now - this.heardAt > SILENT_MS) this.again();
+    if (!this.begun) this.beginPlaying();
+    else if (this.wantsPlay) this.keepUp(now / 1000);
+    if (now - this.trimmedAt > TRIM_EVERY_MS) this.trim(KEEP_S);
+    if (now - this.toldAt > TELL_MS) this.tell();
+  }
+
+  /** Go to where the first media are, as near to the live edge as they allow. */
+  private beginPlaying(): void {
+    if (!this.buffers.size) return;
+    const starts: number[] = [];
+    for (const { source } of this.buffers.values()) {
+      const { buffered } = source;
+      if (!buffered.length) return;
+      starts.push(buffered.start(buffered.length - 1));
+    }
+    const first_s = Math.max(...starts);
+    if (first_s < this.time.end - 3600) return;
+    this.begun = true;
+    let at_s = first_s;
+    if (this.live && !this.absence) {
+      const ends = [...this.buffers.values()].map((buffer) => buffer.endFrom(first_s));
+      at_s = Math.max(first_s, Math.min(...ends) - this.cushion.margin_s - 0.1);
+    }
+    this.video.currentTime = at_s;
+    this.video.playbackRate = this.speed;
+    this.cushion.moved();
+    void this.start();
+  }
+
+  private keepUp(now_s: number): void {
+    const { video } = this;
+    const ahead_s = this.ahead();
+    if (video.currentTime !== this.lastTime_s) {
+      this.lastTime_s = video.currentTime;
+      this.movedAt_s = now_s;
+    }
+    // A browser may stop a little before the end of what it has, and begin with nothing so short.
+    const slack_s = now_s - this.movedAt_s > STILL_S ? STALL_SLACK_S : LEAST_AHEAD_S;
+    if (ahead_s < slack_s) this.crossHole(slack_s);
+    if (!this.live || video.seeking || video.paused) return;
+    this.cushion.note(now_s, ahead_s);
+    const { spare_s, margin_s } = this.cushion;
+    const end_s = video.currentTime + ahead_s;
+    const leap = leapTo(video.currentTime, spare_s, end_s, margin_s, this.independent);
+    if (leap !== null) {
+      this.leaps += 1;
+      video.currentTime = leap;
+      this.cushion.moved();
+      return;
+    }
+    const rate = liveRate(video.playbackRate, spare_s);
+    if (rate !== video.playbackRate) video.playbackRate = rate;
+  }
+
+  /** Nothing is ahead, and something is further on: the publisher was away, or chunks were left out. */
+  private crossHole(slack_s: number): void {
+    const at_s = this.video.currentTime;
+    const nexts = [...this.buffers.values()].map((buffer) =>
+      buffer.endFrom(at_s) > at_s + slack_s ? at_s : buffer.nextStart(at_s),
+    );
+    const known = nexts.filter((next) => next !== null);
+    if (known.length < this.buffers.size) return;
+    const next_s = Math.max(...known);
+    if (next_s <= at_s + LEAST_AHEAD_S) return;
+    this.video.currentTime = next_s + 0.001;
+    this.cushion.moved();
+  }
+
+  private become(phase: Status["phase"]): void {
+    if (phase === this.phase) return;
+    this.phase = phase;
+    this.tell();
+  }
+
+  private tell(): void {
+    this.toldAt = performance.now();
+    this.came.push({ at_ms: this.toldAt, bytes: this.bytes });
+    if (this.came.length > 10) this.came.shift();
+    this.options.onStatus?.(this.status());
+  }
+}
+
+function mediaSource(): typeof MediaSource | undefined {
+  const managed = (window as { ManagedMediaSource?: typeof MediaSource }).ManagedMediaSource;
+  return "MediaSource" in window ? window.MediaSource : managed;
+}

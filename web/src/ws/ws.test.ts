@@ -1,0 +1,157 @@
+import { describe, expect, it } from "vitest";
+import { MediaTime, ServerClock } from "./media-time";
+import { Cushion, leapTo, liveRate, waitMs } from "./pacing";
+import { HEAD_BYTES, type Track, mimeOf, parsePacket, playedTracks } from "./protocol";
+
+function packet(version: number, kind: number, flags: number, body: number[]): ArrayBuffer {
+  const data = new ArrayBuffer(HEAD_BYTES + body.length);
+  const view = new DataView(data);
+  [version, kind, 7, flags].forEach((byte, at) => view.setUint8(at, byte));
+  [3, 21, 3000].forEach((value, index) => view.setUint32(4 + 4 * index, value));
+  [1_767_225_600_000, 12, 9_000_000_000, 1_767_225_611_200].forEach((value, index) =>
+    view.setBigUint64(16 + 8 * index, BigInt(value)),
+  );
+  new Uint8Array(data).set(body, HEAD_BYTES);
+  return data;
+}
+
+describe("parsePacket", () => {
+  it("takes a chunk apart", () => {
+    const found = parsePacket(packet(1, 2, 3, [1, 2, 3]));
+    expect(found).toMatchObject({
+      kind: "chunk",
+      track: 7,
+      independent: true,
+      discontinuity: true,
+      part: 3,
+      chunk: 21,
+      dur: 3000,
+      epoch: 1_767_225_600_000,
+      msn: 12,
+      dts: 9_000_000_000,
+      wall_ms: 1_767_225_611_200,
+    });
+    expect([...(found?.body ?? [])]).toEqual([1, 2, 3]);
+  });
+  it("tells an init segment, and what follows what was before", () => {
+    expect(parsePacket(packet(1, 1, 0, []))).toMatchObject({
+      kind: "init",
+      independent: false,
+      discontinuity: false,
+    });
+  });
+  it("passes over what it does not know", () => {
+    expect(parsePacket(packet(2, 2, 0, []))).toBeNull();
+    expect(parsePacket(packet(1, 9, 0, []))).toBeNull();
+    expect(parsePacket(new ArrayBuffer(47))).toBeNull();
+  });
+});
+
+describe("tracks", () => {
+  const track = (number: number, kind: "video" | "audio", codec: string): Track => ({
+    number,
+    name: `${kind}-${number}`,
+    kind,
+    codec,
+    timescale: 90_000,
+    language: "und",
+  });
+  it("plays the first of each kind", () => {
+    const tracks = [track(0, "audio", "opus"), track(1, "video", "vp09"), track(2, "audio", "opus")];
+    expect(playedTracks(tracks).map(({ number }) => number)).toEqual([1, 0]);
+    expect(playedTracks([])).toEqual([]);
+  });
+  it("has a type for the browser", () => {
+    expect(mimeOf(track(0, "video", "avc1.64001F"))).toBe('video/mp4; codecs="avc1.64001F"');
+  });
+});
+
+describe("MediaTime", () => {
+  it("puts an epoch where it was captured, and its tracks at one offset", () => {
+    const time = new MediaTime(0);
+    expect(time.offset(1, 100, 50_000)).toBe(-100);
+    time.placed(0, 2, 50_000);
+    expect(time.offset(1, 103, 53_000)).toBe(-100);
+    time.placed(3, 1, 53_000);
+    expect(time.offset(2, 7, 60_000)).toBe(10 - 7);
+    expect(time.captured(3.5)).toBe(53_500);
+  });
+  it("does not let an epoch begin before the one before has ended", () => {
+    const time = new MediaTime(0);
+    time.offset(1, 0, 50_000);
+    time.placed(0, 10, 50_000);
+    expect(time.offset(2, 0, 59_000)).toBeCloseTo(10.02);
+    expect(time.end).toBe(10);
+  });
+  it("knows nothing before the first chunk", () => {
+    expect(new MediaTime(5).captured(5)).toBeNull();
+  });
+});
+
+it("ServerClock believes the message that was under way for the shortest time", () => {
+  const clock = new ServerClock();
+  expect(clock.now(1000)).toBe(1000);
+  clock.heard(5000, 1000);
+  clock.heard(6100, 2000);
+  clock.heard(6900, 3000);
+  expect(clock.now(10_000)).toBe(14_100);
+});
+
+describe("Cushion", () => {
+  const noted = (cushion: Cushion, aheads: number[]) =>
+    aheads.forEach((ahead_s, index) => cushion.note(100 + index / 10, ahead_s));
+  it("goes by the least that was ahead", () => {
+    const cushion = new Cushion(0.05);
+    noted(cushion, [0.3, 0.25, 0.2, 0.15, 0.35, 0.3, 0.25, 0.2]);
+    expect(cushion.least_s).toBe(0.15);
+    expect(cushion.spare_s).toBeCloseTo(0.1, 2);
+  });
+  it("says nothing before it has watched", () => {
+    const cushion = new Cushion();
+    cushion.note(0, 0.1);
+    expect(cushion.spare_s).toBeNull();
+  });
+  it("widens at a stall, and narrows with time", () => {
+    const cushion = new Cushion(0.06);
+    cushion.stalled();
+    expect(cushion.margin_s).toBeCloseTo(0.1);
+    cushion.note(0, 1);
+    cushion.note(30, 1);
+    expect(cushion.margin_s).toBeCloseTo(0.04 + 0.06 * Math.exp(-0.5));
+    cushion.note(3000, 1);
+    expect(cushion.margin_s).toBeCloseTo(0.04);
+    for (let n = 0; n < 50; n += 1) cushion.stalled();
+    expect(cushion.margin_s).toBe(1);
+  });
+});
+
+describe("liveRate", () => {
+  it("is calm near the margin, and does not hunt", () => {
+    expect(liveRate(1, 0.02)).toBe(1);
+    expect(liveRate(1.05, 0.02)).toBe(1.02);
+    expect(liveRate(1.05, 0.005)).toBe(1);
+    expect(liveRate(1.05, null)).toBe(1.05);
+  });
+  it("is at most a quarter faster, a twentieth slower", () => {
+    expect(liveRate(1, 0.2)).toBe(1.1);
+    expect(liveRate(1, 9)).toBe(1.25);
+    expect(liveRate(1, -9)).toBe(0.95);
+  });
+});
+
+describe("leapTo", () => {
+  it("goes to the newest independent chunk that leaves the margin", () => {
+    expect(leapTo(10, 5, 15.5, 0.1, [11, 13, 15, 15.45])).toBe(15);
+  });
+  it("stays where playing faster does, or nothing better is buffered", () => {
+    expect(leapTo(10, 0.8, 11, 0.1, [10.8])).toBeNull();
+    expect(leapTo(10, 5, 15, 0.1, [9, 10.1])).toBeNull();
+    expect(leapTo(10, null, 15, 0.1, [14])).toBeNull();
+  });
+});
+
+it("waits longer each time, but not for ever", () => {
+  const waits = [0, 1, 2, 3, 4, 50].map((attempt) => waitMs(attempt, 1));
+  expect(waits).toEqual([250, 500, 1000, 2000, 4000, 4000]);
+  expect(waitMs(0, 0)).toBe(125);
+});
