@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Annotated
-
 import msgspec
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from kinolog.cli.common import Json, KafkaFlags, kafka_of, note, settings_of
 from kinolog.cli.parameters import PARAMETERS
@@ -37,7 +35,7 @@ _KAFKA = KafkaFlags()
 
 @app.command
 def rebuild(
-    collection: Annotated[str, Parameter(help="Whose index.")],
+    collection: str,
     /,
     *,
     json: Json = False,
@@ -47,6 +45,15 @@ def rebuild(
 
     Until it is done, the past of its streams is not found. A rebuild that was broken off is begun
     again by the same command.
+
+    Try it:
+
+        kinolog index rebuild demo
+
+    Parameters
+    ----------
+    collection
+        Whose index.
     """
     settings = settings_of(kafka)
 
