@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+
 import msgspec
 from cyclopts import App
 
