@@ -6,6 +6,7 @@ The cost follows what is asked for, never the age or the length of the archive.
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -19,7 +20,7 @@ from kinolog.record.page import SPANS, PageEntry, Ref, Where
 from kinolog.record.registry import EpochEntry
 from kinolog.record.table import PackedTable, Row, Table
 
-MOST_BYTES = 32 << 20
+MOST_BYTES = 8 << 20
 _ROW_BYTES = 88
 _REF_BYTES = 150
 _CLOSING = 4096
@@ -147,9 +148,12 @@ class Pages:
 
         tables = [frontier.tail, *await self.tables(place, frontier.leaves, has_it)]
         for table in tables:
-            for index, number in enumerate(table.msn):
-                if number == msn and table.epoch[index] == epoch:
-                    return table[index]
+            index = bisect_left(table.msn, msn)
+            while index < len(table) and table.msn[index] == msn:
+                row = table[index]
+                if row.epoch == epoch:
+                    return row
+                index += 1
         return None
 
     async def sheet(self, place: IndexPlace, offset: int) -> Sheet | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from operator import add
@@ -113,7 +114,7 @@ class Table:
     def extend(self, other: Table) -> None:
         """The rows of another table, behind these."""
         for column, more in zip(self.columns(), other.columns(), strict=True):
-            column.extend(more)
+            column.extend(more if more.typecode == column.typecode else more.tolist())
 
 
 class PackedTable(Table):
@@ -129,12 +130,40 @@ class PackedTable(Table):
             raise WireError("the epochs of an index page do not fit its rows")
         try:
             self._packed = {
-                name: array("q", getattr(rows, name)) for name in Rows.__struct_fields__[1:]
+                name: _compact(getattr(rows, name)) for name in Rows.__struct_fields__[1:]
             }
         except OverflowError as error:
             raise WireError("a number in an index page is out of range") from error
         self._runs = [_Run(*run) for run in rows.epochs]
         self.dur = self._packed.pop("dur")
+
+    def __getitem__(self, index: int) -> Row:
+        """As in Table, without unpacking: whoever wants one row wants no other."""
+        run = self._runs[bisect_right(self._runs, index, key=lambda run: run.start) - 1]
+        first = self._value("first", index)
+        return Row(
+            run.epoch,
+            run.disc,
+            self._value("msn", index),
+            self._value("dts", index),
+            self.dur[index],
+            self._value("wall", index),
+            first,
+            self._value("last", index),
+            self._value("size", index),
+            self._value("entry", index),
+            self._value("flags", index),
+        )
+
+    def _value(self, name: str, index: int) -> int:
+        packed = self._packed.get(name)
+        if packed is None:
+            return int(getattr(self, name)[index])
+        if name in ("msn", "wall", "first", "entry"):
+            return sum(packed[: index + 1])
+        if name == "dts":
+            return sum(packed[: index + 1]) + sum(self.dur[:index])
+        return packed[index] + (self._value("first", index) if name == "last" else 0)
 
     def epoch_starts(self) -> list[int]:
         """As in Table, without unpacking."""
@@ -168,6 +197,14 @@ class PackedTable(Table):
         except OverflowError as error:
             raise WireError("a number in an index page is out of range") from error
         return packed
+
+
+def _compact(column: list[int]) -> array[int]:
+    """In four bytes a number, where they are enough."""
+    try:
+        return array("i", column)
+    except OverflowError:
+        return array("q", column)
 
 
 def pack(table: Table) -> Rows:

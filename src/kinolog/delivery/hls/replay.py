@@ -31,7 +31,7 @@ from kinolog.timeline.track import Version
 from kinolog.timeline.window import Run
 
 KEEP_S: Final = 60.0
-MOST_BYTES: Final = 32 << 20
+MOST_BYTES: Final = 8 << 20
 MOST_SPANS: Final = 32
 """Spans of a channel whose way is remembered."""
 _GZIP_LEVEL: Final = 4
