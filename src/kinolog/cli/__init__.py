@@ -38,6 +38,7 @@ _VERBS = {
     "edge": "serve:edge",
     "publish": "publish:publish",
     "play": "play:play",
+    "clip": "clip:clip",
     "streams": "streams:app",
     "collections": "collections:app",
     "index": "index:app",

@@ -73,6 +73,10 @@ class HttpProtocol(Protocol):
         """Answer with a text."""
         ...
 
+    def response_file(self, status: int, headers: Headers, file: str) -> None:
+        """Answer with what is read of a file, as the client takes it."""
+        ...
+
     def response_stream(self, status: int, headers: Headers) -> Stream:
         """Answer with a body that is still to come."""
         ...

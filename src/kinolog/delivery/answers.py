@@ -85,23 +85,61 @@ def _send_whole(scope: Scope, protocol: HttpProtocol, headers: Headers, body: by
 def _send_range(
     scope: Scope, protocol: HttpProtocol, headers: Headers, body: bytes, wanted: str
 ) -> None:
-    found = _RANGE.fullmatch(wanted.strip())
-    if found is None or not (found[1] or found[2]):
-        # Several ranges, or another unit: a server may answer with the whole (14.2).
+    found = _range_of(wanted, len(body))
+    if found is None:
         _send_whole(scope, protocol, headers, body)
         return
-    size = len(body)
-    if found[1]:
-        start = int(found[1])
-        end = min(int(found[2]), size - 1) if found[2] else size - 1
-    else:
-        start, end = max(0, size - int(found[2])), size - 1
-    if start >= size or end < start:
-        error = [*CORS, _TEXT, NO_STORE, ("content-range", f"bytes */{size}")]
-        protocol.response_str(416, error, "no such range\n")
+    if not found:
+        _no_such_range(protocol, len(body))
         return
-    part = [*headers, ("content-range", f"bytes {start}-{end}/{size}")]
+    part = [*headers, _content_range(found, len(body))]
     if scope.method == "HEAD":
-        protocol.response_empty(206, [*part, ("content-length", str(end - start + 1))])
+        protocol.response_empty(206, [*part, ("content-length", str(len(found)))])
     else:
-        protocol.response_bytes(206, part, body[start : end + 1])
+        protocol.response_bytes(206, part, body[found.start : found.stop])
+
+
+def begin_range(
+    scope: Scope, protocol: HttpProtocol, headers: Headers, size: int, tag: str
+) -> tuple[int, Headers, int, int] | None:
+    """How to answer with a body that is streamed: status, headers, and the bytes [start, stop) of
+    `size`. None where that was all (HEAD, or no such range). If-Range (RFC 9110, 13.1.5) is heeded.
+    """
+    wanted = scope.headers.get("range")
+    condition = scope.headers.get("if-range")
+    found = None
+    if wanted is not None and condition in (None, tag):
+        found = _range_of(wanted, size)
+    if found is not None and not found:
+        _no_such_range(protocol, size)
+        return None
+    status = 206 if found is not None else 200
+    if found is not None:
+        headers = [*headers, _content_range(found, size)]
+    start, stop = (found.start, found.stop) if found is not None else (0, size)
+    headers = [*headers, ("content-length", str(stop - start))]
+    if scope.method == "HEAD":
+        protocol.response_empty(status, headers)
+        return None
+    return status, headers, start, stop
+
+
+def _range_of(wanted: str, size: int) -> range | None:
+    """The bytes that are asked for; empty where there are none such. None: the whole, as for
+    several ranges, or another unit (RFC 9110, 14.2)."""
+    found = _RANGE.fullmatch(wanted.strip())
+    if found is None or not (found[1] or found[2]):
+        return None
+    if not found[1]:
+        return range(max(0, size - int(found[2])), size)
+    start = int(found[1])
+    return range(start, min(int(found[2]) + 1, size) if found[2] else size)
+
+
+def _content_range(found: range, size: int) -> tuple[str, str]:
+    return "content-range", f"bytes {found.start}-{found.stop - 1}/{size}"
+
+
+def _no_such_range(protocol: HttpProtocol, size: int) -> None:
+    error = [*CORS, _TEXT, NO_STORE, ("content-range", f"bytes */{size}")]
+    protocol.response_str(416, error, "no such range\n")

@@ -1,113 +1,193 @@
-"""Stills: the newest keyframe of a stream as JPEG, decoded once however many ask."""
+"""Stills: the newest keyframe of a stream, or the frame of any moment, as JPEG or WebP.
+
+Each is decoded once, however many ask.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import io
+import re
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
-from fractions import Fraction
-from typing import Final
-from urllib.parse import parse_qs
+from typing import Final, NamedTuple, TypeVar
+from urllib.parse import parse_qs, unquote
 
 import av
 
-from kinolog.core.errors import MediaError
+from kinolog.core.clock import Clock
+from kinolog.core.errors import InputError, MediaError, NotFound, Overloaded
 from kinolog.core.rsgi import Headers, HttpProtocol, Scope
+from kinolog.core.units import unix_ms
 from kinolog.delivery import answers
 from kinolog.delivery.channel import Channel
+from kinolog.delivery.clip.frame import Frames
+from kinolog.delivery.picture import WIDTHS, Format, encoded
+from kinolog.delivery.span import SKEW_MS
 from kinolog.timeline.segment import Segment
 
-_WIDTHS: Final = (160, 320, 480, 640, 960, 1280, 1920)
-_KEPT: Final = 256
-_JPEG: Final = ("content-type", "image/jpeg")
+T = TypeVar("T")
+MOST_BYTES: Final = 16 << 20
+MOST_MAKING: Final = 64
+NAMES: Final = re.compile(r"still\.(jpg|webp)")
+_TYPES: Final[dict[Format, str]] = {"jpeg": "image/jpeg", "webp": "image/webp"}
+_FRESH: Final = ("cache-control", "public, max-age=1")
+_OLD: Final = ("cache-control", "public, max-age=60")
+
+
+class _Found(NamedTuple):
+    """A picture's name, and where its media come from."""
+
+    key: Hashable
+    media: Callable[[], Awaitable[bytes]]
 
 
 class Stills:
-    """A small pool of decoders and a cache by (stream, epoch, MSN, width)."""
+    """Answers for the channels of this process."""
 
-    def __init__(self, threads: int = 1) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="stills")
-        self._made: OrderedDict[tuple[str, int, int, int], asyncio.Task[bytes]] = OrderedDict()
+    def __init__(self, frames: Frames, clock: Clock, threads: int = 1) -> None:
+        self._frames = frames
+        self._clock = clock
+        self.studio = Studio(threads)
 
     def close(self) -> None:
         """Stop decoding."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.studio.close()
 
     async def answer(
         self, scope: Scope, protocol: HttpProtocol, channel: Channel, rest: str
     ) -> bool:
-        """Answer for `still.jpg`; False for anything else."""
-        if rest != "still.jpg":
+        """`still.jpg?at=&w=480`, `still.webp`: widths are rounded up to a few, the picture is never
+        enlarged. Without `at`: the newest keyframe. False where `rest` is none of these."""
+        named = NAMES.fullmatch(rest)
+        if named is None:
             return False
-        await self._answer(scope, protocol, channel)
+        format: Format = "jpeg" if named[1] == "jpg" else "webp"
+        width = width_of(scope.query_string, 480, WIDTHS)
+        at_ms = moment_of(scope.query_string, self._clock.unix_ms())
+        if at_ms is None:
+            found = _newest(channel)
+            if found is None:
+                raise NotFound("no picture yet")
+        else:
+            frame = await self._frames.at(channel.name, channel, at_ms)
+            key = (frame.epoch, frame.pts, frame.date_ms)
+            found = _Found(key, lambda: self._frames.media(frame))
+        try:
+            body = await self.studio.make(
+                (channel.name, found.key, width, format),
+                found.media,
+                lambda media: encoded(media, width, format),
+            )
+        except (av.FFmpegError, MediaError) as error:
+            raise NotFound("the frame cannot be decoded") from error
+        fixed = at_ms is not None and not _relative(scope.query_string)
+        headers: Headers = [
+            *answers.CORS,
+            ("content-type", _TYPES[format]),
+            _OLD if fixed else _FRESH,
+        ]
+        answers.send(scope, protocol, headers, body)
         return True
 
-    async def _answer(self, scope: Scope, protocol: HttpProtocol, channel: Channel) -> None:
-        """`still.jpg?w=480`: widths are rounded up to a few, the picture is never enlarged."""
-        wanted = parse_qs(scope.query_string).get("w", ["480"])[0]
-        known = wanted.isascii() and wanted.isdigit() and len(wanted) <= 4
-        if not known or not 1 <= int(wanted) <= _WIDTHS[-1]:
-            answers.refuse(protocol, 400, f"w is a width in pixels, 1 to {_WIDTHS[-1]}")
-            return
-        width = next(one for one in _WIDTHS if one >= int(wanted))
-        found = _newest(channel)
-        if found is None:
-            answers.refuse(protocol, 404, "no picture yet", 1)
-            return
-        track, segment = found
-        try:
-            body = await self._still(channel, track, segment, width)
-        except (av.FFmpegError, MediaError):
-            answers.refuse(protocol, 404, "the newest keyframe cannot be decoded", 1)
-            return
-        headers: Headers = [*answers.CORS, _JPEG, ("cache-control", "public, max-age=1")]
-        answers.send(scope, protocol, headers, body)
 
-    async def _still(self, channel: Channel, track: str, segment: Segment, width: int) -> bytes:
-        key = (str(channel.name), segment.epoch, segment.msn, width)
-        task = self._made.get(key)
+class Studio:
+    """A small pool of threads that make pictures, and what they made last, up to a bound."""
+
+    def __init__(self, threads: int = 1, most_bytes: int = MOST_BYTES) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="stills")
+        self._most_bytes = most_bytes
+        self._made: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._made_bytes = 0
+        self._making: dict[Hashable, asyncio.Task[bytes]] = {}
+        self._turn = asyncio.Semaphore(2 * threads)
+
+    def close(self) -> None:
+        """Stop."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def make(
+        self, key: Hashable, media: Callable[[], Awaitable[T]], work: Callable[[T], bytes]
+    ) -> bytes:
+        """The picture of this name: kept, or being made, or `work` (in a thread) on what `media`
+        gives. Overloaded where too many are waited for."""
+        kept = self._made.get(key)
+        if kept is not None:
+            self._made.move_to_end(key)
+            return kept
+        task = self._making.get(key)
         if task is None:
-            init = channel.live.init_segment(track, segment.epoch) or b""
-            media = init + segment.part_body(0)
-            loop = asyncio.get_running_loop()
-
-            async def decode() -> bytes:
-                return await loop.run_in_executor(self._pool, _jpeg, media, width)
-
-            task = self._made[key] = loop.create_task(decode())
-            while len(self._made) > _KEPT:
-                self._made.popitem(last=False)
+            if len(self._making) >= MOST_MAKING:
+                raise Overloaded("too many pictures are being made", hint="try again")
+            task = self._making[key] = asyncio.create_task(self._make(media, work))
+            task.add_done_callback(lambda done: self._done(key, done))
         return await asyncio.shield(task)
 
+    async def _make(self, media: Callable[[], Awaitable[T]], work: Callable[[T], bytes]) -> bytes:
+        async with self._turn:
+            found = await media()
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work, found)
 
-def _newest(channel: Channel) -> tuple[str, Segment] | None:
+    def _done(self, key: Hashable, task: asyncio.Task[bytes]) -> None:
+        del self._making[key]
+        if task.cancelled() or task.exception() is not None:
+            return
+        self._made[key] = task.result()
+        self._made_bytes += len(task.result())
+        while self._made_bytes > self._most_bytes:
+            self._made_bytes -= len(self._made.popitem(last=False)[1])
+
+
+def width_of(query: str, default: int, widths: tuple[int, ...]) -> int:
+    """The width that a query asks for (`w`), rounded up to one that is made. InputError where it is
+    none."""
+    wanted = parse_qs(query).get("w", [str(default)])[0]
+    known = wanted.isascii() and wanted.isdigit() and len(wanted) <= 4
+    if not known or not 1 <= int(wanted) <= widths[-1]:
+        raise InputError(f"w is a width in pixels, 1 to {widths[-1]}")
+    return next(one for one in widths if one >= int(wanted))
+
+
+def moment_of(query: str, now_ms: int) -> int | None:
+    """The moment that a query asks for (`at`), Unix ms. InputError where it is none."""
+    wanted = _at(query)
+    if wanted is None:
+        return None
+    try:
+        found = unix_ms(unquote(wanted), now_ms)
+    except InputError as error:
+        raise InputError(f"at: {error}", hint=error.hint) from error
+    if found > now_ms + SKEW_MS:
+        raise InputError("at lies in the future")
+    return found
+
+
+def _at(query: str) -> str | None:
+    # As for spans: a + of a time zone is one, and no blank.
+    items = (item.partition("=") for item in query.split("&"))
+    return next((value for name, _, value in items if name == "at"), None)
+
+
+def _relative(query: str) -> bool:
+    return (_at(query) or "-")[:1] in ("-", "n", "%")
+
+
+def _newest(channel: Channel) -> _Found | None:
     """The newest segment that begins with a keyframe, and has its first part."""
     for track in channel.live.tracks.values():
         if track.info is not None and track.info.kind == "video":
             for segment in reversed(track.segments):
                 if segment.independent and segment.parts and not segment.gap:
-                    return track.name, segment
+                    return _Found(
+                        (segment.epoch, segment.msn), _first_part(channel, track.name, segment)
+                    )
     return None
 
 
-def _jpeg(media: bytes, width: int) -> bytes:
-    """The first picture in `media` (init segment and chunks), at most `width` pixels wide.
+def _first_part(channel: Channel, track: str, segment: Segment) -> Callable[[], Awaitable[bytes]]:
+    init = channel.live.init_segment(track, segment.epoch) or b""
 
-    Raises MediaError or av.FFmpegError where there is none.
-    """
-    with av.open(io.BytesIO(media), mode="r", format="mp4") as source:
-        frame = next(source.decode(video=0), None)
-    if frame is None:
-        raise MediaError("the keyframe decodes to nothing")
-    scaled = min(width, frame.width) & ~1
-    height = max(2, round(frame.height * scaled / frame.width)) & ~1
-    encoder = av.CodecContext.create("mjpeg", "w")
-    assert isinstance(encoder, av.VideoCodecContext)
-    encoder.width, encoder.height = scaled, height
-    encoder.pix_fmt = "yuvj420p"
-    encoder.time_base = Fraction(1, 25)
-    encoder.options = {"q:v": "4"}
-    picture = frame.reformat(scaled, height, format="yuvj420p")
-    packets = [*encoder.encode(picture), *encoder.encode(None)]
-    return b"".join(bytes(packet) for packet in packets)
+    async def media() -> bytes:
+        return init + segment.part_body(0)
+
+    return media

@@ -32,6 +32,10 @@ _ANSWER_S = (2.0, 4.0, 8.0)
 that is back (measured: 8 s for a restart), while a new one learns at once who leads now."""
 
 
+_SHORT: dict[str, Any] = {"fetch.wait.max.ms": _NO_WAIT_MS, "queued.max.messages.kbytes": 2_048}
+"""What is fetched beyond the end of a range is for nothing, and stays in memory until the next."""
+
+
 def consumer_config() -> dict[str, Any]:
     """What every consumer of ours has: no group, no commits, no waiting (VERIFIED: a full local
     queue backs off for a second unless `fetch.queue.backoff.ms` says otherwise)."""
@@ -51,7 +55,7 @@ def consumer_config() -> dict[str, Any]:
     }
 
 
-_FETCH_BYTES = (16_384, 131_072, 1_048_576, 4_194_304)
+_FETCH_BYTES = (16_384, 131_072, 1_048_576)
 """How much a consumer asks for at a time; it comes compressed. 4 MB of an index are 50 MB of
 entries, all made into messages (measured: 0.6 s, and 300 MB) for the one that is wanted."""
 
@@ -63,10 +67,7 @@ class RandomReader:
         self, settings: KafkaSettings, size: int = 4, isolation: str = "read_committed"
     ) -> None:
         self._settings = settings
-        self._config = consumer_config() | {
-            "isolation.level": isolation,
-            "fetch.wait.max.ms": _NO_WAIT_MS,
-        }
+        self._config = consumer_config() | _SHORT | {"isolation.level": isolation}
         self._idle: dict[int, queue.SimpleQueue[tuple[Consumer, Reachability]]] = {
             size: queue.SimpleQueue() for size in _FETCH_BYTES
         }

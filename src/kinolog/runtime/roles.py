@@ -19,6 +19,9 @@ from kinolog import __version__
 from kinolog.core.clock import SystemClock
 from kinolog.core.log import get_logger
 from kinolog.core.rsgi import Handler, SocketHandler
+from kinolog.delivery.clip.frame import Frames
+from kinolog.delivery.clip.maker import ClipMaker
+from kinolog.delivery.clip.server import ClipServer
 from kinolog.delivery.dash.manifests import Manifests
 from kinolog.delivery.dash.server import DashServer
 from kinolog.delivery.edge import DeliveryProtocol, Edge, health
@@ -31,6 +34,7 @@ from kinolog.delivery.media_files import MediaFiles
 from kinolog.delivery.page.static import Page
 from kinolog.delivery.past import Past
 from kinolog.delivery.pulse import Pulse
+from kinolog.delivery.sprites import Sprites
 from kinolog.delivery.stills import Stills
 from kinolog.delivery.timeline import TimelineServer
 from kinolog.delivery.ws.feed import Feeds
@@ -122,13 +126,17 @@ async def edge(base: Backend, ingest: dict[str, int]) -> AsyncIterator[tuple[Hub
     """A hub and the handlers over it."""
     clock = SystemClock()
     hub = Hub(base.kafka, base.catalog, base.reader, clock)
-    stills = Stills()
     pulse = Pulse(base.reader, clock)
     history = History(base.reader, base.catalog.registry, clock)
     past = Past(base.reader, base.catalog.registry, history)
     replay = Replay(history, base.catalog.registry, clock)
     dash = DashServer(Manifests(history, base.catalog.registry), clock)
     timeline = TimelineServer(history, base.catalog.registry, clock)
+    frames = Frames(base.reader, history, base.catalog.registry, clock)
+    stills = Stills(frames, clock)
+    sprites = Sprites(frames, stills.studio, clock)
+    maker = ClipMaker(base.reader, history, base.catalog.registry, clock)
+    clips = ClipServer(maker, base.reader, clock)
     listing = Listing(base.catalog.registry, hub, pulse, clock, ingest)
     sockets = SocketServer(Stage(hub, history, past, base.catalog.registry, clock, Feeds()))
     try:
@@ -137,7 +145,9 @@ async def edge(base: Backend, ingest: dict[str, int]) -> AsyncIterator[tuple[Hub
             HlsServer(replay, clock),
             dash,
             stills,
+            sprites,
             timeline,
+            clips,
         ]
         yield hub, Edge(hub, listing, protocols, sockets, Page.load(), clock)
     finally:
@@ -147,6 +157,8 @@ async def edge(base: Backend, ingest: dict[str, int]) -> AsyncIterator[tuple[Hub
         await past.close()
         await replay.close()
         await dash.close()
+        await clips.close()
+        maker.close()
         await history.close()
         await hub.close()
 

@@ -38,7 +38,8 @@ class Run:
     timescale: int
 
     def __iter__(self) -> Iterator[Row]:
-        return (self.table[index] for index in range(self.start, self.stop))
+        columns = (column[self.start : self.stop] for column in self.table.columns())
+        return map(Row._make, zip(*columns, strict=True))
 
     @property
     def count(self) -> int:

@@ -9,7 +9,7 @@ import av
 import pytest
 
 from kinolog.core.errors import MediaError
-from kinolog.delivery.stills import _jpeg
+from kinolog.delivery.picture import encoded
 
 
 def init_segment() -> bytes:
@@ -25,4 +25,4 @@ def init_segment() -> bytes:
 def test_no_picture_is_an_error_and_not_the_end_of_an_iterator() -> None:
     """A StopIteration never leaves an executor's future: whoever waited would wait for ever."""
     with pytest.raises(MediaError):
-        _jpeg(init_segment(), 480)
+        encoded(init_segment(), 480, "jpeg")

@@ -1,0 +1,217 @@
+"""Body: the samples of a clip, cut out of the log's records while they are sent.
+
+It holds where they are, not what they are: some 8 bytes a chunk and 8 a record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from bisect import bisect_right
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol
+
+from kinolog.core.errors import NotFound
+from kinolog.delivery.clip.columns import Columns
+from kinolog.delivery.clip.cut import Piece
+from kinolog.record.log_record import LogRecord
+
+STRETCH_BYTES: Final = 2 << 20
+"""So much is read at a time; one stretch is read while the one before is sent."""
+STRETCH_PIECES: Final = 64
+FARTHEST: Final = 20_000
+"""Records between two pieces of a stretch."""
+
+
+class Place(NamedTuple):
+    """A partition of a media topic."""
+
+    topic: str
+    partition: int
+
+
+class _At(NamedTuple):
+    """A piece: where its records and chunks are in the columns, how many bytes of its segment's
+    samples are before it, and how many it has."""
+
+    place: int
+    records: range
+    chunks: range
+    skip: int
+    size: int
+
+
+class Reader(Protocol):
+    """What reads the log."""
+
+    async def read(
+        self, topic: str, partition: int, start: int, end: int, key: str | None = None
+    ) -> list[LogRecord]:
+        """The records of [start, end) of one key."""
+        ...
+
+
+class Turns:
+    """A reader for many clips at once: `most` reads at a time, so that viewers' go between."""
+
+    def __init__(self, reader: Reader, most: int) -> None:
+        self._reader = reader
+        self._turn = asyncio.Semaphore(most)
+
+    async def read(
+        self, topic: str, partition: int, start: int, end: int, key: str | None = None
+    ) -> list[LogRecord]:
+        """As RandomReader.read, in turn."""
+        async with self._turn:
+            return await self._reader.read(topic, partition, start, end, key)
+
+
+class Lost(NotFound):
+    """Media that was there when the clip was begun, and is not any more."""
+
+
+@dataclass
+class Body:
+    """Where the samples of a clip are, in the file's order. `key`: the stream's records'."""
+
+    key: str
+    places: list[Place] = field(default_factory=list)
+    size: int = 0
+
+    def __post_init__(self) -> None:
+        self._offsets = array("q")
+        self._at, self._length = array("I"), array("I")
+        self._place, self._records_end = array("i"), array("q")
+        self._chunks_end, self._skip = array("q"), array("q")
+        self._ends = array("q")
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @property
+    def held_bytes(self) -> int:
+        """Roughly what it takes of memory."""
+        columns = (self._offsets, self._at, self._length, self._place, self._records_end,
+                   self._chunks_end, self._skip, self._ends)  # fmt: skip
+        return sum(len(column) * column.itemsize for column in columns)
+
+    def fingerprint(self) -> bytes:
+        """What tells this body from any other: where its records are."""
+        return repr(self.places).encode() + self._offsets.tobytes()
+
+    def add(self, place: Place, columns: Columns, piece: Piece) -> int:
+        """The next piece; its size in bytes."""
+        if not self.places or self.places[-1] != place:
+            self.places.append(place)
+        sizes = columns.size
+        size = sum(sizes[piece.begin : piece.end])
+        sample, _ = columns.samples(piece.segment)
+        begin, end = columns.chunks(piece.segment)
+        offsets = columns.offset[slice(*columns.records(piece.segment))]
+        first = sample
+        whole = len(offsets) == end - begin  # each chunk in a record of its own
+        for number, chunk in enumerate(range(begin, end)):
+            after = sample + columns.count[chunk]
+            if whole and after <= piece.begin:
+                first = after
+            elif not whole or sample < piece.end:
+                self._at.append(columns.at[chunk])
+                self._length.append(sum(sizes[sample:after]))
+                if whole:
+                    self._offsets.append(offsets[number])
+            sample = after
+        if not whole:
+            self._offsets.extend(offsets)
+        self._place.append(len(self.places) - 1)
+        self._records_end.append(len(self._offsets))
+        self._chunks_end.append(len(self._at))
+        self._skip.append(sum(sizes[first : piece.begin]))
+        self.size += size
+        self._ends.append(self.size)
+        return size
+
+    async def read(self, reader: Reader, start: int, stop: int) -> AsyncGenerator[bytes, None]:
+        """The bytes [start, stop) of all samples. Lost where some are not kept any more."""
+        number = bisect_right(self._ends, start)
+        ahead: asyncio.Task[tuple[int, list[bytes]]] | None = None
+        at = self._ends[number - 1] if number else 0
+        try:
+            while at < stop:
+                task = ahead or asyncio.create_task(self._stretch(reader, number, stop))
+                ahead = None
+                number, bodies = await task
+                after = at + sum(map(len, bodies))
+                if after < stop:
+                    ahead = asyncio.create_task(self._stretch(reader, number, stop))
+                for body in bodies:
+                    part = body[max(0, start - at) : stop - at]
+                    at += len(body)
+                    if part:
+                        yield part
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+
+    async def _stretch(self, reader: Reader, number: int, stop: int) -> tuple[int, list[bytes]]:
+        """Some pieces from this one on, and the number of the piece behind them."""
+        first = number
+        place = self._place[first]
+        low = high = self._offsets[self._piece(first).records[0]]
+        size = 0
+        while number < len(self):
+            piece = self._piece(number)
+            begins, ends = (self._offsets[piece.records[n]] for n in (0, -1))
+            farther = max(high, ends) - min(low, begins) > FARTHEST
+            full = size + piece.size > STRETCH_BYTES or number - first >= STRETCH_PIECES
+            if number > first and (piece.place != place or farther or full):
+                break
+            low, high = min(low, begins), max(high, ends)
+            size += piece.size
+            number += 1
+            if self._ends[number - 1] >= stop:
+                break
+        records = await reader.read(*self.places[place], low, high + 1, self.key)
+        found = {record.offset: record for record in records}
+        return number, [self._samples(found, self._piece(n)) for n in range(first, number)]
+
+    def _piece(self, number: int) -> _At:
+        def span(ends: array[int]) -> range:
+            return range(ends[number - 1] if number else 0, ends[number])
+
+        begins = self._ends[number - 1] if number else 0
+        return _At(
+            self._place[number],
+            span(self._records_end),
+            span(self._chunks_end),
+            self._skip[number],
+            self._ends[number] - begins,
+        )
+
+    def _samples(self, found: Mapping[int, LogRecord], piece: _At) -> bytes:
+        payloads = _payloads(found, [self._offsets[index] for index in piece.records])
+        if len(payloads) != len(piece.chunks):
+            raise Lost("the clip's media are not kept any more")
+        parts = []
+        for chunk, payload in zip(piece.chunks, payloads, strict=True):
+            at = self._at[chunk]
+            parts.append(memoryview(payload)[at : at + self._length[chunk]])
+        whole = b"".join(parts)[piece.skip : piece.skip + piece.size]
+        if len(whole) != piece.size:
+            raise Lost("the clip's media are not those of its index")
+        return whole
+
+
+def _payloads(found: Mapping[int, LogRecord], offsets: Sequence[int]) -> list[bytes]:
+    """The chunks that stand in these records, those in several joined."""
+    chunks: list[list[bytes]] = []
+    for offset in offsets:
+        record = found.get(offset)
+        if record is None:
+            return []
+        if record.header.piece == 0:
+            chunks.append([])
+        if not chunks:
+            return []
+        chunks[-1].append(record.value)
+    return [pieces[0] if len(pieces) == 1 else b"".join(pieces) for pieces in chunks]

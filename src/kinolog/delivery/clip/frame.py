@@ -1,0 +1,203 @@
+"""Frame: the picture that is shown at a moment, as the smallest movie that shows it alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from kinolog.core.clock import Clock
+from kinolog.core.errors import NotFound
+from kinolog.core.names import StreamName
+from kinolog.core.units import show_time
+from kinolog.delivery.channel import Channel
+from kinolog.delivery.clip.clip import Clip, Loaded, compose
+from kinolog.delivery.clip.columns import Columns
+from kinolog.delivery.clip.cut import HOLE_S, Section
+from kinolog.delivery.clip.loader import Loader
+from kinolog.delivery.clip.maker import BACK_MS, from_independent
+from kinolog.delivery.history import History
+from kinolog.log.random_reader import RandomReader
+from kinolog.log.registry import Registry
+from kinolog.record.control import OpenTrack
+from kinolog.record.table import Row
+
+MOST_BYTES: Final = 128 << 20
+"""Of media between a keyframe and the frame that is wanted."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame of a stream: its name (epoch, PTS in ticks), when it was captured (Unix ms), and the
+    movie that shows it alone."""
+
+    epoch: int
+    pts: int
+    date_ms: int
+    movie: Clip
+
+
+class Frames:
+    """Finds frames by the index."""
+
+    def __init__(
+        self, reader: RandomReader, history: History, registry: Registry, clock: Clock
+    ) -> None:
+        self._reader = reader
+        self._history = history
+        self._registry = registry
+        self._clock = clock
+
+    async def at(self, stream: StreamName, channel: Channel | None, at_ms: int) -> Frame:
+        """The newest frame whose date is not after a moment (Unix ms). NotFound where nothing is
+        shown then."""
+        loader = self._loader(stream)
+        for track, infos in pictures(loader).items():
+            await loader.arrived(channel, track, at_ms, at_ms + 1)
+            for back_ms in BACK_MS:
+                rows = await loader.rows(track, at_ms - back_ms - 1000 * HOLE_S, at_ms + 1)
+                if not _shows(rows, infos, at_ms):
+                    break
+                chosen = from_independent(rows, at_ms)
+                if chosen is None:
+                    continue
+                (columns,) = await loader.load([chosen])
+                section = find(columns, infos, at_ms)
+                if section is not None:
+                    return make(loader, stream, infos, columns, section)
+        raise nothing(stream, at_ms)
+
+    async def keyframes(
+        self, stream: StreamName, channel: Channel | None, times_ms: Sequence[int]
+    ) -> list[Frame | None]:
+        """Of each moment, in their order, the keyframe with which the media segment that is shown
+        then begins; None where nothing is shown then."""
+        loader = self._loader(stream)
+        for track, infos in pictures(loader).items():
+            await loader.arrived(channel, track, times_ms[-1], times_ms[-1] + 1)
+            rows = await loader.rows(track, times_ms[0] - 1000 * HOLE_S, times_ms[-1] + 1)
+            if not rows:
+                continue
+            wanted = [shown_in(rows, infos, at_ms) for at_ms in times_ms]
+            used = sorted({index for index in wanted if index is not None})
+            (columns,) = await loader.load([[rows[index] for index in used]])
+            made: dict[int, Frame | None] = {}
+            for place, index in enumerate(used):
+                section = _first_of(columns, place)
+                if section is not None:
+                    made[index] = make(loader, stream, infos, columns, section)
+            return [made.get(index) if index is not None else None for index in wanted]
+        raise nothing(stream, times_ms[0])
+
+    async def shown(
+        self, stream: StreamName, channel: Channel | None, times_ms: Sequence[int]
+    ) -> list[bool]:
+        """Of each moment, in their order, whether a picture is shown then."""
+        loader = self._loader(stream)
+        for track, infos in pictures(loader).items():
+            await loader.arrived(channel, track, times_ms[-1], times_ms[-1] + 1)
+            rows = await loader.rows(track, times_ms[0] - 1000 * HOLE_S, times_ms[-1] + 1)
+            if rows:
+                return [shown_in(rows, infos, at_ms) is not None for at_ms in times_ms]
+        raise nothing(stream, times_ms[0])
+
+    def size(self, stream: StreamName) -> tuple[int, int]:
+        """Width and height of the stream's pictures, in pixels; (0, 0) where it has none."""
+        for infos in pictures(self._loader(stream)).values():
+            info = infos[max(infos)]
+            return info.width, info.height
+        return 0, 0
+
+    async def media(self, frame: Frame) -> bytes:
+        """A frame's movie. NotFound where it is not kept any more."""
+        movie = frame.movie
+        if movie.size > MOST_BYTES:
+            raise NotFound("too much would have to be decoded for this frame")
+        return b"".join([part async for part in movie.read(self._reader, 0, movie.size)])
+
+    def _loader(self, stream: StreamName) -> Loader:
+        return Loader(self._reader, self._history, self._registry, self._clock, stream)
+
+
+def pictures(loader: Loader) -> dict[str, dict[int, OpenTrack]]:
+    """The tracks of pictures, by name."""
+    return {
+        name: infos
+        for name, infos in loader.tracks().items()
+        if next(iter(infos.values())).kind == "video"
+    }
+
+
+def nothing(stream: StreamName, at_ms: int) -> NotFound:
+    """What to say where there is no picture."""
+    return NotFound(f"of {stream} no picture is kept of {show_time(at_ms)}")
+
+
+def shown_in(rows: Sequence[Row], infos: Mapping[int, OpenTrack], at_ms: int) -> int | None:
+    """Which row a moment lies in; a short hole is the row's before it."""
+    before = [index for index, row in enumerate(rows) if row.wall <= at_ms]
+    if not before:
+        return None
+    row = rows[before[-1]]
+    ends_ms = row.wall + 1000 * row.dur / infos[row.epoch].timescale
+    return before[-1] if not row.gap and at_ms < ends_ms + 1000 * HOLE_S else None
+
+
+def _shows(rows: Sequence[Row], infos: Mapping[int, OpenTrack], at_ms: int) -> bool:
+    return shown_in(rows, infos, at_ms) is not None
+
+
+def find(columns: Columns, infos: Mapping[int, OpenTrack], at_ms: int) -> Section | None:
+    """What shows the newest frame of the last segment whose date is not after a moment, from the
+    sync sample before it on. None where that is older than these columns."""
+    last = len(columns) - 1
+    if columns.gap[last]:
+        return None
+    first = last
+    while first and not columns.gap[first - 1] and columns.epoch[first - 1] == columns.epoch[last]:
+        first -= 1
+    base, (begin, end) = columns.samples(first)[0], columns.samples(last)
+    pts = columns.decode_times(first, last + 1) + np.array(columns.cts[base:end], np.int64)
+    own = pts[begin - base :]
+    timescale = infos[columns.epoch[last]].timescale
+    newest = int(own.min()) + (at_ms - columns.wall[last]) * timescale // 1000
+    index = begin - base + int(np.where(own <= newest, own, own.min() - 1).argmax())
+    shown = int(pts[index])
+    synced = np.flatnonzero(np.frombuffer(columns.sync, np.uint8)[base:end])
+    before = synced[pts[synced] <= shown]
+    if not len(before):
+        return None
+    return _only(columns, first, last, base + int(before[-1]), base + index, shown)
+
+
+def _first_of(columns: Columns, segment: int) -> Section | None:
+    """What shows the first sync sample of a segment; None where it has none."""
+    if columns.gap[segment]:
+        return None
+    begin, end = columns.samples(segment)
+    index = columns.sync.find(1, begin, end)
+    if index < 0:
+        return None
+    dts = columns.decode_times(segment, segment + 1)
+    shown = int(dts[index - begin]) + columns.cts[index]
+    return _only(columns, segment, segment, index, index, shown)
+
+
+def _only(columns: Columns, first: int, last: int, begin: int, index: int, shown: int) -> Section:
+    """The samples from `begin` to `index`, of which the last is shown."""
+    lasts = max(1, columns.duration[index])
+    return Section(first, last + 1, columns.epoch[last], begin, index + 1, shown, shown + lasts)
+
+
+def make(
+    loader: Loader,
+    stream: StreamName,
+    infos: Mapping[int, OpenTrack],
+    columns: Columns,
+    section: Section,
+) -> Frame:
+    """The frame that a section shows."""
+    movie = compose(loader, stream, Loaded([infos], [columns], [section]))
+    return Frame(section.epoch, section.shown, movie.begins_ms, movie)
