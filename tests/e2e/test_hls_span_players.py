@@ -79,6 +79,7 @@ def test_a_closed_range_plays_to_its_end(hls: StockHls, numbered: tuple[str, str
     assert FRAME_RATE * 30 - 1 <= shown < FRAME_RATE * 33  # to the end of a segment
 
 
+@pytest.mark.slow
 @pytest.mark.needs("chromium")
 def test_start_over_and_a_window_play_over_a_restart(played: Stage, browser: Any) -> None:
     """From a minute ago, over the joint of two sessions, and on beside the live edge."""

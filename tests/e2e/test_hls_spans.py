@@ -251,6 +251,7 @@ def long(played: Stage) -> tuple[str, float]:
     return f"{played.edge()}/media/{LONG}", begun_s
 
 
+@pytest.mark.slow
 def test_a_long_past_is_there_to_the_segment(long: tuple[str, float], client: httpx.Client) -> None:
     base, begun_s = long
     whole = fetch(client, f"{base}/video.m3u8?start={begun_s}&end={begun_s + 2 * SEGMENTS}")

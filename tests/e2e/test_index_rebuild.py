@@ -24,7 +24,7 @@ from kinolog.record.page import PageEntry
 from kinolog.record.table import PackedTable
 from kinolog.record.topics import topic
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(300)]
 
 STREAMS = ("rebuild/one", "rebuild/two")
 Entries = dict[str, list[IndexRecord]]

@@ -17,7 +17,7 @@ from hls_stage import Stage, stage, until
 from kit.server import Server, serving
 from ws_watch import Watch, check_against, discontinuities, in_the_log
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(240)]
 
 STREAM = "ws/crowd"
 DEAF = 20

@@ -120,6 +120,7 @@ def test_pictures_are_shown_soon(live: Stage, edge: str, page: Page) -> None:
     assert abs(said["latency_s"] * 1000 - newest[len(newest) // 2]) < 250
 
 
+@pytest.mark.slow
 def test_with_sound(live: Stage, edge: str, page: Page) -> None:
     stream = "ws-page/camera"
     camera = live.camera(stream, "", "--profile", "frame")
@@ -136,6 +137,7 @@ def test_with_sound(live: Stage, edge: str, page: Page) -> None:
     assert took[len(took) // 2] < 1500
 
 
+@pytest.mark.slow
 def test_a_publisher_that_comes_back_with_another_codec(live: Stage, edge: str, page: Page) -> None:
     """The page goes on by itself, in the same connection and the same <video>."""
     stream = "ws-page/codecs"
@@ -157,6 +159,7 @@ def test_a_publisher_that_comes_back_with_another_codec(live: Stage, edge: str, 
     assert in_order(shown(page))
 
 
+@pytest.mark.slow
 def test_seek_speed_and_back_to_live(live: Stage, edge: str, page: Page) -> None:
     stream = "ws-page/seek"
     live.published(stream, "seconds=60", "--at=-65s")
