@@ -58,6 +58,7 @@ def collections(servers: str, prefix: str) -> list[Any]:
     return found
 
 
+@pytest.mark.slow
 def test_ingest_compares_the_writer_and_tells_what_a_stream_costs(data_dir: Path) -> None:
     found = bench(
         *(
@@ -86,6 +87,7 @@ def test_ingest_compares_the_writer_and_tells_what_a_stream_costs(data_dir: Path
     assert streams["cpu_percent"]["max"] < 200, "two streams do not take two cores"
 
 
+@pytest.mark.slow
 def test_live_publishes_a_stream_of_its_own(one_broker: str) -> None:
     prefix = new_prefix()
     where = ("--bootstrap-servers", one_broker, "--topic-prefix", prefix)

@@ -148,6 +148,7 @@ def test_three_brokers_write_on_without_one(healthy_cluster3: Cluster) -> None:
     assert _consume(cluster.bootstrap_servers, topic, 2) == [b"before", b"during"]
 
 
+@pytest.mark.slow
 def test_a_paused_broker_is_left_by_the_others(healthy_cluster3: Cluster) -> None:
     cluster = healthy_cluster3
     topic = _create_topic(cluster.bootstrap_servers, 3)

@@ -30,6 +30,7 @@ pytestmark = pytest.mark.cluster
 SECONDS, RATE = 5, 30
 
 
+@pytest.mark.slow
 def test_a_stream_that_moves_is_the_same_stream(
     one_broker: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -324,6 +324,7 @@ def cut(played: Stage, folder: Path, *words: str) -> subprocess.CompletedProcess
     return subprocess.run(command, cwd=folder, capture_output=True, timeout=60)
 
 
+@pytest.mark.slow
 def test_the_shell_cuts_the_same_clip(
     played: Stage, reordered: Recorded, client: httpx.Client, tmp_path: Path
 ) -> None:
@@ -380,6 +381,7 @@ def test_sound_alone_is_cut_to_the_sample(
 
 
 @pytest.mark.needs("ffmpeg")
+@pytest.mark.slow
 def test_all_sounds_are_there_and_sessions_may_differ(
     played: Stage, edge: str, client: httpx.Client, tmp_path: Path
 ) -> None:

@@ -53,6 +53,7 @@ def film(played: Stage) -> str:
     return f"{played.edge()}/media/{stream}/manifest.mpd?start={start_s + 2}&end={start_s + 70}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("player", PLAYERS, indirect=True)
 def test_a_closed_range_over_an_absence(film: str, player: DashPage) -> None:
     """Every picture up to the end, without a stop between the two sessions."""

@@ -20,6 +20,7 @@ SECONDS = 4
 WITH_PARTS, WITHOUT = ["30", "29.97", "24"], ["8"]
 
 
+@pytest.mark.slow
 def test_no_part_breaks_the_rule_at_any_rate(one_broker: str, tmp_path: Path) -> None:
     targets: set[float] = set()
     known: set[str] = set()

@@ -13,6 +13,7 @@ from kinolog.cluster import Cluster
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 
+@pytest.mark.slow
 def test_an_edge_without_kafka_is_not_ready(cluster_root: Path, tmp_path: Path) -> None:
     with (
         Cluster.start(cluster_root / "ready", 1, owned=True) as cluster,

@@ -171,6 +171,7 @@ def test_a_player_that_follows_gets_no_error(short: Run) -> None:
         assert numbers == sorted(numbers)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_blocked_request_is_given_up_after_three_targets(played: Stage) -> None:
     """The publisher is killed, so nothing says that it has left: 503, and soon no longer live."""

@@ -66,6 +66,7 @@ def test_a_playlist_shows_the_picture_of_its_start(
     assert wrong == []
 
 
+@pytest.mark.slow
 @pytest.mark.needs("chromium")
 def test_a_closed_range_plays_to_its_end(hls: StockHls, numbered: tuple[str, str, float]) -> None:
     edge, stream, begun_s = numbered

@@ -74,10 +74,21 @@ def comparable(entries: list[IndexRecord]) -> list[object]:
     return sorted(made, key=lambda one: repr(one[:4] if one[0] == 2 else one[:3]))
 
 
-def playlists(edge: str, begun_s: float) -> dict[str, bytes]:
+def served(edge: str, begun_s: float) -> dict[str, bytes]:
+    """Playlists, media segments, clips and stills of the past, by URL."""
     found = {}
     with httpx.Client(timeout=60) as client:
         for name in STREAMS:
+            for rest in (
+                f"clip.mp4?start={begun_s + 5}&end={begun_s + 25}",
+                f"clip.mp4?start={begun_s + 20}&end={begun_s + 120}",
+                f"still.jpg?at={begun_s + 12.3}",
+                f"manifest.mpd?start={begun_s}&end={begun_s + 300}",
+            ):
+                url = f"/media/{name}/{rest}"
+                answer = client.get(edge + url)
+                assert answer.status_code == 200, answer.text
+                found[url] = answer.content
             for track in ("video", "audio"):
                 url = f"/media/{name}/{track}.m3u8?start={begun_s}&end={begun_s + 900}"
                 answer = client.get(edge + url)
@@ -90,7 +101,7 @@ def playlists(edge: str, begun_s: float) -> dict[str, bytes]:
     return found
 
 
-def test_the_same_entries_and_the_same_playlists(played: Stage) -> None:
+def test_the_same_entries_playlists_clips_and_stills(played: Stage) -> None:
     begun_s = float(int(time.time()) - 1000)
     for name in STREAMS:
         for at, seconds in ((0, 30), (100, 200)):
@@ -112,7 +123,7 @@ def test_the_same_entries_and_the_same_playlists(played: Stage) -> None:
     camera.wait(10)
     played.published(STREAMS[0], "seconds=10")
     settings = KafkaSettings(played.bootstrap, prefix=played.prefix)
-    first = playlists(played.edge(), begun_s)
+    first = served(played.edge(), begun_s)
     before = asyncio.run(_index(settings, delete=True))
     pages = [e for e in before[STREAMS[0]] if isinstance(e, PageEntry)]
     assert {page.level for page in pages} >= {1}
@@ -121,7 +132,7 @@ def test_the_same_entries_and_the_same_playlists(played: Stage) -> None:
     after = asyncio.run(_index(settings, delete=False))
     for name in STREAMS:
         assert comparable(after[name]) == comparable(before[name])
-    assert playlists(played.edge(), begun_s) == first
+    assert served(played.edge(), begun_s) == first
     # And it goes on from there.
     played.published(STREAMS[0], "seconds=10")
-    assert playlists(played.edge(), begun_s) == first
+    assert served(played.edge(), begun_s) == first

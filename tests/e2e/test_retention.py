@@ -26,6 +26,7 @@ def run(played: Stage, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_past_before_a_moment_is_deleted_where_it_is_the_streams_own(played: Stage) -> None:
     stream = "own/camera"
     made = run(played, "collections", "create", "own", "--partition-strategy", "dedicated")

@@ -36,7 +36,7 @@ def test_any_moment_and_back_to_the_present(played: Stage, browser: Any) -> None
     begun = datetime.now(UTC) - timedelta(minutes=10)
     for at_s, seconds in ((0, 120), (240, 120)):
         at = (begun + timedelta(seconds=at_s)).isoformat()
-        source = f"test:160x90@30?audio=0&seconds={seconds}"
+        source = f"test:160x90@30?seconds={seconds}"
         assert played.start("publish", source, STREAM, "--fast", f"--at={at}").wait(120) == 0
     camera = played.camera(STREAM)
     edge = played.edge()

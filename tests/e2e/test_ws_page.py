@@ -102,6 +102,7 @@ def in_order(frames: list[Shown]) -> bool:
     return numbers == sorted(numbers)
 
 
+@pytest.mark.slow
 def test_pictures_are_shown_soon(live: Stage, edge: str, page: Page) -> None:
     """Every picture is a chunk; the figure is printed, for a busy machine may take longer."""
     stream = "ws-page/painter"

@@ -326,6 +326,10 @@ class _Builder:
         durations = steps.astype(np.uint32)
         ends = int((composed + durations).max())
         composed -= dts
+        # Composition offsets that are never below 0: FFmpeg moves the DTS of a file with others,
+        # and shows its first frame that much before 0.
+        late = max(0, -int(composed.min()))
+        composed += late
         if not -(1 << 31) <= int(composed.min()) <= int(composed.max()) < 1 << 31:
             raise MediaError("a composition offset of the clip does not fit its field")
         return TrackCut(
@@ -333,8 +337,8 @@ class _Builder:
             self._pieces,
             durations,
             composed.astype(np.int32),
-            self._media_time,
-            ends,
+            self._media_time + late,
+            ends + late,
         )
 
 
