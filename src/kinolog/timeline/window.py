@@ -95,8 +95,8 @@ def runs(tables: Iterable[Table], sessions: Mapping[int, Session], low: int) -> 
     """The rows that count, in the order of the tables: not those of epochs that nobody knows, nor
     what a zombie wrote, nor what the retention has taken (below the media log offset `low`)."""
     for table in tables:
-        starts = table.epoch_starts()
-        for start, stop in zip(starts, [*starts[1:], len(table)], strict=True):
+        bounds = [*table.epoch_starts(), len(table)]
+        for start, stop in pairwise(bounds):
             epoch = table.epoch[start]
             session = sessions.get(epoch)
             if session is None:

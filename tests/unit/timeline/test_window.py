@@ -73,6 +73,11 @@ def test_what_retention_took_and_what_a_zombie_wrote_is_left_out() -> None:
     assert numbers(list(runs([rows], {2: Session(SECOND)}, 0))) == []
 
 
+def test_of_nothing_there_is_nothing() -> None:
+    assert list(runs([], ONE, 0)) == list(runs([Table()], ONE, 0)) == []
+    assert in_time([], 0, 1) == []
+
+
 def test_a_backfill_stands_where_its_time_is() -> None:
     live, backfill = table(0, 10, 100_000, 1), table(10, 10, 50_000, 2)
     both = {1: Session(SECOND), 2: Session(SECOND)}
