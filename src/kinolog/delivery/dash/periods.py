@@ -92,7 +92,7 @@ def joined(found: Iterable[Run]) -> list[Run]:
             table = Table()
             for run in same:
                 for name, column in zip(Row._fields, table.columns(), strict=True):
-                    column.extend(getattr(run.table, name)[run.start : run.stop])
+                    column.extend(getattr(run.table, name)[run.start : run.stop].tolist())
             same = [replace(same[0], table=table, start=0, stop=len(table))]
         made += same
     return made
