@@ -19,12 +19,12 @@ from kinolog.cli.common import MOMENT, Json, KafkaFlags, kafka_of, note, setting
 from kinolog.core.clock import SystemClock
 from kinolog.core.errors import ConfigError, InputError, NotFound
 from kinolog.core.names import StreamName
-from kinolog.core.units import show_size, unix_ms
+from kinolog.core.units import show_size
 from kinolog.delivery.clip.clip import Clip
 from kinolog.delivery.clip.maker import ClipMaker
 from kinolog.delivery.clip.server import file_name
 from kinolog.delivery.history import History
-from kinolog.delivery.span import SKEW_MS
+from kinolog.delivery.span import moment_ms
 from kinolog.runtime import roles
 from kinolog.runtime.settings import Settings
 
@@ -76,7 +76,7 @@ def clip(
     name = StreamName.parse(stream)
     now_ms = SystemClock().unix_ms()
     start_ms, end_ms = (
-        _moment(flag, text, now_ms) for flag, text in (("--start", start), ("--end", end))
+        moment_ms(flag, text, now_ms) for flag, text in (("--start", start), ("--end", end))
     )
     if end_ms <= start_ms:
         raise ConfigError("--end is not after --start", hint="for example --start -10m --end -5m")
@@ -91,16 +91,6 @@ def clip(
         # What is on standard output with -o - is the clip alone.
         where = sys.stderr if output == _STDOUT else sys.stdout
         where.write(msgspec.json.format(msgspec.json.encode(told), indent=2).decode() + "\n")
-
-
-def _moment(flag: str, text: str, now_ms: int) -> int:
-    try:
-        found = unix_ms(text, now_ms)
-    except InputError as error:
-        raise ConfigError(f"{flag}: {error}", hint=error.hint) from error
-    if found > now_ms + SKEW_MS:
-        raise ConfigError(f"{flag} lies in the future")
-    return found
 
 
 def _check_free(path: Path, force: bool) -> None:

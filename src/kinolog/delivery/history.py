@@ -226,6 +226,11 @@ class History:
             return row if row is not None and row.first < session.void_from else None
         return None
 
+    def target_ms(self, stream: StreamName) -> int:
+        """The target duration of a stream's segments, the same over its epochs."""
+        entry = self._registry.streams.get(stream)
+        return entry.target_ms if entry is not None and entry.target_ms else 2000
+
     async def close(self) -> None:
         """Give up what is being read."""
         for task in self._asking.values():

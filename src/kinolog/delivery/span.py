@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from kinolog.core.errors import InputError
-from kinolog.core.units import duration_ms, show_duration, unix_ms
+from kinolog.core.errors import InputError, NotFound
+from kinolog.core.names import StreamName
+from kinolog.core.units import duration_ms, show_duration, show_time, unix_ms
 
 SKEW_MS = 2_000
 """So far ahead a person's clock may be."""
@@ -71,16 +72,17 @@ def parse_span(query: str, now_ms: int) -> Span | None:
         return Span(dvr_ms=_dvr_ms(found["dvr"]))
     if "start" not in found:
         raise InputError("end needs a start", hint="for example ?start=-10m&end=-5m")
-    start_ms = _time("start", found["start"], now_ms)
+    start_ms = moment_ms("start", found["start"], now_ms)
     if "end" not in found:
         return Span(start_ms)
-    end_ms = _time("end", found["end"], now_ms)
+    end_ms = moment_ms("end", found["end"], now_ms)
     if end_ms <= start_ms:
         raise InputError("end is not after start")
     return Span(start_ms, end_ms)
 
 
-def _time(name: str, text: str, now_ms: int) -> int:
+def moment_ms(name: str, text: str, now_ms: int) -> int:
+    """A time that has been, in Unix ms. InputError, with the parameter's name, where it is none."""
     try:
         found = unix_ms(text, now_ms)
     except InputError as error:
@@ -88,6 +90,13 @@ def _time(name: str, text: str, now_ms: int) -> int:
     if found > now_ms + SKEW_MS:
         raise InputError(f"{name} lies in the future")
     return found
+
+
+def nothing_between(stream: StreamName, start_ms: int, end_ms: int) -> NotFound:
+    """The error for a range (Unix ms) of which nothing is kept."""
+    return NotFound(
+        f"of {stream} nothing is kept between {show_time(start_ms)} and {show_time(end_ms)}"
+    )
 
 
 def _dvr_ms(text: str) -> int:

@@ -45,6 +45,17 @@ async def read_entries(
     return found
 
 
+async def read_pages(
+    reader: RandomReader, topic: str, partition: int, key: str, offsets: Sequence[int]
+) -> list[PageEntry]:
+    """The stream's pages at these index offsets; those that are not kept any more are left out."""
+    pages = []
+    for offset in offsets:
+        found = await read_entries(reader, topic, partition, key, offset, offset + 1)
+        pages += [entry for _, entry in found if isinstance(entry, PageEntry)]
+    return pages
+
+
 class Paging:
     """Takes the acknowledged entries of one epoch. What fails here is made up for by the stream's
     next session: it takes up what is in no page."""
@@ -132,12 +143,7 @@ class Paging:
         return None not in items
 
     async def _read(self, offsets: Sequence[int]) -> Sequence[PageEntry]:
-        topic, partition, key = self._place
-        pages = []
-        for offset in offsets:
-            found = await read_entries(self._reader, topic, partition, key, offset, offset + 1)
-            pages += [entry for _, entry in found if isinstance(entry, PageEntry)]
-        return pages
+        return await read_pages(self._reader, *self._place, offsets)
 
     async def _append(self, data: bytes, timestamp_ms: int) -> int:
         if self._over():

@@ -19,7 +19,7 @@ from kinolog.log.admin import Admin
 from kinolog.log.catalog import Catalog
 from kinolog.log.index_reader import newest_indexed
 from kinolog.log.pager import Pager
-from kinolog.log.paging import read_entries
+from kinolog.log.paging import read_pages
 from kinolog.log.random_reader import RandomReader
 from kinolog.log.writer import LogWriter, Target
 from kinolog.record.control import OpenTrack, SegmentEntry, SessionEntry, encode_value
@@ -291,12 +291,7 @@ class _Partition:
         stream.pagers[info.name] = Pager(info.name, info.timescale, offset, read, write)
 
     async def _pages(self, key: str, offsets: Sequence[int]) -> Sequence[PageEntry]:
-        found: list[PageEntry] = []
-        for offset in offsets:
-            entries = await read_entries(
-                self._reader, self._index, self._partition, key, offset, offset + 1
-            )
-            found += [entry for _, entry in entries if isinstance(entry, PageEntry)]
+        found = await read_pages(self._reader, self._index, self._partition, key, offsets)
         if len(found) != len(offsets):
             raise WireError("the index changes while it is rebuilt", hint="stop other writers")
         return found

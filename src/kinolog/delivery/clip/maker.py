@@ -7,14 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from kinolog.core.clock import Clock
-from kinolog.core.errors import NotFound
 from kinolog.core.names import StreamName
-from kinolog.core.units import show_time
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.clip.clip import Clip, Loaded, compose
 from kinolog.delivery.clip.cut import NoSyncError, sections
 from kinolog.delivery.clip.loader import Loader
 from kinolog.delivery.history import History
+from kinolog.delivery.span import nothing_between
 from kinolog.log.random_reader import RandomReader
 from kinolog.log.registry import Registry
 from kinolog.record.table import Row
@@ -54,9 +53,7 @@ class ClipMaker:
         )
         loaded = await self._load(loader, channel, start_ms, end_ms)
         if loaded is None:
-            raise NotFound(
-                f"of {stream} nothing is kept between {show_time(start_ms)} and {show_time(end_ms)}"
-            )
+            raise nothing_between(stream, start_ms, end_ms)
         return await loader.work(compose, loader, stream, loaded)
 
     async def _load(

@@ -6,16 +6,15 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from kinolog.core.errors import InputError, NotFound
+from kinolog.core.errors import InputError
 from kinolog.core.timebase import rescale
-from kinolog.core.units import show_time
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.dash import mpd
 from kinolog.delivery.dash.begins import Begins
 from kinolog.delivery.dash.periods import Begin, Stretch, joined, lead_first, periods, unbroken
 from kinolog.delivery.history import History, Named
 from kinolog.delivery.live_rows import come_to, live_rows, row_in_progress
-from kinolog.delivery.span import Span
+from kinolog.delivery.span import Span, nothing_between
 from kinolog.log.registry import Registry
 from kinolog.record.control import Open, OpenTrack
 from kinolog.record.table import Table
@@ -57,10 +56,7 @@ class Manifests:
             for _, pieces in await _apart(track, found, target_ms, peaks):
                 _add(sessions, opens, track, pieces, {})
         if not sessions:
-            raise NotFound(
-                f"of {channel.name} nothing is kept between {show_time(span.start_ms)} and "
-                f"{show_time(span.end_ms)}"
-            )
+            raise nothing_between(channel.name, span.start_ms, span.end_ms)
 
         def make() -> str:
             listed = periods(_ordered(sessions, opens), _US * target_ms, growing=False)
@@ -155,8 +151,7 @@ class Manifests:
     def _target_ms(self, channel: Channel) -> int:
         if channel.live.open is not None:
             return channel.live.open.target_ms
-        entry = self._registry.streams.get(channel.name)
-        return entry.target_ms if entry is not None and entry.target_ms else 2000
+        return self._history.target_ms(channel.name)
 
 
 def _tracks(opens: Mapping[int, Open]) -> list[str]:

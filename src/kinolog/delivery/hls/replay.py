@@ -14,15 +14,14 @@ from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from kinolog.core.clock import Clock
-from kinolog.core.errors import InputError, NotFound
-from kinolog.core.units import show_time
+from kinolog.core.errors import InputError
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.history import History, Named
 from kinolog.delivery.hls import recorded
 from kinolog.delivery.hls.multivariant import Rendition, render
 from kinolog.delivery.hls.playlist import Behind
 from kinolog.delivery.live_rows import come_to, live_rows
-from kinolog.delivery.span import Span
+from kinolog.delivery.span import Span, nothing_between
 from kinolog.log.registry import Registry
 from kinolog.record.control import OpenTrack
 from kinolog.timeline.measure import independent, rates
@@ -175,10 +174,11 @@ class Replay:
 
     async def _media(self, channel: Channel, name: Named, span: Span) -> str:
         runs = await self._runs(channel, name, span)
-        if not runs:
-            raise self._nothing(channel, span)
         assert span.start_ms is not None
-        target_ms = self._target_ms(channel)
+        assert span.end_ms is not None
+        if not runs:
+            raise nothing_between(channel.name, span.start_ms, span.end_ms)
+        target_ms = self._history.target_ms(channel.name)
         head = recorded.closed_head(runs, target_ms, span.start_ms)
         body = await _gently(recorded.lines(name.track, runs, target_ms, closed=True))
         return f"{head}{body}#EXT-X-ENDLIST\n"
@@ -192,14 +192,16 @@ class Replay:
         decodable = True
         for track, infos in tracks.items():
             runs = await self._runs(channel, Named(channel.name, track), span)
-            found = rates(runs, self._target_ms(channel))
+            found = rates(runs, self._history.target_ms(channel.name))
             if found is None:
                 continue
             codecs = dict.fromkeys(infos[run.epoch].codec for run in runs)
             listed.append(Rendition(infos[runs[0].epoch], *found, tuple(codecs)))
             decodable = decodable and independent(runs)
         if not listed:
-            raise self._nothing(channel, span)
+            assert span.start_ms is not None
+            assert span.end_ms is not None
+            raise nothing_between(channel.name, span.start_ms, span.end_ms)
         return render(listed, decodable, span.query)
 
     async def _runs(self, channel: Channel, name: Named, span: Span) -> list[Run]:
@@ -216,19 +218,6 @@ class Replay:
                 hint="ask for a shorter range",
             )
         return runs
-
-    def _target_ms(self, channel: Channel) -> int:
-        entry = self._registry.streams.get(channel.name)
-        return entry.target_ms if entry is not None and entry.target_ms else 2000
-
-    @staticmethod
-    def _nothing(channel: Channel, span: Span) -> NotFound:
-        assert span.start_ms is not None
-        assert span.end_ms is not None
-        return NotFound(
-            f"of {channel.name} nothing is kept between {show_time(span.start_ms)} and "
-            f"{show_time(span.end_ms)}"
-        )
 
 
 class _Way(NamedTuple):
