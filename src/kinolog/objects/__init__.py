@@ -1,0 +1,1 @@
+"""Object storage: what outlives Kafka's retention. The only importer of obstore."""
