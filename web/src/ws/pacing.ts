@@ -3,9 +3,13 @@
 const FIRST_MARGIN_S = 0.06;
 const LEAST_MARGIN_S = 0.04;
 const MOST_MARGIN_S = 1;
-/** What a stall teaches, and in what time two thirds of all that are forgotten. */
+/** What a stall teaches, and in what time two thirds of that are forgotten, down to what jitter needs. */
 const LESSON_S = 0.04;
-const FORGOTTEN_S = 60;
+const FORGOTTEN_S = 20;
+/** A browser that begins stalls for reasons of its own, which say nothing about the way of the media. */
+const SETTLING_S = 3;
+/** For how many seconds the least of each is remembered. */
+const REMEMBERED = 30;
 const WATCHED_S = 1.2;
 const LEAP_S = 1.2;
 const MUCH_S = 0.3;
@@ -15,12 +19,16 @@ const SLOWER = 0.05;
 
 /**
  * The cushion: what is buffered ahead when it is least, just before a chunk comes. It is held at a margin,
- * whatever the length of the chunks; a stall makes the margin wider, and time narrower again.
+ * whatever the length of the chunks; a stall makes the margin wider, and time narrower again, but not
+ * narrower than the dips of the last half minute.
  */
 export class Cushion {
   private readonly seen: { at_s: number; ahead_s: number }[] = [];
+  /** The least of each second lately, oldest first. */
+  private readonly leasts: { second: number; ahead_s: number }[] = [];
   private margin: number;
   private taught_s: number | null = null;
+  private settled_s: number | null = null;
 
   constructor(first_s: number = FIRST_MARGIN_S) {
     this.margin = first_s;
@@ -30,22 +38,41 @@ export class Cushion {
   note(now_s: number, ahead_s: number): void {
     this.seen.push({ at_s: now_s, ahead_s });
     while (this.seen.length && (this.seen[0]?.at_s ?? now_s) < now_s - WATCHED_S) this.seen.shift();
+    this.settled_s ??= now_s + SETTLING_S;
+    if (now_s >= this.settled_s) this.remember(Math.floor(now_s), ahead_s);
     if (this.taught_s !== null) {
       const left = Math.exp((this.taught_s - now_s) / FORGOTTEN_S);
-      this.margin = LEAST_MARGIN_S + left * (this.margin - LEAST_MARGIN_S);
+      const floor_s = Math.min(this.margin, LEAST_MARGIN_S + this.dip_s);
+      this.margin = floor_s + left * (this.margin - floor_s);
     }
     this.taught_s = now_s;
   }
 
+  private remember(second: number, ahead_s: number): void {
+    const last = this.leasts.at(-1);
+    if (last?.second === second) last.ahead_s = Math.min(last.ahead_s, ahead_s);
+    else this.leasts.push({ second, ahead_s });
+    while ((this.leasts[0]?.second ?? second) <= second - REMEMBERED) this.leasts.shift();
+  }
+
+  /** How far the worst second lately was below the usual one. */
+  private get dip_s(): number {
+    const sorted = this.leasts.map(({ ahead_s }) => ahead_s).sort((a, b) => a - b);
+    return (sorted[sorted.length >> 1] ?? 0) - (sorted[0] ?? 0);
+  }
+
   /** Playback ran dry. */
   stalled(): void {
-    this.margin = Math.min(MOST_MARGIN_S, this.margin + LESSON_S);
     this.seen.length = 0;
+    if (this.settled_s === null || (this.taught_s ?? 0) < this.settled_s) return;
+    this.margin = Math.min(MOST_MARGIN_S, this.margin + LESSON_S);
   }
 
   /** Playback went somewhere else: what was seen before counts no more. */
   moved(): void {
     this.seen.length = 0;
+    this.leasts.length = 0;
+    this.settled_s = null;
   }
 
   get margin_s(): number {
@@ -73,7 +100,7 @@ export class Cushion {
  */
 export function liveRate(rate: number, spare_s: number | null): number {
   if (spare_s === null) return rate;
-  const calm_s = rate === 1 ? 0.03 : 0.008;
+  const calm_s = rate === 1 ? 0.02 : 0.008;
   if (Math.abs(spare_s) < calm_s) return 1;
   const most = spare_s > MUCH_S ? MUCH_FASTER : FASTER;
   const step = spare_s > 0 ? Math.max(0.02, Math.min(most, spare_s)) : Math.max(-SLOWER, spare_s);

@@ -113,21 +113,46 @@ describe("Cushion", () => {
   });
   it("widens at a stall, and narrows with time", () => {
     const cushion = new Cushion(0.06);
-    cushion.stalled();
-    expect(cushion.margin_s).toBeCloseTo(0.1);
     cushion.note(0, 1);
-    cushion.note(30, 1);
-    expect(cushion.margin_s).toBeCloseTo(0.04 + 0.06 * Math.exp(-0.5));
+    cushion.note(10, 1);
+    const before = cushion.margin_s;
+    cushion.stalled();
+    expect(cushion.margin_s).toBeCloseTo(before + 0.04);
+    cushion.note(20, 1);
+    expect(cushion.margin_s).toBeCloseTo(0.04 + before * Math.exp(-0.5));
     cushion.note(3000, 1);
     expect(cushion.margin_s).toBeCloseTo(0.04);
     for (let n = 0; n < 50; n += 1) cushion.stalled();
     expect(cushion.margin_s).toBe(1);
   });
+  it("learns nothing from a browser that begins, and something afterwards", () => {
+    const cushion = new Cushion(0.06);
+    cushion.stalled();
+    cushion.note(0, 1);
+    cushion.note(2, 1);
+    cushion.stalled();
+    expect(cushion.margin_s).toBeLessThanOrEqual(0.06);
+    cushion.note(3.5, 1);
+    cushion.stalled();
+    expect(cushion.margin_s).toBeGreaterThan(0.09);
+  });
+  it("stays as wide as the dips of the last half minute", () => {
+    const cushion = new Cushion(0.06);
+    cushion.note(0, 0.2);
+    for (let second = 4; second < 10; second += 1) cushion.note(second, 0.2);
+    cushion.stalled();
+    cushion.note(10, 0.05);
+    for (let second = 11; second < 39; second += 1) cushion.note(second, 0.2);
+    const held = cushion.margin_s;
+    expect(held).toBeGreaterThan(0.08);
+    for (let second = 39; second < 140; second += 1) cushion.note(second, 0.2);
+    expect(cushion.margin_s).toBeCloseTo(0.04);
+  });
 });
 
 describe("liveRate", () => {
   it("is calm near the margin, and does not hunt", () => {
-    expect(liveRate(1, 0.02)).toBe(1);
+    expect(liveRate(1, 0.015)).toBe(1);
     expect(liveRate(1.05, 0.02)).toBe(1.02);
     expect(liveRate(1.05, 0.005)).toBe(1);
     expect(liveRate(1.05, null)).toBe(1.05);
