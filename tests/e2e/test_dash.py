@@ -16,7 +16,8 @@ from kit.dash_page import read_by_mpd_parser
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 STREAM = "dash/past"
-SECONDS = 60
+SECONDS = 150
+"""Longer than what a page of the index seals: 32 segments."""
 NS = {"m": "urn:mpeg:dash:schema:mpd:2011"}
 
 
@@ -34,7 +35,7 @@ def client() -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def begun(played: Stage) -> datetime:
-    """When the stream of a minute began: twice as long ago as a live window is."""
+    """When the stream began: longer ago than a live window is."""
     at = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
     played.published(STREAM, f"seconds={SECONDS}", f"--at={at.isoformat()}")
     return at

@@ -48,12 +48,14 @@ async def compare(
     viewers: Sequence[int] = (200, 500),
     seconds: int = 15,
     runs: int = 3,
+    plain: bool = False,
     beside: tuple[int, ...] = (),
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[dict[str, Any]]:
     """Each server in turn, `runs` times, at each number of viewers; see `rows`.
 
-    `beside`: processes whose CPU is told too (brokers). Raises ConfigError where the swarm does
+    `plain`: viewers load whole segments, though there be parts. `beside`: processes whose CPU is
+    told too (brokers). Raises ConfigError where the swarm does
     not run, or a process that is named does not.
     """
     if not await asyncio.to_thread(swarm.is_file):
@@ -67,7 +69,7 @@ async def compare(
                 which = f"{server.name}, {count} viewers, run {run + 1} of {runs}"
                 progress(f"{which}: some {seconds + 5 + max(1, count // 100)} s")
                 before_s, begun = cpu_s(beside), time.monotonic()
-                report = await _run(swarm, server, count, seconds)
+                report = await _run(swarm, server, count, seconds, plain)
                 wall_s = time.monotonic() - begun
                 report["beside_cpu_cores"] = (cpu_s(beside) - before_s) / wall_s
                 reports[server.name].append(report)
@@ -111,9 +113,11 @@ def _known(values: Sequence[float | None]) -> list[float]:
     return [value for value in values if value is not None]
 
 
-async def _run(swarm: Path, server: Server, viewers: int, seconds: int) -> dict[str, Any]:
+async def _run(
+    swarm: Path, server: Server, viewers: int, seconds: int, plain: bool
+) -> dict[str, Any]:
     arguments = [str(swarm), "-url", server.url, "-viewers", str(viewers)]
-    arguments += ["-seconds", str(seconds), "-json"]
+    arguments += ["-seconds", str(seconds), "-json", "-mode", "hls" if plain else "auto"]
     if server.pids:
         arguments += ["-pid", ",".join(map(str, server.pids))]
     process = await asyncio.create_subprocess_exec(

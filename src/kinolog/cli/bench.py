@@ -228,11 +228,12 @@ def viewers(
     beside_pid: _Counts = (),
     swarm: Path | None = None,
     viewers: _Counts = (200, 500),
+    plain: Annotated[bool, Parameter(negative="")] = False,
     seconds: _Count = 15,
     runs: _Count = 3,
     json: Json = False,
 ) -> None:
-    """CPU of the server for each second of each LL-HLS viewer, beside a peer's server.
+    """CPU of the server for each second of each HLS viewer, beside a peer's server.
 
     The swarm plays our edge, then the peer, in turn. With a peer, the last row for each number
     of viewers is the ratio, ours to the peer's, run by run.
@@ -243,6 +244,8 @@ def viewers(
 
         kinolog bench viewers demo/camera --edge-pid 4711 --beside-pid 4700 --swarm ./swarm
         --peer http://127.0.0.1:8888/camera/index.m3u8 --peer-pid 4712
+
+        kinolog bench viewers demo/camera --edge-pid 4711 --swarm ./swarm --plain --viewers 1000
 
     Parameters
     ----------
@@ -262,6 +265,8 @@ def viewers(
         The viewer swarm's program. [default: `swarm` on the PATH]
     viewers
         How many, one run after the other.
+    plain
+        They load whole segments and reload without blocking, though the playlist has parts.
     seconds
         Measured in each run.
     runs
@@ -280,6 +285,7 @@ def viewers(
             viewers=viewers,
             seconds=seconds,
             runs=runs,
+            plain=plain,
             beside=beside_pid,
             progress=note,
         )
