@@ -122,3 +122,15 @@ def viewer_table(rows: Sequence[Row]) -> list[Row]:
         {key: short(value) if isinstance(value, dict) else value for key, value in row.items()}
         for row in rows
     ]
+
+
+def rewinding(rows: Sequence[Row]) -> list[str]:
+    """A line for each run beside which viewers rewound."""
+    return [
+        f"{run['rewinders']} who rewind beside {row['viewers']}: a jump takes "
+        f"{short(run['rewind']['jumps_s'])} s, {run['rewind']['jumps_s']['n']} jumps, "
+        f"{run['rewind']['failed']} failed"
+        for row in rows
+        for run in row.get("runs", [])
+        if run.get("rewinders")
+    ]

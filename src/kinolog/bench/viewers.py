@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from kinolog.bench.figures import ratios, spread
+from kinolog.bench.rewinder import Rewinders
 from kinolog.bench.usage import cpu_s
 from kinolog.core.errors import ConfigError
 
@@ -49,14 +50,16 @@ async def compare(
     seconds: int = 15,
     runs: int = 3,
     plain: bool = False,
+    rewinders: int = 0,
     beside: tuple[int, ...] = (),
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[dict[str, Any]]:
     """Each server in turn, `runs` times, at each number of viewers; see `rows`.
 
-    `plain`: viewers load whole segments, though there be parts. `beside`: processes whose CPU is
-    told too (brokers). Raises ConfigError where the swarm does
-    not run, or a process that is named does not.
+    `plain`: viewers load whole segments, though there be parts. `rewinders`: so many more, of the
+    first server, jump about in its past meanwhile; what they cost it counts for the others.
+    `beside`: processes whose CPU is told too (brokers). Raises ConfigError where the swarm does not
+    run, or a process that is named does not.
     """
     if not await asyncio.to_thread(swarm.is_file):
         raise ConfigError(f"there is no swarm at {swarm}", hint="build it, or pass --swarm PATH")
@@ -69,7 +72,8 @@ async def compare(
                 which = f"{server.name}, {count} viewers, run {run + 1} of {runs}"
                 progress(f"{which}: some {seconds + 5 + max(1, count // 100)} s")
                 before_s, begun = cpu_s(beside), time.monotonic()
-                report = await _run(swarm, server, count, seconds, plain)
+                jumpers = rewinders if server is servers[0] else 0
+                report = await _beside(swarm, server, count, seconds, plain, jumpers)
                 wall_s = time.monotonic() - begun
                 report["beside_cpu_cores"] = (cpu_s(beside) - before_s) / wall_s
                 reports[server.name].append(report)
@@ -111,6 +115,18 @@ def _values(runs: Sequence[dict[str, Any]], key: str) -> list[float | None]:
 
 def _known(values: Sequence[float | None]) -> list[float]:
     return [value for value in values if value is not None]
+
+
+async def _beside(
+    swarm: Path, server: Server, viewers: int, seconds: int, plain: bool, rewinders: int
+) -> dict[str, Any]:
+    """A run of the swarm, with viewers beside it who rewind."""
+    if not rewinders:
+        return await _run(swarm, server, viewers, seconds, plain)
+    others = Rewinders(server.url.rpartition("/")[0], rewinders)
+    async with others.watching():
+        report = await _run(swarm, server, viewers, seconds, plain)
+    return {**report, "rewinders": rewinders, "rewind": others.report()}
 
 
 async def _run(

@@ -229,6 +229,7 @@ def viewers(
     swarm: Path | None = None,
     viewers: _Counts = (200, 500),
     plain: Annotated[bool, Parameter(negative="")] = False,
+    rewinders: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
     seconds: _Count = 15,
     runs: _Count = 3,
     json: Json = False,
@@ -267,6 +268,8 @@ def viewers(
         How many, one run after the other.
     plain
         They load whole segments and reload without blocking, though the playlist has parts.
+    rewinders
+        So many more viewers of our edge who jump to random moments of the stream's past meanwhile.
     seconds
         Measured in each run.
     runs
@@ -286,6 +289,7 @@ def viewers(
             seconds=seconds,
             runs=runs,
             plain=plain,
+            rewinders=rewinders,
             beside=beside_pid,
             progress=note,
         )
@@ -294,6 +298,8 @@ def viewers(
         _print_json("viewers", rows=rows)
     else:
         show(report.viewer_table(rows), report.VIEWER_COLUMNS, as_json=False)
+        for line in report.rewinding(rows):
+            note(line)
 
 
 @app.command

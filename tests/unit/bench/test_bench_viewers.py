@@ -78,3 +78,11 @@ def test_a_server_that_does_not_run(tmp_path: Path) -> None:
     servers = [Server("kinolog", "http://127.0.0.1", (2**22 + 1,))]
     with pytest.raises(ConfigError, match=str(2**22 + 1)):
         asyncio.run(compare(program, servers))
+
+
+def test_a_line_tells_of_those_who_rewound() -> None:
+    rewound = {"rewinders": 50, "rewind": {"jumps_s": spread([0.1, 0.2, 0.3]), "failed": 1}}
+    found = rows(20, {"kinolog": [run(1.0, **rewound), run(1.0)]})
+    assert report.rewinding(found) == [
+        "50 who rewind beside 20: a jump takes 0.2 (0.1 to 0.3) s, 3 jumps, 1 failed"
+    ]
