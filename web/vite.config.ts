@@ -24,7 +24,7 @@ function soundMayBeginEarlier(): Plugin {
 
 export default defineConfig({
   plugins: [soundMayBeginEarlier(), ...(edge ? [] : [mockEdge()])],
-  ...(edge ? { server: { proxy: { "/api": edge, "/media": edge } } } : {}),
+  ...(edge ? { server: { proxy: { "/api": edge, "/media": edge, "/viewers": edge, "/cmcd": edge } } } : {}),
   build: {
     outDir: "../src/kinolog/delivery/page/dist",
     emptyOutDir: true,

@@ -255,6 +255,12 @@ def test_deleting_a_collection_takes_all_of_it(kafka: KafkaSettings) -> None:
         async with catalog(kafka) as one:
             await one.create("cams", small())
             await one.place(StreamName("cams", "gate"))
+            assert await one.report_topics() == set()
+            made = [await one.ensure_reports("cams") for _ in range(2)]
+            assert made == [True, False]
+            assert await one.report_topics() == {f"{kafka.prefix}.cams.qoe"}
+            found = await Admin(kafka).config(f"{kafka.prefix}.cams.qoe")
+            assert (found["compression.type"], found["retention.ms"]) == ("zstd", "604800000")
             await one.delete("cams")
             assert "cams" not in one.registry.collections
             assert not one.registry.streams

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from confluent_kafka.admin import (
     ResourcePatternType,
     ResourceType,
 )
+from hls_stage import until
 from kit.server import serving
 
 from kinolog.cluster import Cluster
@@ -121,6 +123,11 @@ def test_each_user_can_do_its_work_and_no_more(guarded: str, tmp_path: Path) -> 
         playlist = httpx.get(f"{edge.http}/media/cams/gate/video.m3u8", timeout=30)
         assert playlist.status_code == 200
         assert ".m4s" in playlist.text
+        report = f'cid="cams/gate",e=t,sid="s",sta=p,ts={time.time() * 1000:.0f}'
+        told = httpx.post(f"{edge.http}/cmcd", content=report)
+        assert told.status_code == 204, told.text
+        watched = f"{edge.http}/media/cams/gate/viewers"
+        until(lambda: httpx.get(watched).json()["viewers"] == 1, "the report in the log")
 
     may_not("writer", "publish", "test:160x90@10?seconds=1", "other/gate")
     may_not("reader", "publish", "test:160x90@10?seconds=1", "cams/gate")

@@ -57,6 +57,6 @@ def test_every_route_is_told_of() -> None:
     text = (REFERENCE / "http.md").read_text()
     headings = re.findall(r"^## .*", text, re.MULTILINE)
     routes = re.findall(r'\("(/[a-z/]*)", ', inspect.getsource(roles.serve))
-    assert len(routes) == 7
+    assert len(routes) == 10
     for route in routes:
         assert any(f"`{route}" in heading for heading in headings), route

@@ -15,6 +15,7 @@ import {
   phaseOf,
   starvingKind,
 } from "./recovery";
+import { Reporting } from "./reporting";
 
 export const TICK_MS = 500;
 /** A viewer who follows the live edge is taken back to it when this far behind the target. */
@@ -166,12 +167,14 @@ export class Player {
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
   private readonly ticker: ReturnType<typeof setInterval>;
   private readonly ending = new AbortController();
+  private readonly reporting: Reporting;
 
   constructor(
     readonly video: HTMLVideoElement,
     private readonly url: string,
     private readonly onTick: (snapshot: Snapshot) => void,
   ) {
+    this.reporting = new Reporting(url);
     this.listen();
     this.ticker = setInterval(() => this.tick(), TICK_MS);
     void this.open();
@@ -183,6 +186,7 @@ export class Player {
     clearTimeout(this.retryTimer);
     this.hls?.destroy();
     this.hls = null;
+    this.reporting.leave();
     this.video.removeAttribute("src");
     this.video.load();
   }
@@ -320,7 +324,7 @@ export class Player {
     this.engine = "hls.js";
     // Without this, an iPhone's ManagedMediaSource never opens.
     if (!("MediaSource" in window)) this.video.disableRemotePlayback = true;
-    const hls = new Engine(CONFIG);
+    const hls = new Engine({ ...CONFIG, cmcd: this.reporting.config });
     passLoaded(hls);
     this.hls = hls;
     const { Events } = Engine;
@@ -567,7 +571,9 @@ export class Player {
     this.goOnAlone();
     void this.look();
     this.nudge(now);
-    this.onTick(this.snapshot());
+    const snapshot = this.snapshot();
+    this.reporting.observe(snapshot.stats);
+    this.onTick(snapshot);
   }
 
   private countFrames(now: number): void {

@@ -8,6 +8,7 @@ import { Icon } from "./parts/icons";
 import { PlayerView } from "./parts/player-view";
 import { SocketView } from "./parts/socket-view";
 import { StreamCard } from "./parts/stream-card";
+import { Viewers } from "./parts/viewers";
 import type { Stats } from "./player";
 import { mediaPath } from "./router";
 import { useNow } from "./use-now";
@@ -73,6 +74,7 @@ function About({ stream, now }: { stream: Stream; now: number }) {
       {makeup(stream).map((word) => (
         <span key={word}>{word}</span>
       ))}
+      <Viewers stream={stream} full />
     </p>
   );
 }

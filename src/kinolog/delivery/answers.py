@@ -23,6 +23,19 @@ NO_CACHE: Final = ("cache-control", "no-cache")
 NO_STORE: Final = ("cache-control", "no-store")
 _TEXT: Final = ("content-type", "text/plain; charset=utf-8")
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+class Sent:
+    """What this process has handed to the HTTP server: a plain number, since this is the way of
+    every body."""
+
+    __slots__ = ("body_bytes",)
+
+    def __init__(self) -> None:
+        self.body_bytes = 0
+
+
+SENT: Final = Sent()
 _MOST_ENCODINGS: Final = 256
 """Characters of Accept-Encoding that are looked at: what is longer is not remembered."""
 
@@ -44,6 +57,17 @@ def preflight(scope: Scope, protocol: HttpProtocol) -> bool:
             405, [*CORS, _TEXT, ("allow", "GET, HEAD, OPTIONS")], "only GET, HEAD and OPTIONS\n"
         )
     return True
+
+
+def preflight_of(scope: Scope, protocol: HttpProtocol, method: str) -> None:
+    """Answer for a path that takes nothing but this method: OPTIONS 204, another 405."""
+    if scope.method == "OPTIONS":
+        allowed = ("access-control-allow-methods", f"{method}, OPTIONS")
+        headers = [one for one in _PREFLIGHT if one[0] != "access-control-allow-methods"]
+        protocol.response_empty(204, [*headers, allowed])
+    else:
+        text = f"only {method} and OPTIONS\n"
+        protocol.response_str(405, [*CORS, _TEXT, ("allow", f"{method}, OPTIONS")], text)
 
 
 def unchanged(scope: Scope, tag: str) -> bool:
@@ -79,6 +103,7 @@ def _send_whole(scope: Scope, protocol: HttpProtocol, headers: Headers, body: by
     if scope.method == "HEAD":
         protocol.response_empty(200, [*headers, ("content-length", str(len(body)))])
     else:
+        SENT.body_bytes += len(body)
         protocol.response_bytes(200, headers, body)
 
 
@@ -96,6 +121,7 @@ def _send_range(
     if scope.method == "HEAD":
         protocol.response_empty(206, [*part, ("content-length", str(len(found)))])
     else:
+        SENT.body_bytes += len(found)
         protocol.response_bytes(206, part, body[found.start : found.stop])
 
 

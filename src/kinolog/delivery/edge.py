@@ -45,13 +45,16 @@ class Edge:
         sockets: SocketServer,
         page: Page,
         clock: Clock,
+        told: Callable[[Scope, StreamName], None],
     ) -> None:
+        """`told` hears of requests for media that say something of their player (CMCD)."""
         self._hub = hub
         self._listing = listing
         self._protocols = tuple(protocols)
         self._page = page
         self._clock = clock
         self._sockets = sockets
+        self._told = told
 
     async def media(self, scope: Scope, protocol: HttpProtocol) -> None:
         """`/media/{collection}/{stream}/…`."""
@@ -66,6 +69,8 @@ class Edge:
         if channel is None:
             answers.refuse(protocol, 404, f"there is no stream {name}", 1)
             return
+        if "CMCD=" in scope.query_string:
+            self._told(scope, channel.name)
         rest = parts[4]
         for one in self._protocols:
             if await one.answer(scope, protocol, channel, rest):

@@ -105,6 +105,7 @@ class MediaFiles:
                 except ViewerGone:
                     return
                 sent += len(chunk)
+                answers.SENT.body_bytes += len(chunk)
             if chunks:
                 continue
             if segment.ended or segment.gap:

@@ -9,7 +9,7 @@ from typing import TypeGuard
 import msgspec
 
 from kinolog.core.clock import Clock
-from kinolog.core.errors import ConfigError, NotFound
+from kinolog.core.errors import ConfigError, KafkaRefused, NotFound
 from kinolog.core.names import StreamName, check_part
 from kinolog.log.admin import Admin, TopicSpec
 from kinolog.log.client import KafkaSettings
@@ -22,12 +22,15 @@ from kinolog.record.topics import (
     Suffix,
     collection_base,
     dedicated_base,
+    qoe_topic,
     registry_topic,
     topic,
 )
 
 HOUR_MS = 3_600_000
 DEFAULT_RETENTION_MS = 24 * HOUR_MS
+QOE_RETENTION_MS = 7 * 24 * HOUR_MS
+"""How long players' reports are kept; and at most a gigabyte of them a collection."""
 DEFAULT_PARTITIONS = 4
 _UNKNOWN_BIT_RATE = 4_000_000
 """What a stream that nobody has measured yet is taken for."""
@@ -166,7 +169,8 @@ class Catalog:
         bases = self._bases(name)
         for stream in [s for s in self.registry.streams if s.collection == name]:
             await self._forget(stream)
-        await self._admin.delete([topic(base, suffix) for base in bases for suffix in SUFFIXES])
+        topics = [topic(base, suffix) for base in bases for suffix in SUFFIXES]
+        await self._admin.delete([*topics, qoe_topic(self._settings.prefix, name)])
         await self.registry.change_collection(name, lambda _: None)
 
     async def delete_stream(self, stream: StreamName) -> list[str]:
@@ -181,6 +185,26 @@ class Catalog:
         if own in bases:
             await self._admin.delete([topic(own, suffix) for suffix in SUFFIXES])
         return [topic(base, "media") for base in sorted(bases - {own})]
+
+    async def ensure_reports(self, collection: str) -> bool:
+        """Make the topic of what players report of a collection's streams, where it is missing;
+        whether it was. KafkaRefused without the right to it."""
+        entry = self.collection(collection)
+        name = qoe_topic(self._settings.prefix, collection)
+        if name in (await self._admin.describe()).topics:
+            return False
+        try:
+            await self._admin.create([TopicSpec(name, 1, entry.replication_factor, _qoe(entry))])
+        except KafkaRefused:
+            # Another may have made it meanwhile, and who may write need not be allowed to alter.
+            if name not in (await self._admin.describe()).topics:
+                raise
+        return True
+
+    async def report_topics(self) -> set[str]:
+        """The topics of reports that there are."""
+        wanted = {qoe_topic(self._settings.prefix, one) for one in self.registry.collections}
+        return wanted.intersection((await self._admin.describe()).topics)
 
     async def _forget(self, stream: StreamName) -> None:
         # The stream first: who is about to tell of an epoch sees that it is gone.
@@ -367,6 +391,20 @@ def topic_config(entry: CollectionEntry, suffix: Suffix) -> dict[str, str]:
         "compression.type": "producer" if compression == "none" else compression,
         # Capture times may run ahead of the brokers' clocks: a file published faster than it plays.
         "message.timestamp.after.max.ms": str(_TEN_YEARS_MS),
+    }
+
+
+def _qoe(entry: CollectionEntry) -> dict[str, str]:
+    """Settings of a topic of reports: some days, whatever is kept of the media."""
+    return {
+        "cleanup.policy": "delete",
+        "retention.ms": str(QOE_RETENTION_MS),
+        "retention.bytes": str(_MOST_SEGMENT_BYTES),
+        "segment.ms": str(12 * HOUR_MS),
+        "segment.bytes": str(_MOST_SEGMENT_BYTES // 16),
+        "min.insync.replicas": str(min(2, entry.replication_factor)),
+        "unclean.leader.election.enable": "false",
+        "compression.type": "zstd",
     }
 
 

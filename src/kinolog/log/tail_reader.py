@@ -49,11 +49,13 @@ class TailReader(Generic[T]):
         *,
         name: str = "kafka-tail",
         wait_max_ms: int = 500,
+        most_at_once: int = _MOST_MESSAGES,
         on_problem: Callable[[KinologError], None] | None = None,
     ) -> None:
         self._decode = decode
         self._deliver = deliver
         self._on_problem = on_problem
+        self._most_at_once = most_at_once
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._commands: queue.SimpleQueue[Callable[[Consumer], Any]] = queue.SimpleQueue()
@@ -97,7 +99,7 @@ class TailReader(Generic[T]):
                 first = consumer.poll(_POLL_S)
                 if first is None:
                     continue
-                batches = self._sort([first, *consumer.consume(_MOST_MESSAGES, 0)])
+                batches = self._sort([first, *consumer.consume(self._most_at_once, 0)])
                 if batches:
                     self._room.acquire()
                     self._loop.call_soon_threadsafe(self._hand_over, batches)

@@ -1,6 +1,7 @@
 """Topic names: `<prefix>.<collection>.<suffix>` and `<prefix>.registry` (DESIGN.md section 3).
 
-A dedicated stream has topics of its own: `<prefix>.<collection>.<name>.<suffix>`.
+A dedicated stream has topics of its own: `<prefix>.<collection>.<name>.<suffix>`. What players
+report is in one topic a collection, `<prefix>.<collection>.qoe`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,11 @@ def check_prefix(text: str) -> str:
 def registry_topic(prefix: str) -> str:
     """The compacted topic of settings, placements and epochs."""
     return f"{prefix}.registry"
+
+
+def qoe_topic(prefix: str, collection: str) -> str:
+    """The topic of what players report of a collection's streams."""
+    return f"{prefix}.{collection}.qoe"
 
 
 def collection_base(prefix: str, collection: str) -> str:

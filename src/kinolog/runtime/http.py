@@ -117,6 +117,8 @@ class Router:
     ) -> None:
         self._sockets = sockets
         self._routes = sorted(routes, key=lambda route: -len(route[0]))
+        self.requests = {route: 0 for route, _ in self._routes}
+        """How many there were of each route."""
 
     async def __rsgi__(self, scope: Scope, protocol: HttpProtocol | SocketProtocol) -> None:
         """Answer a request."""
@@ -145,6 +147,7 @@ class Router:
             return
         for route, handler in self._routes:
             if path == route or (route[-1] == "/" and path.startswith(route)):
+                self.requests[route] += 1
                 try:
                     await handler(scope, protocol)
                 except KinologError as error:

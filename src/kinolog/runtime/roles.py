@@ -34,6 +34,7 @@ from kinolog.delivery.media_files import MediaFiles
 from kinolog.delivery.page.static import Page
 from kinolog.delivery.past import Past
 from kinolog.delivery.pulse import Pulse
+from kinolog.delivery.qoe.service import Qoe
 from kinolog.delivery.sprites import Sprites
 from kinolog.delivery.stills import Stills
 from kinolog.delivery.timeline import TimelineServer
@@ -51,6 +52,7 @@ from kinolog.log.contact import Contact
 from kinolog.log.random_reader import RandomReader
 from kinolog.log.writer import LogWriter
 from kinolog.runtime.http import HttpServer, HttpSettings, Router, check_port
+from kinolog.runtime.metrics import Metrics, of_requests
 from kinolog.runtime.settings import Settings
 
 T = TypeVar("T")
@@ -122,8 +124,8 @@ async def ingest_desk(base: Backend, settings: Settings) -> AsyncIterator[LocalD
 
 
 @asynccontextmanager
-async def edge(base: Backend, ingest: dict[str, int]) -> AsyncIterator[tuple[Hub, Edge]]:
-    """A hub and the handlers over it."""
+async def edge(base: Backend, ingest: dict[str, int]) -> AsyncIterator[tuple[Hub, Edge, Qoe]]:
+    """A hub, the handlers over it, and what tells of the viewers."""
     clock = SystemClock()
     hub = Hub(base.kafka, base.catalog, base.reader, clock)
     pulse = Pulse(base.reader, clock)
@@ -138,6 +140,7 @@ async def edge(base: Backend, ingest: dict[str, int]) -> AsyncIterator[tuple[Hub
     maker = ClipMaker(base.reader, history, base.catalog.registry, clock)
     clips = ClipServer(maker, base.reader, clock)
     listing = Listing(base.catalog.registry, hub, pulse, clock, ingest)
+    qoe = Qoe(base.kafka, base.catalog, base.reader, hub, clock)
     sockets = SocketServer(Stage(hub, history, past, base.catalog.registry, clock, Feeds()))
     try:
         protocols: list[DeliveryProtocol] = [
@@ -148,10 +151,12 @@ async def edge(base: Backend, ingest: dict[str, int]) -> AsyncIterator[tuple[Hub
             sprites,
             timeline,
             clips,
+            qoe.server,
         ]
-        yield hub, Edge(hub, listing, protocols, sockets, Page.load(), clock)
+        yield hub, Edge(hub, listing, protocols, sockets, Page.load(), clock, qoe.server.told), qoe
     finally:
         await sockets.close()
+        await qoe.close()
         stills.close()
         await pulse.close()
         await past.close()
@@ -196,19 +201,26 @@ async def serve(
             http_ingest = HttpIngest(desk, SystemClock(), transcode_audio=settings.transcode_audio)
             stack.push_async_callback(http_ingest.close)
             routes.append(("/ingest/", http_ingest.answer))
+        metrics = Metrics()
         contact = await stack.enter_async_context(Contact(kafka, SystemClock()))
         state = _readiness(base, desk, contact)
         routes += [("/health", health(state)), ("/ready", health(state))]
+        routes.append(("/metrics", metrics.answer))
         if with_edge:
-            _, handlers = await stack.enter_async_context(edge(base, ports))
+            _, handlers, qoe = await stack.enter_async_context(edge(base, ports))
+            metrics.add(qoe.metrics)
             sockets = handlers.socket
             routes += [
                 ("/media/", handlers.media),
                 ("/api/streams", handlers.streams),
                 ("/time", handlers.time),
+                ("/cmcd", qoe.server.report),
+                ("/viewers", qoe.server.viewers),
                 ("/", handlers.page),
             ]
-        await stack.enter_async_context(HttpServer(http, Router(routes, sockets)))
+        router = Router(routes, sockets)
+        metrics.add(of_requests(router.requests))
+        await stack.enter_async_context(HttpServer(http, router))
         # What is there now stays: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from kinolog.record.cmcd import Report
 from kinolog.record.control import (
     Close,
     Gap,
@@ -30,6 +31,7 @@ STRUCTS: dict[str, type[msgspec.Struct]] = {
     "collection": CollectionEntry,
     "stream": StreamEntry,
     "epoch": EpochEntry,
+    "report": Report,
 }
 
 

@@ -3,6 +3,7 @@ import { makeup, sinceText } from "../format";
 import { watchPath } from "../router";
 import { Badge } from "./badge";
 import { Still } from "./still";
+import { Viewers } from "./viewers";
 
 export function StreamCard({ stream, now }: { stream: Stream; now: number }) {
   return (
@@ -18,6 +19,7 @@ export function StreamCard({ stream, now }: { stream: Stream; now: number }) {
           {makeup(stream).map((word) => (
             <span key={word}>{word}</span>
           ))}
+          <Viewers stream={stream} />
         </p>
       </a>
     </li>

@@ -1,0 +1,88 @@
+/** How many watch a stream, by what their players report (`/viewers`); one poller for the whole page. */
+
+import { useEffect, useState } from "preact/hooks";
+import { streamKey } from "../api";
+import { seconds } from "../format";
+
+const POLL_MS = 5000;
+
+interface Spread {
+  p50: number;
+  p95: number;
+}
+
+export interface Watched {
+  stream: string;
+  viewers: number;
+  rebuffer_ratio: number;
+  startup_ms: Spread | null;
+  latency_ms: Spread | null;
+}
+
+type Listener = (watched: Map<string, Watched>) => void;
+const listeners = new Set<Listener>();
+let watched = new Map<string, Watched>();
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+/** The answer by stream; empty where it is something else. */
+export function readViewers(json: unknown): Map<string, Watched> {
+  const streams = (json as { streams?: Watched[] } | null)?.streams;
+  return new Map(Array.isArray(streams) ? streams.map((one) => [one.stream, one]) : []);
+}
+
+async function poll(): Promise<void> {
+  clearTimeout(timer);
+  if (!document.hidden) {
+    try {
+      const answer = await fetch("/viewers", { signal: AbortSignal.timeout(POLL_MS) });
+      watched = readViewers(answer.ok ? await answer.json() : null);
+    } catch {
+      watched = new Map();
+    }
+    for (const listener of listeners) listener(watched);
+  }
+  clearTimeout(timer);
+  if (listeners.size > 0) timer = setTimeout(() => void poll(), POLL_MS);
+}
+
+function useViewers(): Map<string, Watched> {
+  const [found, setFound] = useState(watched);
+  useEffect(() => {
+    listeners.add(setFound);
+    if (listeners.size === 1) void poll();
+    return () => {
+      listeners.delete(setFound);
+      if (listeners.size === 0) clearTimeout(timer);
+    };
+  }, []);
+  return found;
+}
+
+/** How they fare, in a line for a person. */
+export function quality(one: Watched): string {
+  const words = [
+    one.startup_ms && `started after ${seconds(one.startup_ms.p50 / 1000)}`,
+    one.latency_ms && `${seconds(one.latency_ms.p50 / 1000)} behind live`,
+    `${(one.rebuffer_ratio * 100).toFixed(1)} % waiting`,
+  ];
+  return words.filter(Boolean).join(", ");
+}
+
+export function Viewers({
+  stream,
+  full = false,
+}: {
+  stream: { collection: string; name: string };
+  full?: boolean;
+}) {
+  const one = useViewers().get(streamKey(stream));
+  if (!one || one.viewers === 0) return null;
+  return (
+    <>
+      <span class="viewers" title={quality(one)}>
+        {one.viewers} watching
+      </span>
+      {full && <span class="quality">{quality(one)}</span>}
+    </>
+  );
+}
