@@ -409,6 +409,18 @@ def test_all_sounds_are_there_and_sessions_may_differ(
     assert widths.count(320) == pytest.approx(75, abs=1)
     assert widths.count(480) == pytest.approx(75, abs=1)
     assert np.diff([moment or 0 for _, moment in frames]) == pytest.approx(0.04, abs=0.003)
+    refused = client.get(f"{edge}/media/clip/languages/clip.m4s?{query}")
+    assert (refused.status_code, "changes its parameters" in refused.text) == (400, True)
+    answer = client.get(f"{edge}/media/clip/languages/clip.ts?{query}")
+    assert answer.status_code == 200, answer.text
+    with av.open(io.BytesIO(answer.content)) as container:
+        assert [one.language for one in container.streams.audio] == ["eng", "deu"]
+        shown = [(frame.width, frame.time or 0.0) for frame in container.decode(video=0)]
+    # From the keyframe on, and what is decoded before the last one.
+    assert [width for width, _ in shown].count(480) == pytest.approx(76, abs=2)
+    assert 75 <= [width for width, _ in shown].count(320) <= 102
+    # The last one is not in the range, and the B-frame before it is not there.
+    assert np.diff([moment for _, moment in shown[:-1]]) == pytest.approx(0.04, abs=0.003)
 
 
 def resident_mb(pid: int) -> float:
@@ -448,7 +460,9 @@ def test_hours_of_a_stream_take_little_memory(
     before_mb = resident_mb(pid)
     whole = f"{base}/clip.mp4?start={begun_s + 0.51}&end={begun_s + LONG_S - 0.49}"
     path = tmp_path / "long.mp4"
+    asked_s = time.monotonic()
     with client.stream("GET", whole, timeout=120) as answer, path.open("wb") as file:
+        first_s = time.monotonic() - asked_s
         assert answer.status_code == 200
         for part in answer.iter_bytes():
             file.write(part)
@@ -456,6 +470,7 @@ def test_hours_of_a_stream_take_little_memory(
     assert path.stat().st_size == size
     grown_mb = resident_mb(pid) - before_mb
     print(f"2 h clip of {size / 1e6:.0f} MB: {grown_mb:.0f} MB more from {before_mb:.0f} MB")
+    print(f"first byte after {first_s:.1f} s")
     assert grown_mb < 64
     with av.open(path) as container:
         assert sum(bool(packet.size) for packet in container.demux(video=0)) >= 30 * (LONG_S - 1)

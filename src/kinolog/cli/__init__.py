@@ -39,6 +39,7 @@ _VERBS = {
     "publish": "publish:publish",
     "play": "play:play",
     "clip": "clip:clip",
+    "clips": "clips:app",
     "streams": "streams:app",
     "collections": "collections:app",
     "index": "index:app",

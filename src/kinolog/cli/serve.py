@@ -52,13 +52,28 @@ class IngestFlags:
     """Seconds from a publisher's leaving to the stream's end. [default: 60]"""
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeFlags:
+    """How to serve."""
+
+    clips: str | None = None
+    """Where clips are kept: a directory, s3://bucket/prefix, gs://… or az://… [default: none are]
+    """
+
+
 _LISTEN = ListenFlags()
+_EDGE = EdgeFlags()
 _INGEST = IngestFlags()
 _KAFKA = KafkaFlags()
 
 
 def serve(
-    *, listen: ListenFlags = _LISTEN, ingest: IngestFlags = _INGEST, kafka: KafkaFlags = _KAFKA
+    *,
+    listen: ListenFlags = _LISTEN,
+    ingest: IngestFlags = _INGEST,
+    edge: EdgeFlags = _EDGE,
+    kafka: KafkaFlags = _KAFKA,
 ) -> None:
     """Run ingest and edge in one process.
 
@@ -70,7 +85,7 @@ def serve(
 
         kinolog serve --host 0.0.0.0 --http-port 80 --rtmp-port 1935
     """
-    _run(listen, ingest, kafka, with_ingest=True, with_edge=True)
+    _run(listen, ingest, edge, kafka, with_ingest=True, with_edge=True)
 
 
 def ingest(
@@ -82,22 +97,27 @@ def ingest(
 
         kinolog ingest --http-port 8081 --ack-log acks.jsonl
     """
-    _run(listen, ingest, kafka, with_ingest=True, with_edge=False)
+    _run(listen, ingest, _EDGE, kafka, with_ingest=True, with_edge=False)
 
 
-def edge(*, listen: ListenFlags = _LISTEN, kafka: KafkaFlags = _KAFKA) -> None:
+def edge(
+    *, listen: ListenFlags = _LISTEN, edge: EdgeFlags = _EDGE, kafka: KafkaFlags = _KAFKA
+) -> None:
     """Serve players and the page. Run as many as you like: they hold no state.
 
     Try it:
 
         kinolog edge --http-port 8082
+
+        kinolog edge --clips s3://media/clips
     """
-    _run(listen, _INGEST, kafka, with_ingest=False, with_edge=True)
+    _run(listen, _INGEST, edge, kafka, with_ingest=False, with_edge=True)
 
 
 def _run(
     listen: ListenFlags,
     ingest: IngestFlags,
+    edge: EdgeFlags,
     kafka: KafkaFlags,
     *,
     with_ingest: bool,
@@ -117,6 +137,7 @@ def _run(
         ack_log=ingest.ack_log,
         auto_create=ingest.auto_create,
         end_grace_s=ingest.end_grace_s,
+        clips=edge.clips,
     )
     roles.run(_serve(settings, with_ingest=with_ingest, with_edge=with_edge))
 

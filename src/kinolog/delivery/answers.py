@@ -10,7 +10,10 @@ from kinolog.core.rsgi import Headers, HttpProtocol, Scope
 
 CORS: Final[Headers] = [
     ("access-control-allow-origin", "*"),
-    ("access-control-expose-headers", "content-length, content-range, date, server-timing"),
+    (
+        "access-control-expose-headers",
+        "content-length, content-range, date, kinolog-preroll, server-timing",
+    ),
 ]
 _PREFLIGHT: Final[Headers] = [
     *CORS,

@@ -13,6 +13,7 @@ from kinolog.core.names import StreamName
 from kinolog.core.rsgi import HttpProtocol, Scope, SocketProtocol
 from kinolog.delivery import answers
 from kinolog.delivery.channel import Channel
+from kinolog.delivery.clip.kept_server import KeptServer
 from kinolog.delivery.hub import Hub
 from kinolog.delivery.listing import Listing
 from kinolog.delivery.page.static import CONTENT_SECURITY_POLICY, Page
@@ -44,6 +45,7 @@ class Edge:
         protocols: Sequence[DeliveryProtocol],
         sockets: SocketServer,
         page: Page,
+        kept: KeptServer,
         clock: Clock,
         told: Callable[[Scope, StreamName], None],
     ) -> None:
@@ -52,19 +54,26 @@ class Edge:
         self._listing = listing
         self._protocols = tuple(protocols)
         self._page = page
+        self._kept = kept
         self._clock = clock
         self._sockets = sockets
         self._told = told
 
     async def media(self, scope: Scope, protocol: HttpProtocol) -> None:
         """`/media/{collection}/{stream}/…`."""
+        parts = scope.path.split("/", 4)
+        name = StreamName(*parts[2:4]) if len(parts) == 5 else None
+        if (
+            name is not None
+            and parts[4].startswith("clips")
+            and await self._kept.answer(scope, protocol, name, parts[4], self._channel)
+        ):
+            return
         if answers.preflight(scope, protocol):
             return
-        parts = scope.path.split("/", 4)
-        if len(parts) < 5:
+        if name is None:
             answers.refuse(protocol, 404, "media is at /media/{collection}/{stream}/index.m3u8", 1)
             return
-        name = StreamName(parts[2], parts[3])
         channel = await self._channel(name)
         if channel is None:
             answers.refuse(protocol, 404, f"there is no stream {name}", 1)

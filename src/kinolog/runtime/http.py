@@ -170,6 +170,8 @@ def _answer_error(protocol: HttpProtocol, error: KinologError) -> None:
 def _answer(protocol: HttpProtocol, status: int, text: str) -> None:
     headers = [("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store")]
     headers.append(("access-control-allow-origin", "*"))
+    if status == 503:
+        headers.append(("retry-after", "2"))
     protocol.response_str(status, headers, f"{text}\n")
 
 

@@ -19,9 +19,13 @@ from kinolog import __version__
 from kinolog.core.clock import SystemClock
 from kinolog.core.log import get_logger
 from kinolog.core.rsgi import Handler, SocketHandler
+from kinolog.delivery.clip.body import Turns
 from kinolog.delivery.clip.frame import Frames
+from kinolog.delivery.clip.keeper import Keeper
+from kinolog.delivery.clip.kept_server import KeptServer
 from kinolog.delivery.clip.maker import ClipMaker
 from kinolog.delivery.clip.server import ClipServer
+from kinolog.delivery.clip.shelf import Shelf
 from kinolog.delivery.dash.manifests import Manifests
 from kinolog.delivery.dash.server import DashServer
 from kinolog.delivery.edge import DeliveryProtocol, Edge, health
@@ -51,6 +55,7 @@ from kinolog.log.client import KafkaSettings
 from kinolog.log.contact import Contact
 from kinolog.log.random_reader import RandomReader
 from kinolog.log.writer import LogWriter
+from kinolog.objects.store import open_objects
 from kinolog.runtime.http import HttpServer, HttpSettings, Router, check_port
 from kinolog.runtime.metrics import Metrics, of_requests
 from kinolog.runtime.settings import Settings
@@ -124,8 +129,12 @@ async def ingest_desk(base: Backend, settings: Settings) -> AsyncIterator[LocalD
 
 
 @asynccontextmanager
-async def edge(base: Backend, ingest: dict[str, int]) -> AsyncIterator[tuple[Hub, Edge, Qoe]]:
-    """A hub, the handlers over it, and what tells of the viewers."""
+async def edge(
+    base: Backend, ingest: dict[str, int], clips_at: str | None = None
+) -> AsyncIterator[tuple[Hub, Edge, Qoe]]:
+    """A hub, the handlers over it, and what tells of the viewers. `clips_at`: the place for kept
+    clips."""
+    shelf = Shelf(open_objects(clips_at)) if clips_at else None
     clock = SystemClock()
     hub = Hub(base.kafka, base.catalog, base.reader, clock)
     pulse = Pulse(base.reader, clock)
@@ -139,6 +148,8 @@ async def edge(base: Backend, ingest: dict[str, int]) -> AsyncIterator[tuple[Hub
     sprites = Sprites(frames, stills.studio, clock)
     maker = ClipMaker(base.reader, history, base.catalog.registry, clock)
     clips = ClipServer(maker, base.reader, clock)
+    keeper = Keeper(shelf, Turns(base.reader, 1), clock) if shelf is not None else None
+    kept = KeptServer(keeper, clips, clock)
     listing = Listing(base.catalog.registry, hub, pulse, clock, ingest)
     qoe = Qoe(base.kafka, base.catalog, base.reader, hub, clock)
     sockets = SocketServer(Stage(hub, history, past, base.catalog.registry, clock, Feeds()))
@@ -153,8 +164,10 @@ async def edge(base: Backend, ingest: dict[str, int]) -> AsyncIterator[tuple[Hub
             clips,
             qoe.server,
         ]
-        yield hub, Edge(hub, listing, protocols, sockets, Page.load(), clock, qoe.server.told), qoe
+        page, told = Page.load(), qoe.server.told
+        yield hub, Edge(hub, listing, protocols, sockets, page, kept, clock, told), qoe
     finally:
+        await kept.close()
         await sockets.close()
         await qoe.close()
         stills.close()
@@ -207,7 +220,7 @@ async def serve(
         routes += [("/health", health(state)), ("/ready", health(state))]
         routes.append(("/metrics", metrics.answer))
         if with_edge:
-            _, handlers, qoe = await stack.enter_async_context(edge(base, ports))
+            _, handlers, qoe = await stack.enter_async_context(edge(base, ports, settings.clips))
             metrics.add(qoe.metrics)
             sockets = handlers.socket
             routes += [

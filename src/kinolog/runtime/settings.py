@@ -48,6 +48,11 @@ class Settings(KafkaChoice):
         description="seconds from a publisher's leaving to the stream's end (ENDLIST); "
         "two to three times as many where the process that published is gone, too",
     )
+    clips: str | None = Field(
+        None,
+        description="where clips are kept: a directory, `s3://bucket/prefix`, `gs://…`, `az://…`; "
+        "none: clips cannot be kept",
+    )
     log_level: str = Field(
         "info", description="`debug`, `info`, `warning` or `error`; other verbs: `warning`"
     )

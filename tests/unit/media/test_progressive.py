@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import io
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
+from kinolog.delivery.clip.spool import Spool
 from kinolog.ingest.encode_audio import AudioEncoder
 from kinolog.ingest.encode_video import VideoEncoder, VideoTarget
 from kinolog.media.boxes import boxes, find
 from kinolog.media.init import init_segment
-from kinolog.media.progressive import Edit, Track, head
+from kinolog.media.progressive import Edit, Head, Track
+from kinolog.media.progressive import head as head_of
+from kinolog.media.sample_tables import SampleTables
 
 MOVIE = 90_000
+SPOOL = Spool()
 
 
 def video_init(width: int = 320) -> bytes:
@@ -36,8 +41,7 @@ def column(*values: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 def a_track(inits: list[bytes], places: list[int], edits: list[Edit], **changed: object) -> Track:
     """Two chunks of two and one samples, of 3, 5 and 7 bytes."""
-    fields: dict[str, object] = {
-        "inits": inits,
+    fields: dict[str, Any] = {
         "timescale": 90_000,
         "sizes": column(3, 5, 7),
         "durations": column(3600, 3600, 7200),
@@ -45,10 +49,28 @@ def a_track(inits: list[bytes], places: list[int], edits: list[Edit], **changed:
         "sync": np.array([True, False, False]),
         "counts": column(2, 1),
         "descriptions": column(0, 0),
-        "places": np.array(places, np.int64),
-        "edits": edits,
-    }
-    return Track(**(fields | changed))  # type: ignore[arg-type]
+    } | changed
+    tables = SampleTables(SPOOL)
+    first = 0
+    for count, description, place in zip(
+        fields["counts"].tolist(), fields["descriptions"].tolist(), places, strict=True
+    ):
+        part = slice(first, first + count)
+        one = column(count), column(place), column(description)
+        tables.samples(fields["sizes"][part], fields["sync"][part], *one)
+        tables.times(fields["durations"][part], fields["cts"][part])
+        first += count
+    tables.finish()
+    return Track(inits, fields["timescale"], tables, edits)
+
+
+def head(*args: Any) -> bytes:
+    """All of it, also where it is read in pieces."""
+    found: Head = head_of(*args)
+    whole = found.read(0, found.size)
+    pieces = [found.read(at, min(at + 7, found.size)) for at in range(0, found.size, 7)]
+    assert b"".join(pieces) == whole
+    return whole
 
 
 def test_samples_are_where_and_when_the_tables_say() -> None:

@@ -1,20 +1,22 @@
 """Body: the samples of a clip, cut out of the log's records while they are sent.
 
-It holds where they are, not what they are: some 8 bytes a chunk and 8 a record.
+It says where they are, not what they are: some 8 bytes a chunk and 8 a record, in a spool.
 """
 
 from __future__ import annotations
 
 import asyncio
-from array import array
+import hashlib
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
 from kinolog.core.errors import NotFound
 from kinolog.delivery.clip.columns import Columns
-from kinolog.delivery.clip.cut import Piece
+from kinolog.delivery.clip.lay import Piece
+from kinolog.delivery.clip.spool import Column, Spool
 from kinolog.record.log_record import LogRecord
 
 STRETCH_BYTES: Final = 2 << 20
@@ -40,6 +42,16 @@ class _At(NamedTuple):
     chunks: range
     skip: int
     size: int
+
+
+class Part(NamedTuple):
+    """A piece: whose it is, its sample entry, and which of its track's samples are in it:
+    [first, stop)."""
+
+    track: int
+    description: int
+    first: int
+    stop: int
 
 
 class Reader(Protocol):
@@ -76,36 +88,46 @@ class Body:
     """Where the samples of a clip are, in the file's order. `key`: the stream's records'."""
 
     key: str
+    spool: Spool
     places: list[Place] = field(default_factory=list)
     size: int = 0
 
     def __post_init__(self) -> None:
-        self._offsets = array("q")
-        self._at, self._length = array("I"), array("I")
-        self._place, self._records_end = array("i"), array("q")
-        self._chunks_end, self._skip = array("q"), array("q")
-        self._ends = array("q")
+        column = self.spool.column
+        self._offsets = column("q")
+        self._at, self._length = column("I"), column("I")
+        self._place, self._records_end = column("i"), column("q")
+        self._chunks_end, self._skip = column("q"), column("q")
+        self._ends = column("q")
+        self._track, self._description = column("B"), column("I")
+        self._samples_end, self._first = column("q"), column("q")
+        self._counted: dict[int, int] = {}
+        self._digest = hashlib.blake2b(digest_size=16)
 
     def __len__(self) -> int:
         return len(self._ends)
 
-    @property
-    def held_bytes(self) -> int:
-        """Roughly what it takes of memory."""
-        columns = (self._offsets, self._at, self._length, self._place, self._records_end,
-                   self._chunks_end, self._skip, self._ends)  # fmt: skip
-        return sum(len(column) * column.itemsize for column in columns)
-
     def fingerprint(self) -> bytes:
         """What tells this body from any other: where its records are."""
-        return repr(self.places).encode() + self._offsets.tobytes()
+        return repr(self.places).encode() + self._digest.digest()
 
-    def add(self, place: Place, columns: Columns, piece: Piece) -> int:
-        """The next piece; its size in bytes."""
+    def add(
+        self, place: Place, columns: Columns, piece: Piece, track: int = 0, description: int = 0
+    ) -> int:
+        """The next piece; its size in bytes. `track`: whose it is, `description`: which sample
+        entry it has."""
+        count = piece.end - piece.begin
+        self._first.append(self._counted.get(track, 0))
+        self._counted[track] = self._counted.get(track, 0) + count
+        self._samples_end.append(sum(self._counted.values()))
+        self._track.append(track)
+        self._description.append(description)
         if not self.places or self.places[-1] != place:
             self.places.append(place)
         sizes = columns.size
         size = sum(sizes[piece.begin : piece.end])
+        record, into = columns.records(piece.segment)[0], columns.samples(piece.segment)[0]
+        self._digest.update(b"%d %d %d;" % (columns.offset[record], piece.begin - into, size))
         sample, _ = columns.samples(piece.segment)
         begin, end = columns.chunks(piece.segment)
         offsets = columns.offset[slice(*columns.records(piece.segment))]
@@ -131,9 +153,35 @@ class Body:
         self._ends.append(self.size)
         return size
 
+    def part(self, number: int) -> Part:
+        """The piece of this number."""
+        before = self._samples_end[number - 1] if number else 0
+        first = self._first[number]
+        return Part(
+            self._track[number],
+            self._description[number],
+            first,
+            first + self._samples_end[number] - before,
+        )
+
+    def until(self, number: int) -> tuple[int, int]:
+        """Bytes and samples before the piece of this number."""
+        return (self._ends[number - 1], self._samples_end[number - 1]) if number else (0, 0)
+
     async def read(self, reader: Reader, start: int, stop: int) -> AsyncGenerator[bytes, None]:
         """The bytes [start, stop) of all samples. Lost where some are not kept any more."""
         number = bisect_right(self._ends, start)
+        async with aclosing(self.pieces(reader, number, stop)) as pieces:
+            at = self.until(number)[0]
+            async for body in pieces:
+                part = body[max(0, start - at) : stop - at]
+                at += len(body)
+                if part:
+                    yield part
+
+    async def pieces(self, reader: Reader, number: int, stop: int) -> AsyncGenerator[bytes, None]:
+        """The pieces from this one on, up to the one in which the byte before `stop` is. Lost where
+        some are not kept any more."""
         ahead: asyncio.Task[tuple[int, list[bytes]]] | None = None
         at = self._ends[number - 1] if number else 0
         try:
@@ -144,11 +192,9 @@ class Body:
                 after = at + sum(map(len, bodies))
                 if after < stop:
                     ahead = asyncio.create_task(self._stretch(reader, number, stop))
+                at = after
                 for body in bodies:
-                    part = body[max(0, start - at) : stop - at]
-                    at += len(body)
-                    if part:
-                        yield part
+                    yield body
         finally:
             if ahead is not None:
                 ahead.cancel()
@@ -176,7 +222,7 @@ class Body:
         return number, [self._samples(found, self._piece(n)) for n in range(first, number)]
 
     def _piece(self, number: int) -> _At:
-        def span(ends: array[int]) -> range:
+        def span(ends: Column) -> range:
             return range(ends[number - 1] if number else 0, ends[number])
 
         begins = self._ends[number - 1] if number else 0
@@ -189,13 +235,16 @@ class Body:
         )
 
     def _samples(self, found: Mapping[int, LogRecord], piece: _At) -> bytes:
-        payloads = _payloads(found, [self._offsets[index] for index in piece.records])
+        where = self._offsets.values(piece.records.start, piece.records.stop)
+        payloads = _payloads(found, where.tolist())
         if len(payloads) != len(piece.chunks):
             raise Lost("the clip's media are not kept any more")
-        parts = []
-        for chunk, payload in zip(piece.chunks, payloads, strict=True):
-            at = self._at[chunk]
-            parts.append(memoryview(payload)[at : at + self._length[chunk]])
+        begins = self._at.values(piece.chunks.start, piece.chunks.stop).tolist()
+        sizes = self._length.values(piece.chunks.start, piece.chunks.stop).tolist()
+        parts = [
+            memoryview(payload)[at : at + size]
+            for payload, at, size in zip(payloads, begins, sizes, strict=True)
+        ]
         whole = b"".join(parts)[piece.skip : piece.skip + piece.size]
         if len(whole) != piece.size:
             raise Lost("the clip's media are not those of its index")

@@ -71,6 +71,28 @@ class Columns:
             offset += step
             self.offset.append(offset)
 
+    def usable(self) -> Columns:
+        """The segments that are no gaps."""
+        if not any(self.gap):
+            return self
+        kept = Columns()
+        for n in range(len(self)):
+            if self.gap[n]:
+                continue
+            for name in ("epoch", "msn", "dts", "dur", "wall", "gap"):
+                getattr(kept, name).append(getattr(self, name)[n])
+            for span, names in (
+                (self.samples(n), ("size", "duration", "cts", "sync")),
+                (self.chunks(n), ("at", "count")),
+                (self.records(n), ("offset",)),
+            ):
+                for name in names:
+                    getattr(kept, name).extend(getattr(self, name)[slice(*span)])
+            kept.samples_end.append(len(kept.size))
+            kept.chunks_end.append(len(kept.at))
+            kept.records_end.append(len(kept.offset))
+        return kept
+
     def samples(self, segment: int) -> tuple[int, int]:
         """[first, end) of a segment's samples in their columns."""
         return _span(self.samples_end, segment)

@@ -12,16 +12,15 @@ sides, the sections, follow one another, and all tracks go on at the same moment
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from kinolog.core.errors import MediaError
 from kinolog.core.timebase import rescale
-from kinolog.delivery.clip.columns import Columns, Ticks
+from kinolog.delivery.clip.columns import Columns
+from kinolog.record.table import Row
 
 HOLE_S = 1
 """What is missing for longer is left out; for less, the frame before it stays."""
@@ -44,78 +43,8 @@ class Section(NamedTuple):
     until: int
 
 
-class Piece(NamedTuple):
-    """Samples [begin, end) of a track's columns, all of one segment, in the clip's section of this
-    number. `starts`: the first one's place in the clip, in ticks."""
-
-    section: int
-    segment: int
-    begin: int
-    end: int
-    starts: int
-
-
-@dataclass(frozen=True)
-class TrackCut:
-    """A track of the clip: its pieces, and the duration and composition offset of each of their
-    samples, in ticks of `timescale`; the first is decoded at 0. `media_time`: what is shown at the
-    clip's beginning; negative where that is before the first sample. `ends`: where its last sample
-    ends."""
-
-    timescale: int
-    pieces: Sequence[Piece]
-    durations: npt.NDArray[np.uint32]
-    cts: npt.NDArray[np.int32]
-    media_time: int
-    ends: int
-
-    @property
-    def dts(self) -> Ticks:
-        """When each sample is decoded."""
-        durations = self.durations.astype(np.int64)
-        return np.cumsum(durations) - durations
-
-
 class NoSyncError(Exception):
     """The first frame needs a sync sample from before what was read."""
-
-
-def sections(
-    lead: Columns, timescales: Mapping[int, int], start_ms: int, end_ms: int, *, by_sample: bool,
-    complete: bool,
-) -> list[Section]:  # fmt: skip
-    """The sections of [start_ms, end_ms) (Unix ms). `timescales`: of the leading track, by epoch.
-    `by_sample`: a sample may be shown in part (sound). `complete`: nothing older is to be had, so
-    that what cannot be decoded is left out; otherwise NoSyncError says that more is needed."""
-    found: list[Section] = []
-    for first, stop in _unbroken(lead, timescales):
-        section = _section(
-            lead, first, stop, timescales[lead.epoch[first]], start_ms, end_ms, by_sample,
-            complete or bool(found) or first > 0,
-        )  # fmt: skip
-        if section is not None:
-            found.append(section)
-    return found
-
-
-def _unbroken(lead: Columns, timescales: Mapping[int, int]) -> Iterator[tuple[int, int]]:
-    begun: int | None = None
-    for index in range(len(lead)):
-        goes_on = (
-            begun is not None
-            and not lead.gap[index]
-            and lead.epoch[index] == lead.epoch[index - 1]
-            and 0
-            <= lead.dts[index] - lead.dts[index - 1]
-            <= lead.dur[index - 1] + HOLE_S * timescales[lead.epoch[index]]
-        )
-        if goes_on:
-            continue
-        if begun is not None:
-            yield begun, index
-        begun = None if lead.gap[index] else index
-    if begun is not None:
-        yield begun, len(lead)
 
 
 def _section(
@@ -179,7 +108,82 @@ def _section(
                    shown, until)  # fmt: skip
 
 
-def lengths(found: Sequence[Section], timescales: Mapping[int, int]) -> list[int]:
+class Stretch(NamedTuple):
+    """A section of any length, by names: its segments of the leading track have the numbers
+    [first, last] of an epoch; the samples are those from `begin` on of the first, and up to `end`
+    of the last. [shown, until) is seen (PTS, ticks). Its segments lie in [wall, over) (Unix ms)."""
+
+    epoch: int
+    first: int
+    last: int
+    begin: int
+    end: int
+    shown: int
+    until: int
+    wall: int
+    over: int
+
+    def samples(self, columns: Columns, segment: int) -> tuple[int, int]:
+        """Those of a segment that belong to it, in its columns."""
+        begin, end = columns.samples(segment)
+        if columns.msn[segment] == self.last:
+            end = min(end, begin + self.end)
+        if columns.msn[segment] == self.first:
+            begin += self.begin
+        return begin, end
+
+
+def unbroken(before: Row | None, row: Row, timescales: Mapping[int, int]) -> bool:
+    """Whether a row goes on where the one before it ends."""
+    return (
+        before is not None
+        and not row.gap
+        and not before.gap
+        and row.epoch == before.epoch
+        and 0 <= row.dts - before.dts <= before.dur + HOLE_S * timescales[row.epoch]
+    )
+
+
+def stretch(
+    ends: Columns, timescale: int, start_ms: int, end_ms: int, *, by_sample: bool, complete: bool
+) -> tuple[Stretch, Section] | None:
+    """What a clip of [start_ms, end_ms) (Unix ms) has of an unbroken run of segments, of which
+    `ends` has the first ones and the last ones, all usable; also by its places in these. None where
+    nothing. `by_sample`: a sample may be shown in part (sound). `complete`: nothing older is to be
+    had, so that what cannot be decoded is left out; otherwise NoSyncError says that more is needed.
+    """
+    found = _section(ends, 0, len(ends), timescale, start_ms, end_ms, by_sample, complete)
+    if found is None:
+        return None
+    begins = _segment_of(ends, found.begin)
+    stops = _segment_of(ends, found.end - 1)
+    return Stretch(
+        found.epoch,
+        ends.msn[begins],
+        ends.msn[stops],
+        found.begin - ends.samples(begins)[0],
+        found.end - ends.samples(stops)[0],
+        found.shown,
+        found.until,
+        ends.wall[begins],
+        ends.wall[stops] + max(1, -(-1000 * ends.dur[stops] // timescale)),
+    ), found
+
+
+def _segment_of(columns: Columns, sample: int) -> int:
+    return bisect_right(columns.samples_end, sample)
+
+
+def date_of(lead: Columns, section: Section, timescale: int) -> int:
+    """When what a section shows first was captured, Unix ms."""
+    segment = _segment_of(lead, section.begin)
+    begin, end = lead.samples(segment)
+    dts = lead.decode_times(segment, segment + 1)
+    least = int((dts + np.array(lead.cts[begin:end], np.int64)).min())
+    return lead.wall[segment] + (section.shown - least) * 1000 // timescale
+
+
+def lengths(found: Sequence[Stretch | Section], timescales: Mapping[int, int]) -> list[int]:
     """Where each section begins in the clip, and where the last ends: in ticks of the first."""
     scale = timescales[found[0].epoch]
     places, at = [0], 0
@@ -189,167 +193,54 @@ def lengths(found: Sequence[Section], timescales: Mapping[int, int]) -> list[int
     return places
 
 
-def cut_lead(lead: Columns, found: Sequence[Section], timescales: Mapping[int, int]) -> TrackCut:
-    """The leading track of a clip of these sections, one at least."""
-    scale = timescales[found[0].epoch]
-    places = lengths(found, timescales)
-    builder = _Builder(lead, scale)
-    for number, section in enumerate(found):
-        dts = lead.decode_times(section.first, section.stop)
-        base = lead.samples(section.first)[0]
-        builder.add(
-            number, np.arange(section.begin, section.end), dts[section.begin - base :],
-            timescales[section.epoch], section.shown, places[number],
-        )  # fmt: skip
-    return builder.done()
+class Heard(NamedTuple):
+    """What is heard of a track of sound in a section: [shown, until) (ticks of the sound); the last
+    frame may go on for `room` ticks. `opens`: with it the clip begins."""
+
+    shown: int
+    until: int
+    room: int
+    opens: bool
+    timescale: int
+
+    def overlaps(self, dts: int, dur: int) -> bool:
+        """Whether a segment may have something of it."""
+        return dts < self.until and dts + dur > self._since
+
+    @property
+    def _since(self) -> int:
+        return self.shown - (PREROLL_MS * self.timescale // 1000 if self.opens else 0)
+
+    def samples(self, columns: Columns, segment: int) -> tuple[int, int]:
+        """Those of a segment that are in the clip, in its columns."""
+        begin, end = columns.samples(segment)
+        begins, lasts = columns.dts[segment], sum(columns.duration[begin:end])
+        if self.shown <= begins and begins + lasts <= self.until:
+            return begin, end
+        dts = columns.decode_times(segment, segment + 1)
+        ends = dts + np.array(columns.duration[begin:end], np.int64)
+        kept = (ends > self._since) if self.opens else (dts >= self._since)
+        kept &= (dts < self.until) & (ends <= self.until + self.room)
+        wanted = np.flatnonzero(kept)
+        if not len(wanted):
+            return begin, begin
+        return begin + int(wanted[0]), begin + int(wanted[-1]) + 1
 
 
-def cut_sound(
-    sound: Columns,
-    found: Sequence[Section],
-    lead_scales: Mapping[int, int],
-    own_scales: Mapping[int, int],
-) -> TrackCut | None:
-    """A track of sound beside the leading one; None where there is nothing of it.
-
-    `own_scales`: its timescale in each epoch that has it.
-    """
-    first = next((one for one in found if one.epoch in own_scales), None)
-    if first is None:
-        return None
-    scale = own_scales[first.epoch]
-    lead_scale = lead_scales[found[0].epoch]
-    builder = _Builder(sound, scale)
-    # From the end, for what comes behind a joint says how far what is before it may reach.
-    chosen: list[tuple[int, npt.NDArray[np.int64], Ticks, int, int]] = []
-    room: int | None = None
-    for number in range(len(found) - 1, -1, -1):
-        section = found[number]
-        own = own_scales.get(section.epoch)
-        if own is None:
-            room = None
-            continue
-        indices, dts, durations = _of_epoch(sound, section.epoch)
-        shown = rescale(section.shown, lead_scales[section.epoch], own)
-        until = rescale(section.until, lead_scales[section.epoch], own)
-        since = shown if number else shown - PREROLL_MS * own // 1000
-        kept = (dts >= since if number else dts + durations > since) & (dts < until)
-        if number + 1 < len(found):
-            kept &= dts + durations <= until + (room or 0)
-        if not (dts[kept] + durations[kept] > shown).any():
-            room = None
-            continue
-        chosen.append((number, indices[kept], dts[kept], own, shown))
-        room = max(0, int(dts[kept][0]) - shown)
-    places = lengths(found, lead_scales)
-    for number, indices, dts, own, shown in reversed(chosen):
-        at = rescale(places[number], lead_scale, scale)
-        builder.add(number, indices, dts, own, shown, at)
-    return builder.done() if chosen else None
+def heard(one: Stretch, lead_scale: int, own_scale: int, *, opens: bool, room: int | None) -> Heard:
+    """The sound of a stretch. `room`: as of room_before; None: as much as it likes."""
+    shown = rescale(one.shown, lead_scale, own_scale)
+    until = rescale(one.until, lead_scale, own_scale)
+    return Heard(shown, until, 1 << 60 if room is None else room, opens, own_scale)
 
 
-def _of_epoch(
-    columns: Columns, epoch: int
-) -> tuple[npt.NDArray[np.int64], Ticks, npt.NDArray[np.integer]]:
-    """The samples of an epoch: where in the columns, DTS, durations."""
-    used = [
-        segment
-        for segment in range(len(columns))
-        if columns.epoch[segment] == epoch and not columns.gap[segment]
-    ]
-    if not used:
-        none = np.zeros(0, np.int64)
-        return none, none, none
-    indices = np.concatenate([np.arange(*columns.samples(segment)) for segment in used])
-    dts = np.concatenate([columns.decode_times(segment, segment + 1) for segment in used])
-    durations = np.frombuffer(columns.duration, np.uint32)[indices]
-    return indices, dts, durations
-
-
-class _Builder:
-    """Puts sections behind one another: composition time = place in the clip + media_time."""
-
-    def __init__(self, columns: Columns, scale: int) -> None:
-        self._columns = columns
-        self._scale = scale
-        self._media_time: int | None = None
-        self._pieces: list[Piece] = []
-        self._dts: list[Ticks] = []
-        self._composed: list[Ticks] = []
-        self._last_duration = 1
-
-    def add(
-        self,
-        section: int,
-        indices: npt.NDArray[np.int64],
-        dts: Ticks,
-        own_scale: int,
-        shown: int,
-        at: int,
-    ) -> None:
-        """The samples `indices` of the columns, decoded at `dts` (and beyond) in ticks of
-        `own_scale`; what has the media time `shown` is shown at `at` (ticks of the clip's)."""
-        columns = self._columns
-        dts = dts[: len(indices)]
-        offsets = np.frombuffer(columns.cts, np.int32)[indices].astype(np.int64)
-        placed = _rescaled(dts - shown, own_scale, self._scale) + at
-        composed = _rescaled(dts + offsets - shown, own_scale, self._scale) + at
-        if self._media_time is None:
-            self._media_time = -int(placed[0])
-        self._dts.append(placed + self._media_time)
-        self._composed.append(composed + self._media_time)
-        self._last_duration = max(
-            1, rescale(columns.duration[int(indices[-1])], own_scale, self._scale)
-        )
-        begin = int(indices[0])
-        at_sample = 0
-        for segment in _segments_of(columns, indices):
-            first, stop = columns.samples(segment)
-            begin = max(first, int(indices[at_sample]))
-            count = int(np.searchsorted(indices[at_sample:], stop))
-            starts = int(placed[at_sample])
-            self._pieces.append(Piece(section, segment, begin, begin + count, starts))
-            at_sample += count
-
-    def done(self) -> TrackCut:
-        assert self._media_time is not None
-        dts = np.concatenate(self._dts)
-        composed = np.concatenate(self._composed)
-        # Where a joint, or a clock that was rounded, would let time stand still.
-        steps = np.arange(len(dts))
-        dts -= steps
-        np.maximum.accumulate(dts, out=dts)
-        dts += steps
-        steps = np.diff(dts, append=dts[-1] + self._last_duration)
-        if int(steps.max()) >= 1 << 32:
-            raise MediaError("the clip's sound pauses for too long")
-        durations = steps.astype(np.uint32)
-        ends = int((composed + durations).max())
-        composed -= dts
-        # Composition offsets that are never below 0: FFmpeg moves the DTS of a file with others,
-        # and shows its first frame that much before 0.
-        late = max(0, -int(composed.min()))
-        composed += late
-        if not -(1 << 31) <= int(composed.min()) <= int(composed.max()) < 1 << 31:
-            raise MediaError("a composition offset of the clip does not fit its field")
-        return TrackCut(
-            self._scale,
-            self._pieces,
-            durations,
-            composed.astype(np.int32),
-            self._media_time + late,
-            ends + late,
-        )
-
-
-def _segments_of(columns: Columns, indices: npt.NDArray[np.int64]) -> list[int]:
-    ends = np.frombuffer(columns.samples_end, np.int64)
-    found = np.searchsorted(ends, indices, side="right")
-    return [int(one) for one in np.unique(found)]
-
-
-def _rescaled(ticks: Ticks, from_scale: int, to_scale: int) -> Ticks:
-    """As core.timebase.rescale, for many."""
-    if from_scale == to_scale:
-        return ticks
-    return (2 * ticks * to_scale + from_scale) // (2 * from_scale)
+def room_before(sound: Columns, one: Stretch, lead_scale: int, own_scale: int) -> int:
+    """By how much sound from before a stretch may go on in it: up to its own first frame of sound.
+    `sound`: what is at its beginning."""
+    what = heard(one, lead_scale, own_scale, opens=False, room=None)
+    for segment in range(len(sound)):
+        begin, end = what.samples(sound, segment) if not sound.gap[segment] else (0, 0)
+        if begin < end:
+            dts = sound.decode_times(segment, segment + 1)
+            return max(0, int(dts[begin - sound.samples(segment)[0]]) - what.shown)
+    return 0

@@ -13,11 +13,13 @@ from kinolog.core.errors import NotFound
 from kinolog.core.names import StreamName
 from kinolog.core.units import show_time
 from kinolog.delivery.channel import Channel
-from kinolog.delivery.clip.clip import Clip, Loaded, compose
+from kinolog.delivery.clip.clip import Clip, Composer
 from kinolog.delivery.clip.columns import Columns
-from kinolog.delivery.clip.cut import HOLE_S, Section
+from kinolog.delivery.clip.cut import HOLE_S, Section, date_of
+from kinolog.delivery.clip.lay import At, Piece
 from kinolog.delivery.clip.loader import Loader
 from kinolog.delivery.clip.maker import BACK_MS, from_independent
+from kinolog.delivery.clip.spool import Spool
 from kinolog.delivery.history import History
 from kinolog.log.random_reader import RandomReader
 from kinolog.log.registry import Registry
@@ -199,5 +201,13 @@ def make(
     section: Section,
 ) -> Frame:
     """The frame that a section shows."""
-    movie = compose(loader, stream, Loaded([infos], [columns], [section]))
+    composer = Composer(stream.name, Spool(), [infos])
+    at = At(infos[section.epoch].timescale, section.shown, 0)
+    for segment in range(section.first, section.stop):
+        begin, end = columns.samples(segment)
+        piece = Piece(segment, max(begin, section.begin), min(end, section.end))
+        if piece.begin < piece.end:
+            composer.add(0, columns, piece, at, loader.media(section.epoch))
+    begins_ms = date_of(columns, section, at.timescale)
+    movie = composer.done(begins_ms, section.until - section.shown)
     return Frame(section.epoch, section.shown, movie.begins_ms, movie)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
@@ -12,6 +12,7 @@ from kinolog.core.clock import Clock
 from kinolog.core.errors import InputError, Unavailable, WireError
 from kinolog.core.names import StreamName
 from kinolog.delivery.channel import Channel
+from kinolog.delivery.clip.body import Place
 from kinolog.delivery.clip.columns import Columns
 from kinolog.delivery.history import History, Named
 from kinolog.delivery.live_rows import come_to, live_rows
@@ -27,18 +28,27 @@ T = TypeVar("T")
 BATCH_ENTRIES: Final = 1024
 BATCH_RECORDS: Final = 32_768
 """Of the index: so many entries are read at a time, from so many records."""
+FARTHEST: Final = 2_000
+"""Records between two entries that are read at a time."""
+WINDOW_MS: Final = 1_800_000
+"""Rows are looked up for so long a stretch at a time."""
+LEAP_MS: Final = 4 * 3_600_000
+"""Where nothing is kept, what comes next is looked for in stretches of so long, and longer ones."""
 MOST_SEGMENTS: Final = 50_000
-"""Of a track: more than a day of 2 s segments."""
+"""Of a track, at a time: more than a day of 2 s segments."""
 INDEXED_S: Final = 5.0
 """A finished segment is in the index some 50 ms later; it is not waited for longer than this."""
 _LOOK_S: Final = 0.1
+_LAST_ROWS: Final = 64
+"""So many may lie on both sides of a window's border."""
 
 
 class Wanted(NamedTuple):
-    """A row to load, and the number of its track."""
+    """A row to load, the number of its track, and of what it is a part."""
 
     track: int
     row: Row
+    part: int = 0
 
 
 class Loader:
@@ -78,6 +88,11 @@ class Loader:
         entry = self._epochs[epoch]
         return entry.base, entry.partition
 
+    def media(self, epoch: int) -> Place:
+        """Where the media of an epoch are."""
+        base, partition = self.place(epoch)
+        return Place(topic(base, "media"), partition)
+
     async def work(self, do: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do what takes long in the pool."""
         loop = asyncio.get_running_loop()
@@ -102,6 +117,8 @@ class Loader:
             rows = await self.rows(track, newest.wall, newest.wall + 1)
             if any(row.msn >= expected[-1] and row.epoch == newest.epoch for row in rows):
                 return
+            if await self._history.row(Named(self._stream, track), newest.epoch, newest.msn):
+                return  # it is in the index, and its media are deleted already
             if self._clock.monotonic() >= deadline:
                 raise Unavailable(
                     f"the newest media segment of {track} is not in the index yet", hint="try again"
@@ -133,6 +150,53 @@ class Loader:
             )
         return [row for run in runs for row in run]
 
+    async def walk(self, track: str, start_ms: int, end_ms: int) -> AsyncGenerator[list[Row], None]:
+        """The rows of a track that overlap [start_ms, end_ms), some at a time, none of them twice,
+        in the order of time."""
+        seen: list[tuple[int, int]] = []
+        leap_ms = LEAP_MS
+        while start_ms < end_ms:
+            stop_ms = min(end_ms, (start_ms // WINDOW_MS + 1) * WINDOW_MS)
+            rows = await self.rows(track, start_ms, stop_ms)
+            found = [row for row in rows if (row.epoch, row.msn) not in seen]
+            seen = [(row.epoch, row.msn) for row in rows[-_LAST_ROWS:]]
+            start_ms = stop_ms
+            if found:
+                leap_ms = LEAP_MS
+                yield found
+                continue
+            await asyncio.sleep(0)
+            after = await self._next(track, start_ms, min(end_ms, start_ms + leap_ms))
+            if after is None:
+                start_ms += leap_ms
+                leap_ms *= 4
+            else:
+                start_ms = max(start_ms, after)
+
+    async def _next(self, track: str, start_ms: int, end_ms: int) -> int | None:
+        """When there is something next in [start_ms, end_ms)."""
+        if start_ms >= end_ms:
+            return None
+        named = Named(self._stream, track)
+        found = await self._history.extents(named, start_ms, end_ms, Table())
+        return min((int(one.start) for one in found), default=None)
+
+    def batches(self, wanted: Sequence[Wanted]) -> Iterator[Sequence[Wanted]]:
+        """What is wanted, in pieces that are read at a time."""
+        at = 0
+        while at < len(wanted):
+            batch = self._batch(wanted, at)
+            yield batch
+            at += len(batch)
+
+    async def read(self, batch: Sequence[Wanted]) -> Sequence[Any]:
+        """The messages of a batch, and more."""
+        base, partition = self.place(batch[0].row.epoch)
+        offsets = [one.row.entry for one in batch]
+        return await self._reader.read_raw(
+            topic(base, "index"), partition, min(offsets), max(offsets) + 1, self._stream.name
+        )
+
     async def load(self, tracks: Sequence[Sequence[Row]]) -> list[Columns]:
         """The columns of each track's rows, in the order of these."""
         columns = [Columns() for _ in tracks]
@@ -142,20 +206,8 @@ class Loader:
         # Where time and number disagree, each track keeps the order of its rows.
         turns = [iter(rows) for rows in tracks]
         wanted = [Wanted(one.track, next(turns[one.track])) for one in wanted]
-        at = 0
-        while at < len(wanted):
-            batch = self._batch(wanted, at)
-            base, partition = self.place(batch[0].row.epoch)
-            offsets = [one.row.entry for one in batch]
-            messages = await self._reader.read_raw(
-                topic(base, "index"),
-                partition,
-                min(offsets),
-                max(offsets) + 1,
-                self._stream.name,
-            )
-            await self.work(_append, columns, batch, messages)
-            at += len(batch)
+        for batch in self.batches(wanted):
+            await self.work(append, columns, batch, await self.read(batch))
         return columns
 
     def _batch(self, wanted: Sequence[Wanted], at: int) -> Sequence[Wanted]:
@@ -165,18 +217,19 @@ class Loader:
         stop = at
         while stop < len(wanted) and stop - at < BATCH_ENTRIES:
             row = wanted[stop].row
+            far = stop > at and abs(row.entry - wanted[stop - 1].row.entry) > FARTHEST
             low, high = min(low, row.entry), max(high, row.entry)
-            if self.place(row.epoch) != place or high - low > BATCH_RECORDS:
+            if self.place(row.epoch) != place or high - low > BATCH_RECORDS or far:
                 break
             stop += 1
         return wanted[at : max(stop, at + 1)]
 
 
-def _append(columns: Sequence[Columns], batch: Sequence[Wanted], messages: Sequence[Any]) -> None:
+def append(columns: Sequence[Columns], batch: Sequence[Wanted], messages: Sequence[Any]) -> None:
     """Decoded one by one: an entry takes ten times as much as an object."""
     values = {message.offset(): message.value() for message in messages}
-    for track, row in batch:
-        columns[track].append(row, _entry(values.get(row.entry)))
+    for one in batch:
+        columns[one.track].append(one.row, _entry(values.get(one.row.entry)))
 
 
 def _entry(value: bytes | None) -> SegmentEntry | None:

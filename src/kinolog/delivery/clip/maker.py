@@ -1,27 +1,107 @@
-"""Maker: what a clip needs of the index, found and loaded."""
+"""Maker: what a clip needs of the index, found, read once and laid into its tables.
+
+Two passes. The first goes over rows alone (pages of the index), and reads the entries at the ends
+of each stretch of the leading track that nothing interrupts. The second reads every entry, a
+thousand at a time: what is kept of them is in the clip's spool.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any, Final
 
 from kinolog.core.clock import Clock
+from kinolog.core.errors import InputError
 from kinolog.core.names import StreamName
+from kinolog.core.timebase import rescale
 from kinolog.delivery.channel import Channel
-from kinolog.delivery.clip.clip import Clip, Loaded, compose
-from kinolog.delivery.clip.cut import NoSyncError, sections
-from kinolog.delivery.clip.loader import Loader
+from kinolog.delivery.clip.clip import Clip, Composer
+from kinolog.delivery.clip.columns import Columns
+from kinolog.delivery.clip.cut import (
+    Heard,
+    NoSyncError,
+    Stretch,
+    date_of,
+    heard,
+    lengths,
+    room_before,
+    stretch,
+    unbroken,
+)
+from kinolog.delivery.clip.lay import At, Piece
+from kinolog.delivery.clip.loader import BATCH_ENTRIES, Loader, Wanted, append
+from kinolog.delivery.clip.spool import Room, Spool
 from kinolog.delivery.history import History
 from kinolog.delivery.span import nothing_between
 from kinolog.log.random_reader import RandomReader
 from kinolog.log.registry import Registry
+from kinolog.record.control import OpenTrack
 from kinolog.record.table import Row
 
 BACK_MS: Final = (0, 10_000, 60_000, 600_000, 3_600_000)
 """So far before its beginning a clip looks for a segment that can be decoded by itself."""
 SOUND_MS: Final = 2_000
 """Sound may be so far from the pictures of its time in the log."""
+END_ROWS: Final = 3
+"""At the ends of a stretch so many segments say what is shown of it."""
+STRETCHES: Final = 256
+"""The ends of so many are read at a time."""
+MOST_STRETCHES: Final = 20_000
+MOST_CLIP_BYTES: Final = 1 << 30
+"""Of disk, for the tables of one clip: a fortnight at 30 frames a second with sound, and more."""
+MOST_BYTES: Final = 3 << 30
+"""Of disk, for all clips of a process."""
+_ROWS_AT_ONCE: Final = 256
+"""Rows that are gone through before others have their turn."""
+TOO_LONG: Final = "the tables of this clip take over 1 GB: players could not open it"
+
+
+@dataclass
+class _Plan:
+    """What a clip is of: names of tracks, the leading one first; `infos`: what each is in each
+    epoch. `rooms`: of each stretch but the first, by track, how far sound may go on into it."""
+
+    names: list[str]
+    infos: list[Mapping[int, OpenTrack]]
+    begins_ms: int = 0
+    stretches: list[Stretch] = field(default_factory=list)
+    rooms: list[dict[int, int]] = field(default_factory=list)
+
+    @cached_property
+    def scales(self) -> dict[int, int]:
+        return {epoch: info.timescale for epoch, info in self.infos[0].items()}
+
+    @cached_property
+    def by_sample(self) -> bool:
+        return next(iter(self.infos[0].values())).kind == "audio"
+
+
+@dataclass
+class _Run:
+    """Rows that follow one another: the first ones, the last ones."""
+
+    whole: bool
+    first: list[Row] = field(default_factory=list)
+    last: list[Row] = field(default_factory=list)
+
+    def add(self, row: Row, start_ms: int) -> None:
+        if len(self.first) < END_ROWS or self.first[-END_ROWS + 1].wall < start_ms:
+            self.first.append(row)
+            return
+        self.last = [*self.last, row][-END_ROWS:]
+
+    @property
+    def rows(self) -> list[Row]:
+        return [*self.first, *self.last]
+
+    @property
+    def newest(self) -> Row:
+        return self.rows[-1]
 
 
 class ClipMaker:
@@ -34,6 +114,7 @@ class ClipMaker:
         self._history = history
         self._registry = registry
         self._clock = clock
+        self._room = Room(MOST_BYTES)
         # One thread: what a long clip takes for a while is taken once, whoever asks.
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="clips")
 
@@ -46,62 +127,100 @@ class ClipMaker:
     ) -> Clip:
         """The clip of [start_ms, end_ms) (Unix ms). `channel`: what of it is live is waited for.
 
-        NotFound where nothing is kept of it, InputError where it is too long (over a day).
+        NotFound where nothing is kept of it, InputError where its tables were too large,
+        Overloaded where those of all clips are.
         """
         loader = Loader(
             self._reader, self._history, self._registry, self._clock, stream, self._pool
         )
-        loaded = await self._load(loader, channel, start_ms, end_ms)
-        if loaded is None:
+        plan = await self._plan(loader, channel, start_ms, end_ms)
+        if plan is None:
             raise nothing_between(stream, start_ms, end_ms)
-        return await loader.work(compose, loader, stream, loaded)
+        spool = Spool(MOST_CLIP_BYTES, self._room, TOO_LONG)
+        try:
+            return await self._compose(loader, plan, Composer(stream.name, spool, plan.infos))
+        except BaseException:
+            spool.close()
+            raise
 
-    async def _load(
+    async def _plan(
         self, loader: Loader, channel: Channel | None, start_ms: int, end_ms: int
-    ) -> Loaded | None:
+    ) -> _Plan | None:
         tracks = loader.tracks()
-        names = list(tracks)
-        for name in names:
+        for name in tracks:
             await loader.arrived(channel, name, start_ms, end_ms)
-        for name in names:
+        for name in tracks:
             # Pictures lead; where there are none, the first sound does.
-            if await loader.rows(name, start_ms, end_ms):
+            if await _any(loader, name, start_ms, end_ms):
                 lead = name
                 break
         else:
             return None
-        if tracks[lead] and next(iter(tracks[lead].values())).kind == "video":
-            others = [n for n in names if next(iter(tracks[n].values())).kind == "audio"]
-        else:
-            others = [n for n in names if n != lead]
-        infos = tracks[lead]
-        by_sample = next(iter(infos.values())).kind == "audio"
-        scales = {epoch: info.timescale for epoch, info in infos.items()}
+        pictures = next(iter(tracks[lead].values())).kind == "video"
+        others = [
+            name
+            for name, infos in tracks.items()
+            if name != lead and (not pictures or next(iter(infos.values())).kind == "audio")
+        ]
+        names = [lead, *others]
+        plan = _Plan(names, [tracks[name] for name in names])
         for step, back_ms in enumerate(BACK_MS):
             last = step + 1 == len(BACK_MS)
-            rows = await loader.rows(lead, start_ms - back_ms, end_ms)
-            kept = from_independent(rows, start_ms)
-            if kept is None and not last:
+            since_ms = await _independent(loader, lead, start_ms, back_ms)
+            if since_ms is None and not last:
                 continue
-            chosen = kept if kept is not None else rows
-            sound = [await loader.rows(n, *_around(chosen, scales)) for n in others]
-            columns = await loader.load([chosen, *sound])
+            if since_ms is None:
+                since_ms = start_ms - back_ms
             try:
-                found = await loader.work(
-                    sections,
-                    columns[0],
-                    scales,
-                    start_ms,
-                    end_ms,
-                    by_sample=by_sample,
-                    complete=last,
-                )
+                await _find(loader, plan, (since_ms, start_ms, end_ms), complete=last)
             except NoSyncError:
                 continue
-            if not found:
+            if not plan.stretches:
                 return None
-            return Loaded([infos, *(tracks[n] for n in others)], columns, found)
+            await _find_rooms(loader, plan)
+            return plan
         raise AssertionError("the last step is complete")
+
+    async def _compose(self, loader: Loader, plan: _Plan, composer: Composer) -> Clip:
+        places = lengths(plan.stretches, plan.scales)
+        work = partial(_lay, loader, plan, composer, places)
+        async with aclosing(_wanted(loader, plan)) as wanted:
+            ahead: asyncio.Task[Sequence[Any]] | None = None
+            laying: asyncio.Future[None] | None = None
+            try:
+                async for batch in wanted:
+                    # One batch is read while the one before is laid.
+                    ahead = asyncio.ensure_future(loader.read(batch))
+                    messages = await ahead
+                    if laying is not None:
+                        await laying
+                    laying = asyncio.ensure_future(loader.work(work, batch, messages))
+                if laying is not None:
+                    await laying
+            finally:
+                for task in (ahead, laying):
+                    if task is not None:
+                        task.cancel()
+        return await loader.work(composer.done, plan.begins_ms, places[-1])
+
+
+async def _any(loader: Loader, track: str, start_ms: int, end_ms: int) -> bool:
+    async with aclosing(loader.walk(track, start_ms, end_ms)) as found:
+        async for _ in found:
+            return True
+    return False
+
+
+async def _independent(loader: Loader, track: str, start_ms: int, back_ms: int) -> int | None:
+    """Since when rows are wanted: from the newest one on that can be decoded by itself and begins
+    at or before a moment. None where that may be older still."""
+    rows = await loader.rows(track, start_ms - back_ms, start_ms + 1)
+    if not rows:
+        return start_ms
+    for row in reversed(rows):
+        if row.independent and not row.gap:
+            return row.wall
+    return None
 
 
 def from_independent(rows: Sequence[Row], start_ms: int) -> list[Row] | None:
@@ -116,7 +235,201 @@ def from_independent(rows: Sequence[Row], start_ms: int) -> list[Row] | None:
     return None
 
 
-def _around(rows: Sequence[Row], scales: Mapping[int, int]) -> tuple[float, float]:
-    """When there may be sound of these rows."""
-    ends = max(row.wall + 1000 * row.dur / scales[row.epoch] for row in rows)
-    return min(row.wall for row in rows) - SOUND_MS, ends + SOUND_MS
+async def _find(loader: Loader, plan: _Plan, span: tuple[int, int, int], *, complete: bool) -> None:
+    """Find the stretches of (since, start, end): NoSyncError where the first frame needs what is
+    before `since`, unless nothing older is to be had (`complete`)."""
+    since_ms, start_ms, end_ms = span
+    runs: list[_Run] = []
+    plan.stretches = []
+    before: Row | None = None
+    async with aclosing(loader.walk(plan.names[0], since_ms, end_ms)) as found:
+        async for rows in found:
+            for row in rows:
+                if not unbroken(before, row, plan.scales):
+                    if len(runs) >= STRETCHES:
+                        await _read_ends(loader, plan, runs, span)
+                        runs = []
+                    runs.append(_Run(complete or before is not None))
+                if row.gap:
+                    runs.pop()
+                else:
+                    runs[-1].add(row, start_ms)
+                before = row
+            await asyncio.sleep(0)
+    await _read_ends(loader, plan, runs, span)
+
+
+async def _read_ends(
+    loader: Loader, plan: _Plan, runs: Sequence[_Run], span: tuple[int, int, int]
+) -> None:
+    if not runs:
+        return
+    wanted = [Wanted(number, row) for number, run in enumerate(runs) for row in run.rows]
+    columns = [Columns() for _ in runs]
+    for batch in loader.batches(wanted):
+        await loader.work(append, columns, batch, await loader.read(batch))
+    for run, read in zip(runs, columns, strict=True):
+        ends = read.usable()
+        if not len(ends):
+            continue
+        scale = plan.scales[ends.epoch[0]]
+        got = stretch(
+            ends, scale, span[1], span[2], by_sample=plan.by_sample,
+            complete=run.whole or bool(plan.stretches),
+        )  # fmt: skip
+        if got is None:
+            continue
+        if not plan.stretches:
+            plan.begins_ms = date_of(ends, got[1], scale)
+        plan.stretches.append(got[0])
+    if len(plan.stretches) > MOST_STRETCHES:
+        raise InputError(
+            f"media are missing over {MOST_STRETCHES} times in this range",
+            hint="ask for a shorter one",
+        )
+
+
+async def _find_rooms(loader: Loader, plan: _Plan) -> None:
+    """Look how far sound may go on into each stretch but the first."""
+    plan.rooms = [{}]
+    later = plan.stretches[1:]
+    for first in range(0, len(later), STRETCHES):
+        group = later[first : first + STRETCHES]
+        wanted: list[Wanted] = []
+        keys: list[tuple[int, int]] = []  # stretch, track
+        for number, one in enumerate(group):
+            for track in range(1, len(plan.names)):
+                what = _heard(plan, track, first + 1 + number, {})
+                if what is None:
+                    continue
+                about = one.wall - SOUND_MS, one.wall + 2 * SOUND_MS
+                rows = await loader.rows(plan.names[track], *about)
+                wanted += [Wanted(len(keys), row) for row in rows if _has(row, one, what)]
+                keys.append((number, track))
+        columns = [Columns() for _ in keys]
+        wanted.sort(key=lambda one: (one.row.wall, one.track))
+        for batch in loader.batches(wanted):
+            await loader.work(append, columns, batch, await loader.read(batch))
+        rooms: list[dict[int, int]] = [{} for _ in group]
+        for (number, track), read in zip(keys, columns, strict=True):
+            one = group[number]
+            own = plan.infos[track][one.epoch].timescale
+            rooms[number][track] = room_before(read, one, plan.scales[one.epoch], own)
+        plan.rooms += rooms
+
+
+def _has(row: Row, one: Stretch, what: Heard) -> bool:
+    return row.epoch == one.epoch and not row.gap and what.overlaps(row.dts, row.dur)
+
+
+def _heard(plan: _Plan, track: int, number: int, room: Mapping[int, int] | None) -> Heard | None:
+    """Of a track of sound in the stretch of this number. `room`: of the next stretch, by track;
+    None where there is no next."""
+    one = plan.stretches[number]
+    info = plan.infos[track].get(one.epoch)
+    if info is None:
+        return None
+    room_ticks = None
+    if room is not None:
+        room_ticks = room.get(track, 0)
+    return heard(one, plan.scales[one.epoch], info.timescale, opens=number == 0, room=room_ticks)
+
+
+async def _wanted(loader: Loader, plan: _Plan) -> AsyncGenerator[Sequence[Wanted], None]:
+    """All rows of a clip, in the order of its bytes, in pieces that are read at a time."""
+    held: list[Wanted] = []
+    for number, one in enumerate(plan.stretches):
+        turns = [_lead_rows(loader, plan.names[0], one)]
+        for track in range(1, len(plan.names)):
+            what = _heard(plan, track, number, None)
+            if what is not None:
+                turns.append(_sound_rows(loader, plan.names[track], one, what))
+        tracks = [0, *(t for t in range(1, len(plan.names)) if one.epoch in plan.infos[t])]
+        async with aclosing(_merged(turns)) as rows:
+            async for turn, row in rows:
+                held.append(Wanted(tracks[turn], row, number))
+                if len(held) % _ROWS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+                if len(held) >= 2 * BATCH_ENTRIES:
+                    batch = next(loader.batches(held))
+                    yield batch
+                    held = held[len(batch) :]
+    for batch in loader.batches(held):
+        yield batch
+
+
+async def _lead_rows(loader: Loader, track: str, one: Stretch) -> AsyncGenerator[Row, None]:
+    async with aclosing(loader.walk(track, one.wall, one.over)) as found:
+        async for rows in found:
+            for row in rows:
+                if row.epoch == one.epoch and one.first <= row.msn <= one.last and not row.gap:
+                    yield row
+
+
+async def _sound_rows(
+    loader: Loader, track: str, one: Stretch, what: Heard
+) -> AsyncGenerator[Row, None]:
+    async with aclosing(loader.walk(track, one.wall - SOUND_MS, one.over + SOUND_MS)) as found:
+        async for rows in found:
+            for row in rows:
+                if _has(row, one, what):
+                    yield row
+
+
+async def _merged(
+    turns: Sequence[AsyncGenerator[Row, None]],
+) -> AsyncGenerator[tuple[int, Row], None]:
+    """The rows of several tracks, by time; each keeps its order."""
+    waiting: dict[int, Row] = {}
+    try:
+        for number, rows in enumerate(turns):
+            row = await anext(rows, None)
+            if row is not None:
+                waiting[number] = row
+        while waiting:
+            number = min(waiting, key=lambda n: (waiting[n].wall, n))
+            yield number, waiting.pop(number)
+            row = await anext(turns[number], None)
+            if row is not None:
+                waiting[number] = row
+    finally:
+        for rows in turns:
+            await rows.aclose()
+
+
+def _lay(
+    loader: Loader,
+    plan: _Plan,
+    composer: Composer,
+    places: Sequence[int],
+    batch: Sequence[Wanted],
+    messages: Sequence[Any],
+) -> None:
+    """Put what was read into the clip."""
+    columns = [Columns() for _ in plan.names]
+    append(columns, batch, messages)
+    segments = [0] * len(plan.names)
+    for wanted in batch:
+        track, number = wanted.track, wanted.part
+        read, segment = columns[track], segments[track]
+        segments[track] += 1
+        if read.gap[segment]:
+            continue  # its entry is not what the pages say: the picture before it stays
+        one = plan.stretches[number]
+        at_lead = places[number]
+        own = plan.infos[track][one.epoch].timescale
+        lead_scale = plan.scales[plan.stretches[0].epoch]
+        place = rescale(at_lead, lead_scale, composer.scale(track, one.epoch))
+        if track == 0:
+            begin, end = one.samples(read, segment)
+            at = At(own, one.shown, place)
+        else:
+            room = plan.rooms[number + 1] if number + 1 < len(plan.rooms) else None
+            what = _heard(plan, track, number, room)
+            assert what is not None
+            begin, end = what.samples(read, segment)
+            at = At(own, what.shown, place)
+        if begin < end:
+            piece = Piece(segment, begin, end)
+            composer.add(track, read, piece, at, loader.media(one.epoch))
+    composer.settle()

@@ -1,24 +1,24 @@
-"""`/media/{collection}/{stream}/clip.mp4`: clips over HTTP, by Range too, streamed."""
+"""`/media/{collection}/{stream}/clip.mp4` (.m4s, .ts): clips over HTTP, streamed, by Range."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from datetime import UTC, datetime
+from collections.abc import AsyncGenerator
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs
 from weakref import WeakValueDictionary
 
 from kinolog.core.clock import Clock
-from kinolog.core.errors import InputError, KinologError
+from kinolog.core.errors import InputError, KinologError, Overloaded
 from kinolog.core.log import get_logger
 from kinolog.core.names import StreamName
 from kinolog.core.rsgi import Headers, HttpProtocol, Scope
-from kinolog.core.units import show_duration
 from kinolog.delivery import answers
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.clip.body import Turns
 from kinolog.delivery.clip.clip import Clip
+from kinolog.delivery.clip.files import TYPES, TsClip, as_file, file_name
 from kinolog.delivery.clip.maker import ClipMaker
 from kinolog.delivery.pour import SMALL_BYTES, pour
 from kinolog.delivery.span import Span, is_relative, parse_span
@@ -26,9 +26,16 @@ from kinolog.log.random_reader import RandomReader
 
 KEPT_BYTES: Final = 12 << 20
 """Of clips that may be asked for again: a player asks for one in several ranges."""
+KEPT_STORED: Final = 1 << 30
+"""On disk."""
 MOST_MAKING: Final = 2
+MOST_WAITED_FOR: Final = 16
+"""Clips that are being made, or wait for it: more are refused."""
+MOST_SENDING: Final = 32
+"""Clips that are sent at a time: each holds some megabytes of media."""
 MOST_READS: Final = 2
 """Of the log at a time, whoever is sent clips: less than its reader has hands."""
+_ENDLESS: Final = 1 << 62
 _log = get_logger("kinolog.clip")
 
 
@@ -49,65 +56,97 @@ class ClipServer:
         self._used: WeakValueDictionary[_Key, Clip] = WeakValueDictionary()
         self._making: dict[_Key, asyncio.Task[Clip]] = {}
         self._turn = asyncio.Semaphore(MOST_MAKING)
+        self._sending = 0
 
     async def answer(
         self, scope: Scope, protocol: HttpProtocol, channel: Channel, rest: str
     ) -> bool:
-        """`clip.mp4?start=&end=&download=1`; without an end, up to now. False for another name."""
-        if rest != "clip.mp4":
+        """`clip.mp4?start=&end=&download=1`, or clip.m4s, or clip.ts; without an end, up to now.
+        False for another name."""
+        stem, _, ending = rest.partition(".")
+        if stem != "clip" or ending not in TYPES:
             return False
-        await self._answer(scope, protocol, channel)
+        await self._answer(scope, protocol, channel, ending)
         return True
 
-    async def _answer(self, scope: Scope, protocol: HttpProtocol, channel: Channel) -> None:
+    async def _answer(
+        self, scope: Scope, protocol: HttpProtocol, channel: Channel, ending: str
+    ) -> None:
         now_ms = self._clock.unix_ms()
         start_ms, end_ms = clip_span(scope.query_string, now_ms)
         relative = is_relative(scope.query_string) or "end=" not in scope.query_string
         if relative and scope.headers.get("range") is not None:
             # What is asked for in ranges must be the same at each.
             download = "&download=1" if _download(scope.query_string) else ""
-            where = f"clip.mp4?{Span(start_ms, end_ms).query}{download}"
+            where = f"clip.{ending}?{Span(start_ms, end_ms).query}{download}"
             protocol.response_empty(307, [*answers.CORS, ("location", where), answers.NO_STORE])
             return
-        clip = await self._clip(channel, _Key(channel.name, start_ms, end_ms))
-        name = file_name(channel.name, clip, "mp4")
+        clip = await self.clip(channel, start_ms, end_ms)
+        file = as_file(clip, ending)
+        name = file_name(channel.name, clip, ending)
         kind = "attachment" if _download(scope.query_string) else "inline"
         headers: Headers = [
             *answers.CORS,
-            ("content-type", "video/mp4"),
-            ("accept-ranges", "bytes"),
-            ("etag", clip.tag),
+            ("content-type", TYPES[ending]),
+            ("etag", file.tag),
             ("content-disposition", f'{kind}; filename="{name}"'),
             answers.NO_CACHE if relative else ("cache-control", "public, max-age=60"),
         ]
-        if answers.unchanged(scope, clip.tag):
+        if answers.unchanged(scope, file.tag):
             protocol.response_empty(304, headers)
-            return
-        found = answers.begin_range(scope, protocol, headers, clip.size, clip.tag)
-        if found is None:
-            return
-        status, headers, start, stop = found
+        elif isinstance(file, TsClip):
+            headers.append(("kinolog-preroll", f"{float(file.preroll_s):.3f}"))
+            if scope.method == "HEAD":
+                protocol.response_empty(200, headers)
+            else:
+                await self._send(protocol, channel, 200, headers, None, file.read(self._reader))
+        else:
+            headers.append(("accept-ranges", "bytes"))
+            found = answers.begin_range(scope, protocol, headers, file.size, file.tag)
+            if found is not None:
+                status, headers, start, stop = found
+                parts = file.read(self._reader, start, stop)
+                await self._send(protocol, channel, status, headers, stop - start, parts)
+
+    async def _send(
+        self,
+        protocol: HttpProtocol,
+        channel: Channel,
+        status: int,
+        headers: Headers,
+        size: int | None,
+        parts: AsyncGenerator[bytes, None],
+    ) -> None:
+        """A body; `size`: in bytes, None where that is not known."""
+        if self._sending >= MOST_SENDING:
+            raise Overloaded(f"{MOST_SENDING} clips are being sent", hint="try again")
+        self._sending += 1
         try:
-            parts = clip.read(self._reader, start, stop)
-            await pour(protocol, status, headers, stop - start, parts)
+            await pour(protocol, status, headers, _ENDLESS if size is None else size, parts)
         except KinologError as error:
-            if stop - start <= SMALL_BYTES:
+            if size is not None and size <= SMALL_BYTES:
                 raise
             # The headers have gone: what is short of its length tells the client.
             _log.warning("clip cut short", stream=str(channel.name), error=str(error))
+        finally:
+            self._sending -= 1
 
     async def close(self) -> None:
         """Give up what is being made."""
         for task in self._making.values():
             task.cancel()
 
-    async def _clip(self, channel: Channel, key: _Key) -> Clip:
+    async def clip(self, channel: Channel, start_ms: int, end_ms: int) -> Clip:
+        """The clip of a range (Unix ms). Overloaded where too many are being made."""
+        key = _Key(channel.name, start_ms, end_ms)
         kept = self._used.get(key)
         if kept is not None:
             self._keep(key, kept)
             return kept
         task = self._making.get(key)
         if task is None:
+            if len(self._making) >= MOST_WAITED_FOR:
+                raise Overloaded("too many clips are being made", hint="try again")
             task = self._making[key] = asyncio.create_task(self._make(channel, key))
             task.add_done_callback(lambda _: self._making.pop(key, None))
         clip = await asyncio.shield(task)
@@ -116,15 +155,23 @@ class ClipServer:
 
     async def _make(self, channel: Channel, key: _Key) -> Clip:
         async with self._turn:
+            self._let_go()
             return await self._maker.make(key.stream, channel, key.start_ms, key.end_ms)
 
     def _keep(self, key: _Key, clip: Clip) -> None:
         self._used[key] = clip
         self._kept[key] = clip
         self._kept.move_to_end(key)
-        held = sum(one.held_bytes for one in self._kept.values())
-        while held > KEPT_BYTES and len(self._kept) > 1:
-            held -= self._kept.popitem(last=False)[1].held_bytes
+        self._let_go()
+
+    def _let_go(self) -> None:
+        kept = self._kept
+        held = sum(one.held_bytes for one in kept.values())
+        stored = sum(one.stored_bytes for one in kept.values())
+        while len(kept) > 1 and (held > KEPT_BYTES or stored > KEPT_STORED):
+            _, old = kept.popitem(last=False)
+            held -= old.held_bytes
+            stored -= old.stored_bytes
 
 
 def clip_span(query: str, now_ms: int) -> tuple[int, int]:
@@ -139,13 +186,6 @@ def clip_span(query: str, now_ms: int) -> tuple[int, int]:
     if end_ms <= span.start_ms:
         raise InputError("that begins now or later", hint="for example ?start=-30s")
     return span.start_ms, end_ms
-
-
-def file_name(stream: StreamName, clip: Clip, ending: str) -> str:
-    """A clip's name for people: what it is of, when it begins, how long it is."""
-    begins = datetime.fromtimestamp(clip.begins_ms / 1000, UTC)
-    length = show_duration(max(1, round(clip.seconds)) * 1000)
-    return f"{stream.name}-{begins:%Y%m%dT%H%M%SZ}-{length}.{ending}"
 
 
 def _download(query: str) -> bool:

@@ -10,15 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kinolog.core.timebase import rescale
 from kinolog.delivery.clip.columns import Columns
 from kinolog.delivery.clip.cut import (
     NoSyncError,
-    Section,
-    cut_lead,
-    cut_sound,
+    Stretch,
+    heard,
     lengths,
-    sections,
+    room_before,
+    stretch,
+    unbroken,
 )
+from kinolog.delivery.clip.lay import At, Piece, TrackLayer
+from kinolog.delivery.clip.spool import Spool
+from kinolog.media.sample_tables import SampleTables
 from kinolog.record.control import SegmentEntry
 from kinolog.record.page import GAP, INDEPENDENT
 from kinolog.record.table import Row
@@ -85,21 +90,126 @@ def sounds(*sessions: tuple[int, int, int, int]) -> Columns:
     return columns
 
 
-def shown_frames(columns: Columns, found: list[Section]) -> list[tuple[int, int]]:
+def part_of(columns: Columns, segments: list[int]) -> Columns:
+    """Some segments of them."""
+    hidden = Columns()
+    hidden.__dict__ |= columns.__dict__
+    hidden.gap = columns.gap[:]
+    for n in range(len(columns)):
+        hidden.gap[n] = n not in segments
+    return hidden.usable()
+
+
+def row_of(columns: Columns, n: int) -> Row:
+    flags = GAP if columns.gap[n] else 0
+    return Row(columns.epoch[n], 1, columns.msn[n], columns.dts[n], columns.dur[n],
+               columns.wall[n], n, n, 1, n, flags)  # fmt: skip
+
+
+def cut_of(
+    columns: Columns, start_ms: int, end_ms: int, *, scale: int = VIDEO, complete: bool = True
+) -> list[Stretch]:
+    """As the maker: of each unbroken run, its ends say what is shown."""
+    scales = dict.fromkeys(columns.epoch, scale)
+    runs: list[list[int]] = []
+    before: Row | None = None
+    for n in range(len(columns)):
+        row = row_of(columns, n)
+        if not unbroken(before, row, scales):
+            runs.append([])
+        if columns.gap[n]:
+            runs.pop()
+        else:
+            runs[-1].append(n)
+        before = row
+    found: list[Stretch] = []
+    for run in runs:
+        early = sum(columns.wall[n] < start_ms for n in run)
+        ends = part_of(columns, [*run[: early + 2], *run[-3:]])
+        got = stretch(ends, scale, start_ms, end_ms, by_sample=scale == AUDIO, complete=complete)
+        if got is not None:
+            found.append(got[0])
+    return found
+
+
+def inside(columns: Columns, one: Stretch) -> list[int]:
+    """The segments of a stretch."""
+    return [
+        n
+        for n in range(len(columns))
+        if columns.epoch[n] == one.epoch
+        and one.first <= columns.msn[n] <= one.last
+        and not columns.gap[n]
+    ]
+
+
+def shown_frames(columns: Columns, found: list[Stretch]) -> list[tuple[int, int]]:
     """(epoch, PTS) of the frames that are seen."""
     seen = []
     for one in found:
-        base = columns.samples(one.first)[0]
-        dts = columns.decode_times(one.first, one.stop)
-        pts = dts + np.frombuffer(columns.cts, np.int32)[base : base + len(dts)]
-        inside = pts[one.begin - base : one.end - base]
-        seen += [(one.epoch, int(p)) for p in sorted(inside) if one.shown <= p < one.until]
+        pts: list[int] = []
+        for n in inside(columns, one):
+            begin, end = one.samples(columns, n)
+            first = columns.samples(n)[0]
+            dts = columns.decode_times(n, n + 1)[begin - first : end - first]
+            pts += (dts + np.array(columns.cts[begin:end])).tolist()
+        seen += [(one.epoch, p) for p in sorted(pts) if one.shown <= p < one.until]
     return seen
 
 
-def cut_of(columns: Columns, start_ms: int, end_ms: int) -> list[Section]:
-    scales = dict.fromkeys(columns.epoch, VIDEO)
-    return sections(columns, scales, start_ms, end_ms, by_sample=False, complete=True)
+class Laid:
+    """A track laid: of each sample its DTS, and of each piece where its samples are."""
+
+    def __init__(self, scale: int) -> None:
+        self.layer = TrackLayer(SampleTables(Spool()), scale)
+        self.pieces: list[tuple[int, Piece]] = []
+
+    def add(self, columns: Columns, section: int, piece: Piece, at: At) -> None:
+        if piece.begin < piece.end:
+            self.layer.add(columns, [piece], at, [0], [0])
+            self.pieces.append((section, piece))
+
+    def done(self) -> Laid:
+        self.layer.finish()
+        tables = self.layer.tables
+        self.durations = runs_of(tables.durations().read(0, tables.durations().size))
+        self.dts = np.cumsum(self.durations) - self.durations
+        offsets = tables.offsets(self.layer.late)
+        self.cts = runs_of(offsets.read(0, offsets.size)) if offsets else np.zeros_like(self.dts)
+        return self
+
+
+def runs_of(data: bytes) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    rows = np.frombuffer(data, ">i4").reshape(-1, 2).astype(np.int64)
+    return np.repeat(rows[:, 1], rows[:, 0])
+
+
+def lay_lead(columns: Columns, found: list[Stretch], scale: int = VIDEO) -> Laid:
+    laid = Laid(scale)
+    places = lengths(found, dict.fromkeys(columns.epoch, scale))
+    for number, one in enumerate(found):
+        for n in inside(columns, one):
+            at = At(scale, one.shown, places[number])
+            laid.add(columns, number, Piece(n, *one.samples(columns, n)), at)
+    return laid.done()
+
+
+def lay_sound(sound: Columns, found: list[Stretch]) -> Laid:
+    laid = Laid(AUDIO)
+    places = lengths(found, dict.fromkeys((one.epoch for one in found), VIDEO))
+    for number, one in enumerate(found):
+        of_epoch = [n for n in range(len(sound)) if sound.epoch[n] == one.epoch]
+        room: int | None = None
+        if number + 1 < len(found):
+            after = found[number + 1]
+            of_next = [n for n in range(len(sound)) if sound.epoch[n] == after.epoch]
+            room = room_before(part_of(sound, of_next), after, VIDEO, AUDIO)
+        what = heard(one, VIDEO, AUDIO, opens=number == 0, room=room)
+        at = At(AUDIO, what.shown, rescale(places[number], VIDEO, AUDIO))
+        for n in of_epoch:
+            if what.overlaps(sound.dts[n], sound.dur[n]):
+                laid.add(sound, number, Piece(n, *what.samples(sound, n)), at)
+    return laid.done()
 
 
 TWO = ((1, 1_000, 4), (2, 9_000, 3))
@@ -130,29 +240,28 @@ def test_a_clip_has_the_frames_whose_dates_are_in_it(start_ms: int, length_ms: i
     found = cut_of(columns, start_ms, start_ms + length_ms)
     assert shown_frames(columns, found) == expected
     for one in found:
-        assert columns.sync[one.begin]
+        assert columns.sync[one.samples(columns, inside(columns, one)[0])[0]]
 
 
 def test_without_the_keyframe_more_is_asked_for() -> None:
     columns = Columns()
     add(columns, epoch=1, msn=5, dts=0, wall=1000, durations=[FRAME] * 10, cts=[0] * 10, sync=[6])
-    scales = {1: VIDEO}
     with pytest.raises(NoSyncError):
-        sections(columns, scales, 1100, 1300, by_sample=False, complete=False)
-    (only,) = sections(columns, scales, 1100, 1300, by_sample=False, complete=True)
+        cut_of(columns, 1100, 1300, complete=False)
+    (only,) = cut_of(columns, 1100, 1300)
     assert (only.begin, only.shown) == (6, 6 * FRAME)
-    (later,) = sections(columns, scales, 1250, 1300, by_sample=False, complete=False)
+    (later,) = cut_of(columns, 1250, 1300, complete=False)
     assert (later.begin, later.shown) == (6, 8 * FRAME)
 
 
 def test_a_segment_with_a_hole_is_left_out() -> None:
     columns = pictures((1, 0, 5), gaps=(2,))
     found = cut_of(columns, 0, 60_000)
-    assert [(one.first, one.stop) for one in found] == [(0, 2), (3, 5)]
+    assert [(one.first, one.last) for one in found] == [(0, 1), (3, 4)]
     places = lengths(found, {1: VIDEO})
     assert places == [0, 2 * len(GROUP) * FRAME, 4 * len(GROUP) * FRAME]
-    lead = cut_lead(columns, found, {1: VIDEO})
-    composed = np.sort(lead.dts + lead.cts) - lead.media_time
+    lead = lay_lead(columns, found)
+    composed = np.sort(lead.dts + lead.cts) - lead.layer.media_time
     assert composed.tolist() == [n * FRAME for n in range(4 * len(GROUP))]
     assert (np.diff(lead.dts) > 0).all()
 
@@ -174,23 +283,22 @@ def test_sound_stays_with_the_pictures(
         lead.dts[segment] += base * VIDEO // AUDIO // 10 * 10
     sound = sounds(*((e, 0, base + late[e] - 20 * SOUND, frames) for e in (1, 2)))
     scales = {1: VIDEO, 2: VIDEO}
-    found = sections(lead, scales, start_ms, start_ms + length_ms, by_sample=False, complete=True)
+    found = cut_of(lead, start_ms, start_ms + length_ms)
     if not found:
         return
-    video = cut_lead(lead, found, scales)
-    audio = cut_sound(sound, found, scales, {1: AUDIO, 2: AUDIO})
-    assert audio is not None
+    video = lay_lead(lead, found)
+    audio = lay_sound(sound, found)
     assert (np.diff(audio.dts) > 0).all()
     places = lengths(found, scales)
     for cut, columns, scale in ((video, lead, VIDEO), (audio, sound, AUDIO)):
         at = 0
-        for piece in cut.pieces:
-            section = found[piece.section]
+        for number, piece in cut.pieces:
+            section = found[number]
             own = columns.decode_times(piece.segment, piece.segment + 1)
             own = own[piece.begin - columns.samples(piece.segment)[0] :][: piece.end - piece.begin]
             # In the clip and in the session, it is as far from what the section shows first.
-            in_clip = Fraction(int(cut.dts[at]) - cut.media_time, scale) - Fraction(
-                places[piece.section], VIDEO
+            in_clip = Fraction(int(cut.dts[at]) - cut.layer.media_time, scale) - Fraction(
+                places[number], VIDEO
             )
             in_session = Fraction(int(own[0]), scale) - Fraction(section.shown, VIDEO)
             assert abs(in_clip - in_session) < Fraction(1, 1000)
@@ -200,19 +308,19 @@ def test_sound_stays_with_the_pictures(
 
 def test_sound_alone_is_cut_to_the_sample() -> None:
     sound = sounds((1, 1_000, 0, 100))
-    scales = {1: AUDIO}
 
-    def heard(start_ms: int, end_ms: int) -> Section:
-        (only,) = sections(sound, scales, start_ms, end_ms, by_sample=True, complete=True)
+    def cut(start_ms: int, end_ms: int) -> Stretch:
+        (only,) = cut_of(sound, start_ms, end_ms, scale=AUDIO)
         return only
 
-    one, other = heard(1_500, 1_700), heard(1_700, 2_001)
+    one, other = cut(1_500, 1_700), cut(1_700, 2_001)
     # Walls are whole milliseconds, of 48 samples.
     assert [one.shown, one.until] == pytest.approx([24_000, 33_600], abs=48)
     assert [other.shown, other.until] == [one.until, pytest.approx(48_048, abs=48)]
-    assert one.begin * SOUND <= one.shown - 80 * 48
-    cut = cut_lead(sound, [one], scales)
-    assert cut.media_time == one.shown - one.begin * SOUND
+    begins = one.samples(sound, inside(sound, one)[0])[0]
+    assert begins * SOUND <= one.shown - 80 * 48
+    laid = lay_lead(sound, [one], AUDIO)
+    assert laid.layer.media_time == one.shown - begins * SOUND
 
 
 def test_an_entry_that_contradicts_itself_is_a_gap() -> None:
