@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kinolog.sdk.chunks import Chunks, chunks
     from kinolog.sdk.connection import Connection, connect
     from kinolog.sdk.frames import Frame, Frames, frames
+    from kinolog.sdk.marks import Mark, mark, marks
     from kinolog.sdk.publish import Publisher, publish
     from kinolog.sdk.streams import StreamInfo, TrackInfo, astreams, streams
 
@@ -42,6 +43,7 @@ __all__ = [
     "KafkaRefused",
     "KafkaUnavailable",
     "KinologError",
+    "Mark",
     "NotFound",
     "Publisher",
     "Refused",
@@ -52,6 +54,8 @@ __all__ = [
     "chunks",
     "connect",
     "frames",
+    "mark",
+    "marks",
     "publish",
     "streams",
 ]
@@ -65,6 +69,7 @@ _HOMES = {
     "kinolog.sdk.chunks": ("Chunks", "chunks"),
     "kinolog.sdk.connection": ("Connection", "connect"),
     "kinolog.sdk.frames": ("Frame", "Frames", "frames"),
+    "kinolog.sdk.marks": ("Mark", "mark", "marks"),
     "kinolog.sdk.publish": ("Publisher", "publish"),
     "kinolog.sdk.streams": ("StreamInfo", "TrackInfo", "astreams", "streams"),
 }  # fmt: skip

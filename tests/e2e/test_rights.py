@@ -128,6 +128,14 @@ def test_each_user_can_do_its_work_and_no_more(guarded: str, tmp_path: Path) -> 
         assert told.status_code == 204, told.text
         watched = f"{edge.http}/media/cams/gate/viewers"
         until(lambda: httpx.get(watched).json()["viewers"] == 1, "the report in the log")
+        events = f"{edge.http}/media/cams/gate/events"
+        refused = httpx.post(events, json={"at": "now"}, timeout=30)
+        assert refused.status_code == 403
+        assert "rights" in refused.text or "refused" in refused.text
+        does("writer", "events", "add", "cams/gate", "now", "--id", "now")
+        does("writer", "events", "add", "cams/gate", "late", "--at", "-70m", "--id", "late")
+        found = httpx.get(f"{events}?start=-80m", timeout=30).json()["marks"]
+        assert [mark["id"] for mark in found] == ["late", "now"]
 
     may_not("writer", "publish", "test:160x90@10?seconds=1", "other/gate")
     may_not("reader", "publish", "test:160x90@10?seconds=1", "cams/gate")

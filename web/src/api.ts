@@ -4,6 +4,9 @@ import { useEffect, useState } from "preact/hooks";
 
 export type StreamState = "live" | "away" | "ended";
 
+/** How long the stream's chunks are: a frame, about 100 ms, a part. */
+export type Profile = "frame" | "low" | "standard";
+
 export interface Track {
   name: string;
   kind: "video" | "audio";
@@ -23,6 +26,7 @@ export interface Stream {
   state: StreamState;
   since_ms: number;
   epoch: number;
+  profile?: Profile;
   tracks: Track[];
   last_ms: number;
 }

@@ -16,65 +16,11 @@ import {
   starvingKind,
 } from "./recovery";
 import { Reporting } from "./reporting";
+import { AT_LIVE, type Begin, type Snapshot, type Stats, VideoPlayer } from "./video-player";
 
-export const TICK_MS = 500;
 /** A viewer who follows the live edge is taken back to it when this far behind the target. */
 const JUMP_BEHIND_S = 8;
-const MOVED_S = 0.02;
 const LOOK_AGAIN_S = 2;
-
-export interface Choice {
-  id: number;
-  label: string;
-}
-
-export interface Stats {
-  phase: Phase;
-  currentTime: number;
-  /** Capture to presentation by PROGRAM-DATE-TIME; by the playlist's edge where there is none. */
-  latency_s: number | null;
-  /** Distance behind the playlist's live edge. */
-  behind_live_s: number | null;
-  target_latency_s: number | null;
-  buffer_s: number;
-  bitrate_bps: number;
-  stalls: number;
-  /** Of these, with everything that was published already played: the publisher paused. */
-  stalls_at_edge: number;
-  stalled_s: number;
-  dropped: number;
-  decoded: number;
-  frame_rate: number;
-  width: number;
-  height: number;
-  codecs: string;
-  playback_rate: number;
-  recoveries: number;
-  playing_date: string | null;
-  /** At the live edge, or on the way there; else somewhere in the past. */
-  following: boolean;
-  /** What is played without the other kind of track, which has paused. */
-  alone: Kind | null;
-  engine: "hls.js" | "native" | "socket" | "none";
-}
-
-/** What the controls need, new every TICK_MS. */
-export interface Snapshot {
-  stats: Stats;
-  unsupported: string | null;
-  paused: boolean;
-  muted: boolean;
-  volume: number;
-  following: boolean;
-  /** Something is published now. */
-  live: boolean;
-  speed: number;
-  window: { start: number; end: number } | null;
-  qualities: Choice[];
-  quality: number;
-  audioTracks: Choice[];
-  audioTrack: number;
-}
 
 const patient = (first_byte_ms: number, total_ms: number, retries: number): LoadPolicy => ({
   default: {
@@ -93,6 +39,7 @@ const CONFIG: Partial<HlsConfig> = {
   maxLiveSyncPlaybackRate: 1, // see catchUpRate
   backBufferLength: 60,
   maxBufferLength: 20,
+  maxMaxBufferLength: 60, // of the past there is as much as a browser takes
   manifestLoadPolicy: patient(10_000, 20_000, 1),
   playlistLoadPolicy: patient(30_000, 40_000, 40),
   fragLoadPolicy: patient(10_000, 60_000, 12),
@@ -129,35 +76,20 @@ function passLoaded(hls: Hls): void {
   }
 }
 
-export class Player {
+export class Player extends VideoPlayer {
+  readonly mode = "hls";
   hls: Hls | null = null;
   private Hls: typeof Hls | null = null;
   private engine: Stats["engine"] = "none";
-  private stream: Stream | null = null;
-  private listed = false;
-  private failures = 0;
   private playlist: Facts["playlist"] = "loading";
-  private unsupported: string | null = null;
-  private started = false;
-  private wantsPlay = true;
-  private following = true;
   /** Where the playlist begins that is played, in Unix ms; null for the live one. */
-  private since: number | null = null;
-  private speed = 1;
-  private stalls = 0;
-  private stallsAtEdge = 0;
+  private since: number | null;
   private stalledAtEdge = false;
-  private stalledMs = 0;
-  private stalledSince = 0;
-  private recoveries = 0;
   private attempt = 0;
   private mediaErrors: number[] = [];
-  private lastTime = 0;
-  private movedAt = 0;
   private playlistAt = 0;
   private nudgedAt = 0;
   private builtAt = 0;
-  private frames = { at: 0, decoded: 0, rate: 0 };
   private rates: Record<string, RateWindow> = {};
   private alone: Kind | null = null;
   /** A track that the stream has and the player lacks: its playlist, and what that named last. */
@@ -165,39 +97,34 @@ export class Player {
   private lookedAt = 0;
   private manifest: string[] = [];
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
-  private readonly ticker: ReturnType<typeof setInterval>;
-  private readonly ending = new AbortController();
   private readonly reporting: Reporting;
 
   constructor(
-    readonly video: HTMLVideoElement,
+    video: HTMLVideoElement,
     private readonly url: string,
-    private readonly onTick: (snapshot: Snapshot) => void,
+    onTick: (snapshot: Snapshot) => void,
+    begin: Begin = AT_LIVE,
   ) {
+    super(video, begin, onTick);
     this.reporting = new Reporting(url);
-    this.listen();
-    this.ticker = setInterval(() => this.tick(), TICK_MS);
+    this.since = begin.at === null ? null : Math.round(begin.at);
+    this.on("error", () => {
+      if (this.engine === "native") this.retry(() => this.openNative());
+    });
     void this.open();
   }
 
-  destroy(): void {
-    this.ending.abort();
-    clearInterval(this.ticker);
+  protected close(): void {
     clearTimeout(this.retryTimer);
     this.hls?.destroy();
     this.hls = null;
     this.reporting.leave();
-    this.video.removeAttribute("src");
-    this.video.load();
   }
 
-  /** What the edge lists of this stream now. */
-  observe(stream: Stream | null, listed: boolean, failures: number): void {
+  override observe(stream: Stream | null, listed: boolean, failures: number): void {
     const returned = stream?.state === "live" && this.stream?.state !== "live";
     const renewed = this.stream !== null && stream !== null && stream.epoch !== this.stream.epoch;
-    this.stream = stream;
-    this.listed = listed;
-    this.failures = failures;
+    super.observe(stream, listed, failures);
     // Once ENDLIST was seen, hls.js asks for no more playlists: a new session needs a new start.
     const closed = this.details() !== null && !this.details()?.live;
     if (stream?.state === "live" && closed && this.age(this.builtAt) > 5) this.rebuild();
@@ -225,6 +152,7 @@ export class Player {
 
   toLive(): void {
     this.following = true;
+    this.aim = null;
     this.speed = 1;
     if (this.since !== null) {
       this.since = null;
@@ -248,6 +176,7 @@ export class Player {
   goTo(time: number): void {
     const position = this.positionOf(time);
     this.following = false;
+    this.aim = time;
     if (position !== null) {
       this.video.currentTime = position;
     } else {
@@ -255,22 +184,6 @@ export class Player {
       if (this.hls) this.load(this.address(), null);
       else this.openNative();
     }
-    this.tick();
-  }
-
-  setSpeed(speed: number): void {
-    this.speed = speed;
-    if (speed > 1) this.following = false;
-    this.video.playbackRate = speed;
-    this.tick();
-  }
-
-  /** One picture on or back, standing still. */
-  step(by: 1 | -1): void {
-    this.wantsPlay = this.following = false;
-    this.video.pause();
-    const rate = this.stream?.tracks.find((track) => track.kind === "video")?.frame_rate;
-    this.video.currentTime += by / (rate || 25);
     this.tick();
   }
 
@@ -283,24 +196,12 @@ export class Player {
     this.tick();
   }
 
-  setMuted(muted: boolean): void {
-    this.video.muted = muted;
-    if (!muted && this.video.volume === 0) this.video.volume = 0.5;
-    this.tick();
-  }
-
-  setVolume(volume: number): void {
-    this.video.volume = Math.max(0, Math.min(1, volume));
-    this.video.muted = this.video.volume === 0;
-    this.tick();
-  }
-
-  setQuality(id: number): void {
+  override setQuality(id: number): void {
     if (this.hls) this.hls.nextLevel = id;
     this.tick();
   }
 
-  setAudioTrack(id: number): void {
+  override setAudioTrack(id: number): void {
     if (this.hls) this.hls.audioTrack = id;
     this.tick();
   }
@@ -358,21 +259,6 @@ export class Player {
     this.engine = "native";
     this.video.src = this.address();
     void this.play();
-  }
-
-  private async play(): Promise<void> {
-    if (!this.wantsPlay) return;
-    try {
-      await this.video.play();
-    } catch (error) {
-      if ((error as DOMException).name !== "NotAllowedError") return;
-      if (this.video.muted) {
-        this.wantsPlay = false; // even silent playing is refused: the button is there
-        return;
-      }
-      this.video.muted = true;
-      await this.video.play().catch(() => undefined);
-    }
   }
 
   private onError(Engine: typeof Hls, data: ErrorData): void {
@@ -452,30 +338,10 @@ export class Player {
 
   // -- watching over it ------------------------------------------------------------------------
 
-  private listen(): void {
-    const { video } = this;
-    const { signal } = this.ending;
-    const on = (name: string, act: () => void) => video.addEventListener(name, act, { signal });
-    on("playing", () => {
-      this.started = true;
-      this.afterAbsence();
-      this.endStall();
-    });
-    on("timeupdate", () => {
-      if (!video.seeking) this.endStall();
-    });
-    on("waiting", () => {
-      if (!this.started || video.seeking || video.paused || this.stalledSince) return;
-      this.stalls += 1;
-      this.stalledSince = performance.now();
-      const edge = this.details()?.edge;
-      this.stalledAtEdge = edge !== undefined && edge - video.currentTime < 0.5;
-      if (this.stalledAtEdge) this.stallsAtEdge += 1;
-    });
-    on("error", () => {
-      if (this.engine === "native") this.retry(() => this.openNative());
-    });
-    for (const name of ["volumechange", "pause", "play", "ended"]) on(name, () => this.tick());
+  protected override waits(): boolean {
+    const edge = this.details()?.edge;
+    this.stalledAtEdge = edge !== undefined && edge - this.video.currentTime < 0.5;
+    return this.stalledAtEdge;
   }
 
   /**
@@ -484,7 +350,7 @@ export class Player {
    * across the hole: a seek has it begin anew. And it goes on with the first picture that it gets, with
    * nothing left for the next hiccup: so stand still for what the hold-back lacks.
    */
-  private afterAbsence(): void {
+  protected override plays(): void {
     const { hls, video } = this;
     const details = this.details();
     if (!this.stalledAtEdge || !this.following || !hls || !details?.live) return;
@@ -552,42 +418,18 @@ export class Player {
     }
   }
 
-  private endStall(): void {
-    if (!this.stalledSince) return;
-    // A time update may come at the moment of the stall itself: only moving ends it.
-    if (this.video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA) return;
-    this.stalledMs += performance.now() - this.stalledSince;
-    this.stalledSince = 0;
-  }
-
-  private tick(): void {
-    const now = performance.now();
-    if (Math.abs(this.video.currentTime - this.lastTime) > MOVED_S) {
-      this.lastTime = this.video.currentTime;
-      this.movedAt = now;
-    }
-    this.countFrames(now);
+  protected watch(now: number): void {
     this.keepUp();
     this.goOnAlone();
     void this.look();
     this.nudge(now);
-    const snapshot = this.snapshot();
-    this.reporting.observe(snapshot.stats);
-    this.onTick(snapshot);
-  }
-
-  private countFrames(now: number): void {
-    const decoded = this.video.getVideoPlaybackQuality?.().totalVideoFrames ?? 0;
-    const elapsed_s = (now - this.frames.at) / 1000;
-    if (elapsed_s < 1) return;
-    const rate = this.frames.at ? Math.max(0, decoded - this.frames.decoded) / elapsed_s : 0;
-    this.frames = { at: now, decoded, rate };
+    this.reporting.observe(this.stats());
   }
 
   /** Regain what is lost by playing a little faster; further behind than that, go there at once. */
   private keepUp(): void {
     const { hls, video } = this;
-    if (!hls || video.playbackRate === 0) return; // afterAbsence
+    if (!hls || video.playbackRate === 0) return; // after an absence
     const target = hls.targetLatency;
     const follows = this.following && this.details()?.live && target !== null;
     if (!follows) {
@@ -625,28 +467,11 @@ export class Player {
 
   // -- what is -----------------------------------------------------------------------------------
 
-  private age(since: number): number {
-    return (performance.now() - since) / 1000;
-  }
-
   private details() {
     return this.hls?.latestLevelDetails ?? null;
   }
 
-  private buffered(): { ahead_s: number; next: number | null } {
-    const { buffered, currentTime } = this.video;
-    let next: number | null = null;
-    for (let i = 0; i < buffered.length; i += 1) {
-      const [start, end] = [buffered.start(i), buffered.end(i)];
-      if (start <= currentTime + 0.1 && end > currentTime) {
-        return { ahead_s: end - currentTime, next: null };
-      }
-      if (start > currentTime) next ??= start;
-    }
-    return { ahead_s: 0, next };
-  }
-
-  private window(): { start: number; end: number } | null {
+  protected window(): { start: number; end: number } | null {
     const details = this.details();
     if (details) return { start: details.fragmentStart, end: details.edge };
     const { seekable } = this.video;
@@ -667,7 +492,7 @@ export class Player {
     return null;
   }
 
-  private playingDate(): Date | null {
+  protected playingDate(): Date | null {
     if (this.hls) return this.hls.playingDate;
     const begin = (this.video as { getStartDate?: () => Date }).getStartDate?.();
     const ms = begin?.getTime() ?? Number.NaN;
@@ -688,60 +513,37 @@ export class Player {
     });
   }
 
-  stats(): Stats {
-    const { hls, video } = this;
+  protected told() {
+    const { hls } = this;
     const live = this.details()?.live ?? this.engine === "native";
     const behind = hls && live && this.started ? hls.latency : null;
     const date = this.started ? this.playingDate() : null;
     const wall_s = date && live ? (Date.now() - date.getTime()) / 1000 : null;
     // A viewer's clock may be wrong; then the distance to the playlist's edge is the honest figure.
-    const plausible = wall_s !== null && wall_s > 0 && wall_s < (behind ?? wall_s) + 60;
+    // In the past the two differ by the absences in between, too.
+    const most_s = this.following ? (behind ?? Number.POSITIVE_INFINITY) + 60 : Number.POSITIVE_INFINITY;
+    const plausible = wall_s !== null && wall_s > 0 && wall_s < most_s;
     const level = hls?.levels?.[hls.currentLevel];
-    const quality = video.getVideoPlaybackQuality?.();
     const measured = Object.values(this.rates).reduce((sum, window) => sum + window.bps, 0);
-    const stalling = this.stalledSince ? performance.now() - this.stalledSince : 0;
     const listed = this.stream?.tracks.map((track) => track.codec).join(", ") ?? "";
     const codecs = [level?.videoCodec, level?.audioCodec].filter(Boolean).join(", ");
     return {
       phase: this.phase(),
-      currentTime: video.currentTime,
       latency_s: plausible ? wall_s : behind,
       behind_live_s: behind,
       target_latency_s: hls?.targetLatency ?? null,
       buffer_s: this.buffered().ahead_s,
       bitrate_bps: Math.round(measured || (level?.bitrate ?? 0)),
-      stalls: this.stalls,
-      stalls_at_edge: this.stallsAtEdge,
-      stalled_s: (this.stalledMs + stalling) / 1000,
-      dropped: quality?.droppedVideoFrames ?? 0,
-      decoded: quality?.totalVideoFrames ?? 0,
-      frame_rate: this.frames.rate,
-      width: video.videoWidth,
-      height: video.videoHeight,
       codecs: codecs || listed,
-      playback_rate: video.playbackRate,
-      recoveries: this.recoveries,
-      playing_date: date?.toISOString() ?? null,
-      following: this.following,
       alone: this.alone,
       engine: this.engine,
     };
   }
 
-  private snapshot(): Snapshot {
-    const { hls, video } = this;
-    const levels = hls?.levels ?? [];
+  protected choices() {
+    const { hls } = this;
     return {
-      stats: this.stats(),
-      unsupported: this.unsupported,
-      paused: video.paused,
-      muted: video.muted,
-      volume: video.volume,
-      following: this.following,
-      live: this.stream?.state === "live",
-      speed: this.speed,
-      window: this.window(),
-      qualities: levels.map((level, id) => ({
+      qualities: (hls?.levels ?? []).map((level, id) => ({
         id,
         label: level.height ? `${level.height}p` : `${Math.round(level.bitrate / 1000)} kb/s`,
       })),

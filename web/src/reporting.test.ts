@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { quality, readViewers } from "./parts/viewers";
-import type { Stats } from "./player";
+import type { Stats } from "./video-player";
 import { Reporting, contentId, customData, sessionId } from "./reporting";
 
 const stats = (some: Partial<Stats>): Stats =>

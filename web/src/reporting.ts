@@ -1,7 +1,7 @@
 /** What the player says of itself to the edge (CMCD, CTA-5004-B): by events, never in the address of media. */
 
 import type { CMCDControllerConfig, CmcdCustomReporter } from "hls.js";
-import type { Stats } from "./player";
+import type { Stats } from "./video-player";
 
 const EVERY_S = 10;
 

@@ -12,6 +12,8 @@ export type Action =
   | "step-on"
   | "slower"
   | "faster"
+  | "mark-back"
+  | "mark-on"
   | "forward"
   | "louder"
   | "quieter";
@@ -26,6 +28,8 @@ const KEYS: Record<string, Action> = {
   p: "pip",
   ",": "step-back",
   ".": "step-on",
+  "[": "mark-back",
+  "]": "mark-on",
   "<": "slower",
   ">": "faster",
   ArrowLeft: "back",
@@ -34,7 +38,7 @@ const KEYS: Record<string, Action> = {
   ArrowDown: "quieter",
 };
 
-export const KEY_HELP = "k play · m mute · l live · ←/→ 5 s · ,/. one picture · </> speed · f full screen · p picture in picture · i stats";
+export const KEY_HELP = "k play · m mute · l live · ←/→ 5 s · ,/. one picture · </> speed · [/] marks · f full screen · p picture in picture · i stats";
 
 /** What a key press asks of the player; null where it belongs to something else. */
 export function keyAction(event: KeyboardEvent): Action | null {

@@ -1,10 +1,11 @@
-import { expect, test } from "vitest";
+import { describe, expect, it, test } from "vitest";
 import {
   LEAST_MS,
   bounded,
   has,
   moved,
   nearest,
+  pinched,
   showing,
   span,
   ticks,
@@ -60,4 +61,26 @@ test("a moment without media leads to the next that has some", () => {
   expect(nearest(ranges, 25_000)).toBe(30_000);
   expect(nearest(ranges, 90_000)).toBe(39_000);
   expect(nearest([], 1)).toBeNull();
+});
+
+describe("two fingers", () => {
+  const view = { from: 0, to: 100_000 };
+
+  it("keep the moments under them", () => {
+    const next = pinched(view, [40_000, 60_000], [200, 800], 1000);
+    expect(timeAt(next, 200, 1000)).toBeCloseTo(40_000);
+    expect(timeAt(next, 800, 1000)).toBeCloseTo(60_000);
+  });
+
+  it("move the view where they stay as far apart", () => {
+    const next = pinched(view, [40_000, 60_000], [500, 700], 1000);
+    expect(next).toEqual({ from: -10_000, to: 90_000 });
+  });
+
+  it("stop at the closest view, and do not turn time around", () => {
+    const close = pinched(view, [49_999, 50_001], [0, 1000], 1000);
+    expect(close.to - close.from).toBe(LEAST_MS);
+    expect(pinched(view, [40_000, 60_000], [503, 500], 1000)).toBe(view);
+    expect(pinched(view, [40_000, 60_000], [700, 300], 1000)).toBe(view);
+  });
 });

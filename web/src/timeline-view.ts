@@ -46,6 +46,23 @@ export function moved(view: View, by: number): View {
   return { from: view.from + by, to: view.to + by };
 }
 
+/** The view in which two moments are under two fingers, at these pixels. */
+export function pinched(
+  view: View,
+  [one, other]: [number, number],
+  [oneX, otherX]: [number, number],
+  width: number,
+): View {
+  const apart = otherX - oneX;
+  if (Math.abs(apart) < 8) return view; // crossing fingers would turn time around
+  const wanted = ((other - one) / apart) * width;
+  if (wanted <= 0) return view;
+  const length = Math.min(MOST_MS, Math.max(LEAST_MS, wanted));
+  const middle = (one + other) / 2;
+  const from = middle - ((oneX + otherX) / 2 / width) * length;
+  return { from, to: from + length };
+}
+
 /** So that a moment is in sight, with a tenth of the view around it. */
 export function showing(view: View, time: number): View {
   const margin = span(view) / 10;

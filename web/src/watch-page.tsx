@@ -6,12 +6,11 @@ import { Command } from "./parts/copy-button";
 import { Gauge } from "./parts/gauge";
 import { Icon } from "./parts/icons";
 import { PlayerView } from "./parts/player-view";
-import { SocketView } from "./parts/socket-view";
 import { StreamCard } from "./parts/stream-card";
 import { Viewers } from "./parts/viewers";
-import type { Stats } from "./player";
 import { mediaPath } from "./router";
 import { useNow } from "./use-now";
+import type { Stats } from "./video-player";
 
 const OTHERS = 8;
 
@@ -19,7 +18,6 @@ export function WatchPage({ collection, name }: { collection: string; name: stri
   const feed = useFeed();
   const now = useNow();
   const [stats, setStats] = useState<Stats | null>(null);
-  const mode = new URLSearchParams(location.search).get("mode");
   const key = streamKey({ collection, name });
   const stream = feed.streams.find((one) => streamKey(one) === key) ?? null;
   const others = inOrder(feed.streams.filter((one) => streamKey(one) !== key)).slice(0, OTHERS);
@@ -30,11 +28,14 @@ export function WatchPage({ collection, name }: { collection: string; name: stri
 
   return (
     <div class="page watch">
-      {mode === "ws" ? (
-        <SocketView collection={collection} name={name} onStats={setStats} />
-      ) : (
-        <PlayerView collection={collection} name={name} feed={feed} stream={stream} onStats={setStats} />
-      )}
+      <PlayerView
+        key={key}
+        collection={collection}
+        name={name}
+        feed={feed}
+        stream={stream}
+        onStats={setStats}
+      />
       <div class="watch-head">
         <div class="watch-title">
           <a class="crumb" href="/">
@@ -110,7 +111,7 @@ function Elsewhere({ collection, name }: { collection: string; name: string }) {
     setOpen((event.currentTarget as HTMLDetailsElement).open);
   }, []);
   const details = useRef<HTMLDetailsElement>(null);
-  const url = `${location.origin}${mediaPath({ collection, name })}/index.m3u8`;
+  const media = `${location.origin}${mediaPath({ collection, name })}`;
   return (
     <details class="elsewhere" ref={details} onToggle={toggled}>
       <summary>Play it elsewhere</summary>
@@ -118,7 +119,11 @@ function Elsewhere({ collection, name }: { collection: string; name: string }) {
         <dl class="fields">
           <dt>HLS, for VLC, Safari, phones</dt>
           <dd>
-            <Command text={url} what="the HLS address" />
+            <Command text={`${media}/index.m3u8`} what="the HLS address" />
+          </dd>
+          <dt>DASH, for dash.js and Shaka</dt>
+          <dd>
+            <Command text={`${media}/manifest.mpd`} what="the DASH address" />
           </dd>
           <dt>From the log, at any moment</dt>
           <dd>

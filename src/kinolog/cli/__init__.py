@@ -40,6 +40,7 @@ _VERBS = {
     "play": "play:play",
     "clip": "clip:clip",
     "clips": "clips:app",
+    "events": "events:app",
     "streams": "streams:app",
     "collections": "collections:app",
     "index": "index:app",

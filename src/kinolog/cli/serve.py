@@ -60,6 +60,8 @@ class EdgeFlags:
     clips: str | None = None
     """Where clips are kept: a directory, s3://bucket/prefix, gs://… or az://… [default: none are]
     """
+    take_marks: Annotated[bool | None, Parameter(negative="--no-take-marks")] = None
+    """Take marks by POST …/events, from whoever asks. [default: yes]"""
 
 
 _LISTEN = ListenFlags()
@@ -110,6 +112,8 @@ def edge(
         kinolog edge --http-port 8082
 
         kinolog edge --clips s3://media/clips
+
+        kinolog edge --host 0.0.0.0 --no-take-marks
     """
     _run(listen, _INGEST, edge, kafka, with_ingest=False, with_edge=True)
 
@@ -138,6 +142,7 @@ def _run(
         auto_create=ingest.auto_create,
         end_grace_s=ingest.end_grace_s,
         clips=edge.clips,
+        take_marks=edge.take_marks,
     )
     roles.run(_serve(settings, with_ingest=with_ingest, with_edge=with_edge))
 

@@ -69,7 +69,8 @@ class Edge:
             and await self._kept.answer(scope, protocol, name, parts[4], self._channel)
         ):
             return
-        if answers.preflight(scope, protocol):
+        writes = scope.method == "POST" and parts[4:] == ["events"]
+        if not writes and answers.preflight(scope, protocol):
             return
         if name is None:
             answers.refuse(protocol, 404, "media is at /media/{collection}/{stream}/index.m3u8", 1)

@@ -67,6 +67,7 @@ class Listing:
                 "epoch": live.epoch,
                 "last_ms": channel.last_ms,
                 "publisher": live.open.publisher,
+                "profile": live.open.profile,
                 "tracks": [_track(info, rates.get(info.name)) for info in live.open.tracks],
             }
         if epoch is None:
@@ -78,6 +79,7 @@ class Listing:
             "epoch": epoch.epoch,
             "last_ms": max(epoch.wall, newest_ms or 0),
             "publisher": epoch.open.publisher,
+            "profile": epoch.open.profile,
             "tracks": [_track(info, None) for info in epoch.open.tracks],
         }
 

@@ -244,6 +244,23 @@ class Catalog:
         assert entry is not None
         return entry, entry is new
 
+    async def has_topic(self, base: str, suffix: Suffix) -> bool:
+        """Whether a topic is there. All are asked for: to ask for one may make it."""
+        return topic(base, suffix) in (await self._admin.describe()).topics
+
+    async def ensure_events(self, stream: StreamName) -> None:
+        """Make the events topic of the stream's newest place where it is missing, as of a
+        collection that was made without one."""
+        entry = self.collection(stream.collection)
+        base = self.registry.streams[stream].placements[-1].base
+        found = (await self._admin.describe()).topics
+        name, media = topic(base, "events"), found.get(topic(base, "media"), {})
+        if name not in found:
+            config = topic_config(entry, "events")
+            partitions = len(media) or entry.partitions
+            spec = TopicSpec(name, partitions, entry.replication_factor, config)
+            await self._admin.create([spec])
+
     async def move(self, stream: StreamName, partition: int, from_epoch: int) -> StreamEntry:
         """Place a stream in another partition from an epoch on; its past stays where it is."""
         settings = self.collection(stream.collection)

@@ -45,12 +45,24 @@ class Placement(msgspec.Struct, omit_defaults=True):
     from_epoch: int = 0
 
 
+class LateMarks(msgspec.Struct, omit_defaults=True):
+    """Where marks are that were written long after their time: those of [from_ms, to_ms) (Unix ms)
+    at offsets [first, below) of the events topic of `base`, among others."""
+
+    base: str
+    partition: int
+    from_ms: int
+    to_ms: int
+    first: int
+    below: int
+
+
 class StreamEntry(msgspec.Struct, omit_defaults=True):
     """A stream: its placements (oldest first), its fixed durations, the MSNs set aside for it.
 
     `part_ms` and `target_ms` are 0 until the first session decides them; `msn_floor` is the first
     MSN that no session may have used (invariant 6). `bit_rate`: of its media, in bits/s, as a
-    session measured it near its start; 0 where none has.
+    session measured it near its start; 0 where none has. `late`: where its late marks are.
     """
 
     placements: list[Placement]
@@ -60,6 +72,7 @@ class StreamEntry(msgspec.Struct, omit_defaults=True):
     msn_floor: int = 0
     created_ms: int = 0
     bit_rate: int = 0
+    late: list[LateMarks] = []
 
 
 class EpochEntry(msgspec.Struct, omit_defaults=True):

@@ -34,6 +34,7 @@ from kinolog.delivery.hls.replay import Replay
 from kinolog.delivery.hls.server import HlsServer
 from kinolog.delivery.hub import Hub
 from kinolog.delivery.listing import Listing
+from kinolog.delivery.marks import MarkServer
 from kinolog.delivery.media_files import MediaFiles
 from kinolog.delivery.page.static import Page
 from kinolog.delivery.past import Past
@@ -53,6 +54,7 @@ from kinolog.ingest.services import Services
 from kinolog.log.catalog import Catalog
 from kinolog.log.client import KafkaSettings
 from kinolog.log.contact import Contact
+from kinolog.log.marks import MarkReader, MarkWriter
 from kinolog.log.random_reader import RandomReader
 from kinolog.log.writer import LogWriter
 from kinolog.objects.store import open_objects
@@ -130,7 +132,11 @@ async def ingest_desk(base: Backend, settings: Settings) -> AsyncIterator[LocalD
 
 @asynccontextmanager
 async def edge(
-    base: Backend, ingest: dict[str, int], clips_at: str | None = None
+    base: Backend,
+    ingest: dict[str, int],
+    *,
+    clips_at: str | None = None,
+    take_marks: bool = True,
 ) -> AsyncIterator[tuple[Hub, Edge, Qoe]]:
     """A hub, the handlers over it, and what tells of the viewers. `clips_at`: the place for kept
     clips."""
@@ -150,6 +156,8 @@ async def edge(
     clips = ClipServer(maker, base.reader, clock)
     keeper = Keeper(shelf, Turns(base.reader, 1), clock) if shelf is not None else None
     kept = KeptServer(keeper, clips, clock)
+    mark_writer = MarkWriter(base.kafka, base.catalog, clock) if take_marks else None
+    marks = MarkServer(MarkReader(base.catalog, base.reader, clock), mark_writer, clock)
     listing = Listing(base.catalog.registry, hub, pulse, clock, ingest)
     qoe = Qoe(base.kafka, base.catalog, base.reader, hub, clock)
     sockets = SocketServer(Stage(hub, history, past, base.catalog.registry, clock, Feeds()))
@@ -161,6 +169,7 @@ async def edge(
             stills,
             sprites,
             timeline,
+            marks,
             clips,
             qoe.server,
         ]
@@ -176,6 +185,7 @@ async def edge(
         await replay.close()
         await dash.close()
         await clips.close()
+        await marks.close()
         maker.close()
         await history.close()
         await hub.close()
@@ -220,7 +230,9 @@ async def serve(
         routes += [("/health", health(state)), ("/ready", health(state))]
         routes.append(("/metrics", metrics.answer))
         if with_edge:
-            _, handlers, qoe = await stack.enter_async_context(edge(base, ports, settings.clips))
+            _, handlers, qoe = await stack.enter_async_context(
+                edge(base, ports, clips_at=settings.clips, take_marks=settings.take_marks)
+            )
             metrics.add(qoe.metrics)
             sockets = handlers.socket
             routes += [

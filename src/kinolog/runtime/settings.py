@@ -42,6 +42,9 @@ class Settings(KafkaChoice):
     auto_create: bool = Field(
         True, description="make a collection, with defaults, when somebody publishes to it"
     )
+    take_marks: bool = Field(
+        True, description="whether an edge takes marks by `POST /media/…/events` from whoever asks"
+    )
     end_grace_s: float = Field(
         60.0,
         gt=0,

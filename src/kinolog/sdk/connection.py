@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from kinolog.cluster import running_servers
 from kinolog.core.clock import SystemClock
@@ -16,6 +16,7 @@ from kinolog.log.catalog import Catalog
 from kinolog.log.choice import KafkaChoice
 from kinolog.log.client import KafkaSettings
 from kinolog.log.history import Archive
+from kinolog.log.marks import MarkWriter
 from kinolog.log.random_reader import RandomReader
 from kinolog.sdk.loop import background
 from kinolog.sdk.moment import When
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from kinolog.record.control import Profile
     from kinolog.sdk.chunks import Chunks
     from kinolog.sdk.frames import Frames, PixelFormat
+    from kinolog.sdk.marks import Mark
     from kinolog.sdk.publish import Publisher
     from kinolog.sdk.streams import StreamInfo
 
@@ -37,6 +39,7 @@ class Base:
         self.catalog = catalog
         self.reader = reader
         self.clock = SystemClock()
+        self.marks = MarkWriter(kafka, catalog, self.clock)
         self.archive = Archive(kafka, catalog.registry, reader, self.clock)
 
 
@@ -100,6 +103,28 @@ class Connection:
             stream, fps=fps, codec=codec, bitrate=bitrate, size=size, profile=profile,
             connection=self,
         )  # fmt: skip
+
+    def mark(
+        self,
+        stream: str,
+        text: str = "",
+        at: When = "now",
+        end: When | None = None,
+        *,
+        kind: str = "marker",
+        data: Any = None,
+        id: str = "",
+    ) -> Mark:
+        """See `kinolog.mark`."""
+        from kinolog.sdk.marks import mark
+
+        return mark(stream, text, at, end, kind=kind, data=data, id=id, connection=self)
+
+    def marks(self, stream: str, start: When = "-1h", end: When | None = None) -> list[Mark]:
+        """See `kinolog.marks`."""
+        from kinolog.sdk.marks import marks
+
+        return marks(stream, start, end, connection=self)
 
     def streams(self) -> list[StreamInfo]:
         """See `kinolog.streams`."""
@@ -182,6 +207,7 @@ class Connection:
             if self._users or self._base is None:
                 return
             base, self._base = self._base, None
+            await base.marks.close()
             await base.reader.close()
             await base.catalog.close()
 

@@ -44,7 +44,7 @@ def test_importing_it_loads_nothing_heavy() -> None:
 
 
 def test_a_connection_has_the_functions_of_the_module() -> None:
-    for name in ("chunks", "frames", "publish", "streams", "astreams"):
+    for name in ("chunks", "frames", "mark", "marks", "publish", "streams", "astreams"):
         module, method = (
             inspect.signature(getattr(owner, name)).parameters
             for owner in (kinolog, kinolog.Connection)

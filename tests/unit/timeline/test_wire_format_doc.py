@@ -20,7 +20,14 @@ from kinolog.record.control import (
     decode_value,
 )
 from kinolog.record.header import Header, decode_header
-from kinolog.record.registry import CollectionEntry, EpochEntry, Placement, StreamEntry
+from kinolog.record.mark import Mark
+from kinolog.record.registry import (
+    CollectionEntry,
+    EpochEntry,
+    LateMarks,
+    Placement,
+    StreamEntry,
+)
 
 TEXT = (Path(__file__).parents[3] / "docs" / "wire-format.md").read_text()
 EXAMPLES = re.findall(r"```json (\w+)\n(.*?)\n```", TEXT, re.DOTALL)
@@ -32,6 +39,7 @@ STRUCTS: dict[str, type[msgspec.Struct]] = {
     "stream": StreamEntry,
     "epoch": EpochEntry,
     "report": Report,
+    "mark": Mark,
 }
 
 
@@ -65,7 +73,7 @@ def test_each_kind_has_an_example() -> None:
 
 @pytest.mark.parametrize(
     "struct",
-    [Header, SegmentEntry, SessionEntry, OpenTrack, Placement, *STRUCTS.values()],
+    [Header, SegmentEntry, SessionEntry, OpenTrack, Placement, LateMarks, *STRUCTS.values()],
 )
 def test_every_field_is_named(struct: type[msgspec.Struct]) -> None:
     missing = [

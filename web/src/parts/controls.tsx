@@ -1,11 +1,14 @@
 import { clock, seconds } from "../format";
-import type { Choice, Player, Snapshot } from "../player";
+import { MODE_NAMES, modeOf } from "../modes";
 import { KEY_HELP } from "../shortcuts";
+import type { Choice, Snapshot, VideoPlayer } from "../video-player";
 import { Icon, type IconName } from "./icons";
+import type { ModeChoice } from "./player-view";
 
 interface Props {
-  player: Player;
+  player: VideoPlayer;
   snapshot: Snapshot;
+  choice: ModeChoice;
   showStats: boolean;
   onStats: () => void;
   onFullscreen: () => void;
@@ -18,12 +21,14 @@ const SEEKABLE_S = 10;
 const SPEEDS = [0.25, 0.5, 1, 1.5, 2, 4, 8];
 
 /** The next faster or slower speed that is offered. */
-export function nextSpeed(now: number, faster: boolean): number {
-  const others = faster ? SPEEDS.filter((one) => one > now + 0.06) : SPEEDS.filter((one) => one < now - 0.06);
+export function nextSpeed(now: number, faster: boolean, fastest = 8): number {
+  const others = faster
+    ? SPEEDS.filter((one) => one > now + 0.06 && one <= fastest)
+    : SPEEDS.filter((one) => one < now - 0.06);
   return (faster ? others[0] : others.at(-1)) ?? now;
 }
 
-export function Controls({ player, snapshot, showStats, onStats, onFullscreen, onPip }: Props) {
+export function Controls({ player, snapshot, choice, showStats, onStats, onFullscreen, onPip }: Props) {
   const { paused, muted, volume } = snapshot;
   const pipWorks = "pictureInPictureEnabled" in document && document.pictureInPictureEnabled;
   return (
@@ -53,12 +58,12 @@ export function Controls({ player, snapshot, showStats, onStats, onFullscreen, o
         <LiveButton player={player} snapshot={snapshot} />
         <span class="spacer" />
         <select
-          class="choice"
+          class="choice choice-speed"
           aria-label="Speed"
           value={String(snapshot.speed)}
           onChange={(event) => player.setSpeed(Number(event.currentTarget.value))}
         >
-          {SPEEDS.map((speed) => (
+          {SPEEDS.filter((speed) => speed <= player.fastest).map((speed) => (
             <option key={speed} value={String(speed)}>
               {speed}×
             </option>
@@ -77,6 +82,7 @@ export function Controls({ player, snapshot, showStats, onStats, onFullscreen, o
           value={snapshot.quality}
           onChange={(id) => player.setQuality(id)}
         />
+        <ModeMenu choice={choice} />
         <Button icon="stats" label="Stats (i)" pressed={showStats} onClick={onStats} />
         {pipWorks && <Button icon="pip" label="Picture in picture (p)" onClick={onPip} />}
         <Button
@@ -89,7 +95,31 @@ export function Controls({ player, snapshot, showStats, onStats, onFullscreen, o
   );
 }
 
-function SeekBar({ player, snapshot }: { player: Player; snapshot: Snapshot }) {
+/** How the stream comes: chosen by itself, or by hand. */
+function ModeMenu({ choice }: { choice: ModeChoice }) {
+  if (choice.possible.length < 2) return null;
+  const narrow = matchMedia("(max-width: 640px)").matches;
+  return (
+    <select
+      class="choice choice-mode"
+      aria-label="Mode"
+      title="How the stream comes"
+      value={choice.byHand ?? "auto"}
+      onChange={(event) => choice.choose(modeOf(event.currentTarget.value))}
+    >
+      <option value="auto">
+        {choice.automatic && !narrow ? `Auto: ${MODE_NAMES[choice.automatic]}` : "Auto"}
+      </option>
+      {choice.possible.map((mode) => (
+        <option key={mode} value={mode}>
+          {MODE_NAMES[mode]}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+function SeekBar({ player, snapshot }: { player: VideoPlayer; snapshot: Snapshot }) {
   const { window, stats } = snapshot;
   if (!window || window.end - window.start < SEEKABLE_S) return null;
   const span = window.end - window.start;
@@ -111,7 +141,7 @@ function SeekBar({ player, snapshot }: { player: Player; snapshot: Snapshot }) {
   );
 }
 
-function LiveButton({ player, snapshot }: { player: Player; snapshot: Snapshot }) {
+function LiveButton({ player, snapshot }: { player: VideoPlayer; snapshot: Snapshot }) {
   const { stats, following, paused } = snapshot;
   if (stats.behind_live_s === null) return null;
   const near = following && !paused && stats.phase === "playing";

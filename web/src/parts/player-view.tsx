@@ -1,9 +1,14 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import type { Feed, Stream } from "../api";
 import { audioOf, videoOf } from "../format";
-import { Player, type Snapshot, type Stats } from "../player";
+import { type Mode, abilities, automatic, chosen, keepMode, keptMode, possible } from "../modes";
+import { DashPlayer } from "../dash-player";
+import { Player } from "../player";
+import { playing as playerOf } from "../playing";
 import { mediaPath } from "../router";
 import { keyAction } from "../shortcuts";
+import { SocketModePlayer } from "../socket-player";
+import { AT_LIVE, type Snapshot, type Stats, type VideoPlayer } from "../video-player";
 import type { SocketPlayer } from "../ws/player";
 import { Controls, nextSpeed } from "./controls";
 import { Icon } from "./icons";
@@ -15,9 +20,12 @@ declare global {
   interface Window {
     /** For tests and for the curious: the player on this page. */
     kinolog?: {
+      readonly mode: Mode;
       readonly hls: unknown;
-      readonly socket?: SocketPlayer;
+      readonly dash: unknown;
+      readonly socket: SocketPlayer | null;
       readonly video: HTMLVideoElement;
+      goTo(unix_ms: number): void;
       stats(): Stats;
     };
     ManagedMediaSource?: typeof MediaSource;
@@ -37,32 +45,52 @@ interface Props {
 export function PlayerView({ collection, name, feed, stream, onStats }: Props) {
   const frame = useRef<HTMLDivElement>(null);
   const video = useRef<HTMLVideoElement>(null);
-  const [player, setPlayer] = useState<Player | null>(null);
+  const [player, setPlayer] = useState<VideoPlayer | null>(null);
   const [snapshot, setSnapshot] = useState<Snapshot | null>(null);
   const [showStats, setShowStats] = useState(false);
   const [soundAsked, setSoundAsked] = useState(false);
   const [idle, stir] = useIdle();
+  const choice = useMode(stream, feed);
+  const { mode } = choice;
+  const begin = useRef(AT_LIVE);
+  const path = mediaPath({ collection, name });
 
   useEffect(() => {
-    if (!video.current) return;
-    const url = `${mediaPath({ collection, name })}/index.m3u8`;
-    const made = new Player(video.current, url, (next) => {
-      setSnapshot(next);
-      onStats(next.stats);
-    });
+    if (!video.current || !mode) return;
+    const made = playerOf(
+      mode,
+      video.current,
+      path,
+      (next) => {
+        setSnapshot(next);
+        onStats(next.stats);
+      },
+      begin.current,
+    );
     setPlayer(made);
     window.kinolog = {
+      mode,
       get hls() {
-        return made.hls;
+        return made instanceof Player ? made.hls : null;
       },
+      get dash() {
+        return made instanceof DashPlayer ? made.dash : null;
+      },
+      socket: made instanceof SocketModePlayer ? made.socket : null,
       video: made.video,
+      goTo: (unix_ms) => made.goTo(unix_ms),
       stats: () => made.stats(),
     };
     return () => {
       delete window.kinolog;
+      begin.current = made.where();
       made.destroy();
     };
-  }, [collection, name]);
+  }, [mode, path]);
+
+  useEffect(() => {
+    if (player instanceof SocketModePlayer && player.hopeless) choice.failed();
+  }, [player, snapshot]);
 
   useEffect(() => {
     player?.observe(stream, feed.loaded, feed.failures);
@@ -78,19 +106,20 @@ export function PlayerView({ collection, name, feed, stream, onStats }: Props) {
       if (!action) return;
       event.preventDefault();
       stir();
-      const { currentTime, volume, muted } = player.video;
+      const { volume, muted } = player.video;
       if (action === "toggle") player.toggle();
       else if (action === "mute") player.setMuted(!muted);
       else if (action === "live") player.toLive();
       else if (action === "stats") setShowStats((shown) => !shown);
       else if (action === "fullscreen") fullscreen();
       else if (action === "pip") pip();
+      else if (action.startsWith("mark-")) return; // the timeline's
       else if (action === "step-back") player.step(-1);
       else if (action === "step-on") player.step(1);
       else if (action === "slower" || action === "faster") {
-        player.setSpeed(nextSpeed(player.video.playbackRate, action === "faster"));
-      } else if (action === "back") player.seek(currentTime - 5);
-      else if (action === "forward") player.seek(currentTime + 5);
+        player.setSpeed(nextSpeed(player.video.playbackRate, action === "faster", player.fastest));
+      } else if (action === "back") player.skip(-5);
+      else if (action === "forward") player.skip(5);
       else if (action === "louder") player.setVolume(volume + 0.1);
       else if (action === "quieter") player.setVolume(volume - 0.1);
     };
@@ -160,6 +189,7 @@ export function PlayerView({ collection, name, feed, stream, onStats }: Props) {
         <Controls
           player={player}
           snapshot={snapshot}
+          choice={choice}
           showStats={showStats}
           onStats={() => setShowStats((shown) => !shown)}
           onFullscreen={fullscreen}
@@ -168,10 +198,45 @@ export function PlayerView({ collection, name, feed, stream, onStats }: Props) {
       )}
     </div>
     {player && snapshot && !hopeless && (
-      <Timeline path={mediaPath({ collection, name })} player={player} snapshot={snapshot} />
+      <Timeline path={path} player={player} snapshot={snapshot} />
     )}
     </>
   );
+}
+
+/** How it is played, and how that is chosen. */
+export interface ModeChoice {
+  /** Null until it is known how the stream is published. */
+  mode: Mode | null;
+  /** What it would be, and is where nobody chose. */
+  automatic: Mode | null;
+  byHand: Mode | null;
+  possible: Mode[];
+  choose(mode: Mode | null): void;
+  /** What was chosen by itself does not work here. */
+  failed(): void;
+}
+
+function useMode(stream: Stream | null, feed: Feed): ModeChoice {
+  const [can] = useState(abilities);
+  const [byHand, setByHand] = useState(() => chosen(location.search, keptMode(), can));
+  const [itself, setItself] = useState<Mode | null>(null);
+  const known = feed.loaded || feed.failures > 0;
+  // Decided once: a publisher that comes back in another way takes no viewer by surprise.
+  useEffect(() => {
+    if (known) setItself((before) => before ?? automatic(stream?.profile, can));
+  }, [known]);
+  return {
+    mode: byHand ?? itself,
+    automatic: itself,
+    byHand,
+    possible: possible(can),
+    choose: (mode) => {
+      keepMode(mode);
+      setByHand(mode);
+    },
+    failed: () => setItself("hls"),
+  };
 }
 
 /** True once nobody has moved for a while; `stir` starts anew. */

@@ -2,7 +2,20 @@
 
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { clock } from "../format";
-import type { Player, Snapshot } from "../player";
+import {
+  type Cluster,
+  type Mark,
+  type ToldMarks,
+  askFor,
+  clustered,
+  markAt,
+  markBefore,
+  marksOf,
+  near,
+  nextMark,
+  wordsOf,
+} from "../marks";
+import { keyAction } from "../shortcuts";
 import {
   type Range,
   type Told,
@@ -12,6 +25,7 @@ import {
   moment,
   moved,
   nearest,
+  pinched,
   rangesOf,
   seconds,
   showing,
@@ -22,10 +36,16 @@ import {
   zoomed,
 } from "../timeline-view";
 import { useNow } from "../use-now";
+import type { Snapshot, VideoPlayer } from "../video-player";
 
 const AGAIN_MS = 5_000;
+const MARKS_AGAIN_MS = 2_000;
 const SETTLE_MS = 120;
 const PREVIEW_MS = 80;
+/** A finger that rests for so long looks, and does not seek; what it saw stays for a while. */
+const LONG_PRESS_MS = 450;
+const LINGER_MS = 1_500;
+const STEADY_PX = 8;
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 const LONGEST_CLIP_MS = 2 * HOUR_MS;
@@ -38,7 +58,7 @@ const ZOOMS: [string, number][] = [
 
 interface Props {
   path: string;
-  player: Player;
+  player: VideoPlayer;
   snapshot: Snapshot;
 }
 
@@ -51,6 +71,7 @@ export function Timeline({ path, player, snapshot }: Props) {
   const [clipping, setClipping] = useState(false);
   const [clip, setClip] = useState<Range | null>(null);
   const [failed, setFailed] = useState(false);
+  const [width, setWidth] = useState(900);
   const bar = useRef<HTMLDivElement>(null);
 
   const oldest = all[0]?.start ?? now;
@@ -115,6 +136,8 @@ export function Timeline({ path, player, snapshot }: Props) {
     const before = was.current;
     was.current = playing;
     if (before === null || before < view.from || before > view.to) return;
+    const edge = span(view) / 50;
+    if (playing > view.from + edge && playing < view.to - edge) return; // all that was asked for stays
     const next = showing(view, playing);
     if (next !== view) setView(next);
   }, [playing, view]);
@@ -133,20 +156,51 @@ export function Timeline({ path, player, snapshot }: Props) {
     [all, player, snapshot.live],
   );
 
+  const [marks, more] = useMarks(path, view);
+  const clusters = useMemo(() => (view ? clustered(marks, view, width) : []), [marks, view, width]);
+  const latest = useRef({ marks, player, go, oldest });
+  latest.current = { marks, player, go, oldest };
+  useEffect(() => {
+    const press = async (event: KeyboardEvent) => {
+      const action = keyAction(event);
+      if (action !== "mark-on" && action !== "mark-back") return;
+      event.preventDefault();
+      const now = latest.current;
+      const date = now.player.stats().playing_date; // the snapshot may be from before a seek
+      const from = date ? Date.parse(date) : Date.now();
+      const find = action === "mark-on" ? nextMark : markBefore;
+      const far = action === "mark-on" ? { start: from, end: Date.now() } : { start: now.oldest, end: from };
+      const found = find(now.marks, from) ?? find(await moreMarks(path, far), from);
+      if (found) now.go(found.at);
+    };
+    document.addEventListener("keydown", press);
+    return () => document.removeEventListener("keydown", press);
+  }, [path]);
+
   if (!view) return null;
+  const here = playing === null ? null : markAt(marks, playing);
+  const marked = hover === null ? null : near(clusters, hover, view, width);
   const preview = hover !== null && has(seen, hover) ? hover : null;
   return (
     <section class="timeline" aria-label="Timeline">
       <Bar
-        {...{ bar, view, seen, hover, playing, clip, clipping, now }}
+        {...{ bar, view, seen, clusters, hover, playing, clip, clipping, now, width }}
         live={snapshot.live}
         onView={change}
+        onWidth={setWidth}
         onHover={setHover}
         onClip={setClip}
         onGo={go}
       />
       {hover !== null && (
-        <Preview path={path} at={hover} picture={preview} x={xOf(view, hover, 100)} now={now} />
+        <Preview
+          path={path}
+          at={marked?.at ?? hover}
+          picture={marked && has(seen, marked.at) ? marked.at : preview}
+          mark={marked}
+          x={xOf(view, hover, 100)}
+          now={now}
+        />
       )}
       <div class="timeline-row">
         <div class="zooms" role="group" aria-label="Zoom">
@@ -177,7 +231,16 @@ export function Timeline({ path, player, snapshot }: Props) {
           </button>
         </div>
         <Jump onGo={go} />
+        <span class="timeline-here" role="status">
+          {here && (
+            <>
+              <i class="mark-dot" style={{ "--hue": hueOf(here.kind) }} aria-hidden="true" />
+              {here.text || here.kind}
+            </>
+          )}
+        </span>
         <span class="spacer" />
+        {more && <span class="timeline-note">more marks than are shown: zoom in</span>}
         {failed && <span class="timeline-note">the edge does not answer</span>}
         <ClipTools
           path={path}
@@ -209,32 +272,40 @@ interface BarProps {
   bar: { current: HTMLDivElement | null };
   view: View;
   seen: Range[];
+  clusters: Cluster[];
   hover: number | null;
+  width: number;
   playing: number | null;
   clip: Range | null;
   clipping: boolean;
   live: boolean;
   now: number;
   onView: (view: View) => void;
+  onWidth: (width: number) => void;
   onHover: (time: number | null) => void;
   onClip: (clip: Range | null) => void;
   onGo: (time: number) => void;
 }
 
-type Drag = { kind: "seek" | "clip" | "pan"; from: number; x: number };
+/** `look`: a finger rests, to see what is there. */
+type Drag = { kind: "seek" | "clip" | "pan" | "look"; from: number; x: number };
+
+/** Two fingers: what was under each when the second came down. */
+type Pinch = { ids: [number, number]; times: [number, number] };
 
 function Bar(props: BarProps) {
-  const { bar, view, seen, playing, clip, live, now } = props;
-  const [width, setWidth] = useState(900);
+  const { bar, view, seen, clusters, playing, clip, live, now, width } = props;
   const drag = useRef<Drag | null>(null);
+  const pinch = useRef<Pinch | null>(null);
   const touches = useRef(new Map<number, number>());
+  const pressing = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const latest = useRef(props);
   latest.current = props;
 
   useEffect(() => {
     const element = bar.current;
     if (!element) return;
-    const watch = new ResizeObserver(() => setWidth(Math.max(1, element.clientWidth)));
+    const watch = new ResizeObserver(() => latest.current.onWidth(Math.max(1, element.clientWidth)));
     watch.observe(element);
     // Not passive: the page must not scroll while the bar zooms.
     const wheel = (event: WheelEvent) => {
@@ -254,58 +325,85 @@ function Bar(props: BarProps) {
     };
   }, [bar]);
 
-  const timeOf = (event: PointerEvent): number => {
+  const timeOf = (x: number): number => {
     const rect = (bar.current as HTMLDivElement).getBoundingClientRect();
-    return timeAt(latest.current.view, event.clientX - rect.left, rect.width);
+    return timeAt(latest.current.view, x - rect.left, rect.width);
   };
+  const rest = () => clearTimeout(pressing.current);
 
   const down = (event: PointerEvent) => {
     if (event.button !== 0) return;
     (event.currentTarget as Element).setPointerCapture(event.pointerId);
     touches.current.set(event.pointerId, event.clientX);
-    if (touches.current.size > 1) {
+    rest();
+    const [a, b] = [...touches.current];
+    if (a && b) {
       drag.current = null;
+      props.onHover(null);
+      pinch.current = { ids: [a[0], b[0]], times: [timeOf(a[1]), timeOf(b[1])] };
       return;
     }
     const rect = (bar.current as HTMLDivElement).getBoundingClientRect();
-    const onRuler = event.clientY - rect.top > rect.height * 0.62;
+    const onRuler = event.clientY - rect.top > rect.height * 0.66;
     const kind = props.clipping || event.shiftKey ? "clip" : onRuler ? "pan" : "seek";
-    drag.current = { kind, from: timeOf(event), x: event.clientX };
+    const from = timeOf(event.clientX);
+    const begun: Drag = { kind, from, x: event.clientX };
+    drag.current = begun;
+    if (event.pointerType !== "touch" || kind === "clip") return;
+    pressing.current = setTimeout(() => {
+      if (drag.current !== begun) return;
+      begun.kind = "look";
+      latest.current.onHover(from);
+    }, LONG_PRESS_MS);
   };
 
   const move = (event: PointerEvent) => {
     const known = touches.current;
-    if (known.size === 2 && known.has(event.pointerId)) return pinch(event);
-    const time = timeOf(event);
-    props.onHover(time);
+    if (known.has(event.pointerId)) known.set(event.pointerId, event.clientX);
+    if (pinch.current) return squeeze(pinch.current);
+    const time = timeOf(event.clientX);
     const dragged = drag.current;
+    const steady = dragged && Math.abs(event.clientX - dragged.x) < STEADY_PX;
+    if (event.pointerType === "touch" && steady && dragged.kind !== "clip") return; // fingers tremble
+    rest();
+    if (dragged?.kind !== "pan") props.onHover(time);
     if (dragged?.kind === "clip") {
       const [start, end] = [Math.min(dragged.from, time), Math.max(dragged.from, time)];
       props.onClip({ start, end: Math.min(end, start + LONGEST_CLIP_MS) });
     } else if (dragged?.kind === "pan") {
-      props.onView(moved(view, dragged.from - time));
+      props.onView(moved(latest.current.view, dragged.from - time));
     }
   };
 
-  const pinch = (event: PointerEvent) => {
-    const [a, b] = [...touches.current.entries()];
-    if (!a || !b) return;
-    const other = a[0] === event.pointerId ? b[1] : a[1];
-    const before = Math.abs((touches.current.get(event.pointerId) ?? 0) - other);
-    const after = Math.abs(event.clientX - other);
-    touches.current.set(event.pointerId, event.clientX);
+  const squeeze = ({ ids, times }: Pinch) => {
     const rect = (bar.current as HTMLDivElement).getBoundingClientRect();
-    const middle = timeAt(view, (event.clientX + other) / 2 - rect.left, rect.width);
-    if (before > 5 && after > 5) props.onView(zoomed(view, before / after, middle));
+    const [a, b] = ids.map((id) => touches.current.get(id));
+    if (a === undefined || b === undefined) return;
+    props.onView(pinched(latest.current.view, times, [a - rect.left, b - rect.left], rect.width));
+  };
+
+  const leave = (event: PointerEvent) => {
+    rest();
+    touches.current.delete(event.pointerId);
+    if (touches.current.size === 0) pinch.current = null;
+    const dragged = drag.current;
+    drag.current = null;
+    return dragged;
   };
 
   const up = (event: PointerEvent) => {
-    touches.current.delete(event.pointerId);
-    const dragged = drag.current;
-    drag.current = null;
-    if (dragged?.kind === "seek") props.onGo(timeOf(event));
-    else if (dragged?.kind === "pan" && Math.abs(event.clientX - dragged.x) < 4) {
-      props.onGo(timeOf(event));
+    const dragged = leave(event);
+    const touched = event.pointerType === "touch";
+    const time = timeOf(event.clientX);
+    const steady = dragged && Math.abs(event.clientX - dragged.x) < STEADY_PX;
+    if (dragged?.kind === "seek") {
+      // A finger is broad: what it taps is the mark that it covers.
+      const mark = touched && steady ? near(clusters, time, view, width, 18) : null;
+      props.onGo(mark?.at ?? time);
+      props.onHover(touched ? (mark?.at ?? null) : time);
+    } else if (dragged?.kind === "pan" && steady) props.onGo(time);
+    if (touched) {
+      pressing.current = setTimeout(() => latest.current.onHover(null), LINGER_MS);
     }
   };
 
@@ -325,7 +423,7 @@ function Bar(props: BarProps) {
     act();
   };
 
-  const marks = useMemo(() => ticks(view, width), [view, width]);
+  const ruler = useMemo(() => ticks(view, width), [view, width]);
   const box = ({ start, end }: Range) => {
     const left = Math.max(-1, xOf(view, start, 100));
     const right = Math.min(101, xOf(view, end, 100));
@@ -348,10 +446,15 @@ function Bar(props: BarProps) {
       onPointerMove={move}
       onPointerUp={up}
       onPointerCancel={(event) => {
-        touches.current.delete(event.pointerId);
-        drag.current = null;
+        leave(event);
+        props.onHover(null);
       }}
-      onPointerLeave={() => props.onHover(null)}
+      onPointerLeave={(event) => {
+        if (event.pointerType !== "touch") props.onHover(null);
+      }}
+      onContextMenu={(event) => {
+        if (touches.current.size) event.preventDefault();
+      }}
       onKeyDown={key}
     >
       <div class="timeline-track">
@@ -364,7 +467,10 @@ function Bar(props: BarProps) {
         ))}
         {clip && inSight(clip) && <span class="timeline-clip" style={box(clip)} />}
       </div>
-      {marks.map(({ time, label }) => (
+      {clusters.map((cluster) => (
+        <MarkPin key={cluster.marks[0]?.id} {...{ cluster, view, now }} onGo={props.onGo} />
+      ))}
+      {ruler.map(({ time, label }) => (
         <span class="timeline-tick" key={time} style={{ left: `${xOf(view, time, 100)}%` }}>
           {label}
         </span>
@@ -382,9 +488,106 @@ function Bar(props: BarProps) {
   );
 }
 
+/** A mark, or several that are too near to each other, above the bar. */
+function MarkPin(words: { cluster: Cluster; view: View; now: number; onGo: (time: number) => void }) {
+  const { cluster, view } = words;
+  const x = xOf(view, cluster.at, 100);
+  const until = Math.min(100, xOf(view, cluster.end ?? cluster.last, 100));
+  const kind = cluster.marks[0]?.kind ?? "";
+  const what = `${wordsOf(cluster)}, ${moment(cluster.at, words.now)}`;
+  const hue = { "--hue": hueOf(kind) };
+  return (
+    <>
+      {until > x && (
+        <span class="mark-span" style={{ ...hue, left: `${x}%`, width: `${until - x}%` }} />
+      )}
+      <button
+        style={{ ...hue, left: `${x}%` }}
+        type="button"
+        class={`mark-pin ${cluster.count > 1 ? "mark-many" : "mark-one"}`}
+        tabIndex={-1}
+        aria-label={what}
+        onMouseDown={(event) => event.preventDefault()}
+        onPointerDown={(event) => {
+          // A finger on it may be the first of two, or rest: the bar sees to that.
+          if (event.pointerType !== "touch") event.stopPropagation();
+        }}
+        onClick={(event) => {
+          if (event.detail === 0 || (event as unknown as PointerEvent).pointerType !== "touch") {
+            words.onGo(cluster.at);
+          }
+        }}
+      >
+        {cluster.count > 1 ? (cluster.count > 999 ? "999+" : cluster.count) : ""}
+      </button>
+    </>
+  );
+}
+
+/** One colour for each kind of mark, none of them that of the bar or of what is live. */
+function hueOf(kind: string): number {
+  const sum = [...kind].reduce((found, letter) => (found * 31 + letter.charCodeAt(0)) % 9973, 7);
+  return 150 + (sum % 8) * 20;
+}
+
+/** The marks in a view and around it, asked for again and again; and whether there are more. */
+function useMarks(path: string, view: View | null): [Mark[], boolean] {
+  const [marks, setMarks] = useState<Mark[]>([]);
+  const [more, setMore] = useState(false);
+  const asked = view ? askFor(view) : null;
+  const { start, end, resolution } = asked ?? { start: 0, end: 0, resolution: 1 };
+  useEffect(() => {
+    if (end <= start) return;
+    const ending = new AbortController();
+    const look = async () => {
+      if (document.hidden) return;
+      const found = await askMarks(path, start, end, resolution, ending.signal);
+      if (!found || ending.signal.aborted) return;
+      const next = marksOf(found);
+      setMarks((before) => (JSON.stringify(before) === JSON.stringify(next) ? before : next));
+      setMore(!found.complete);
+    };
+    const first = setTimeout(look, SETTLE_MS);
+    const timer = setInterval(look, MARKS_AGAIN_MS);
+    return () => {
+      ending.abort();
+      clearTimeout(first);
+      clearInterval(timer);
+    };
+  }, [path, start, end, resolution]);
+  return [marks, more];
+}
+
+/** What an edge tells of the marks in a range; null where it does not, as without events. */
+async function askMarks(
+  path: string,
+  start: number,
+  end: number,
+  resolution: number,
+  signal?: AbortSignal,
+): Promise<ToldMarks | null> {
+  if (start >= Date.now()) return { complete: true, marks: [] };
+  const until = end < Date.now() ? `&end=${seconds(end)}` : "";
+  const query = `?start=${seconds(start)}${until}&resolution=${resolution}ms`;
+  try {
+    const answer = await fetch(`${path}/events${query}`, signal ? { signal } : {});
+    return answer.ok ? ((await answer.json()) as ToldMarks) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Marks of a stretch of any length, for the next of them: the first and last of each are told. */
+async function moreMarks(path: string, { start, end }: Range): Promise<Mark[]> {
+  const found = await askMarks(path, start, end, Math.max(1, Math.ceil((end - start) / 1500)));
+  const ends = (mark: Mark) => (mark.count > 1 ? [mark, { ...mark, at: mark.last, count: 1 }] : [mark]);
+  return found ? marksOf(found).flatMap(ends) : [];
+}
+
 function Preview(words: {
   path: string;
   at: number;
+  mark: Cluster | null;
   picture: number | null;
   x: number;
   now: number;
@@ -396,12 +599,13 @@ function Preview(words: {
   }, [words.picture]);
   const source = shown !== null ? `${words.path}/still.jpg?at=${seconds(shown)}&w=320` : null;
   return (
-    <div class="timeline-preview" style={{ left: `${Math.max(9, Math.min(91, words.x))}%` }}>
+    <div class="timeline-preview" style={{ left: `clamp(84px, ${words.x}%, calc(100% - 84px))` }}>
       {words.picture !== null && source ? (
         <img src={source} alt="" />
       ) : (
         words.picture === null && <span class="timeline-nothing">nothing here</span>
       )}
+      {words.mark && <strong>{wordsOf(words.mark)}</strong>}
       <time>{moment(words.at, words.now)}</time>
     </div>
   );

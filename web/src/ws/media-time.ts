@@ -2,6 +2,8 @@
 
 /** An epoch that begins before the end of the one before, by the clocks, follows it at once. */
 const APART_S = 0.02;
+/** A picture that others are decoded from lies at most so long before them. */
+const MOST_LEAD_S = 15;
 
 /**
  * Epochs count their own time: each is put where its capture time says, relative to the first, so that an
@@ -36,6 +38,14 @@ export class MediaTime {
   /** When what is shown at this time was captured, Unix ms; null before the first chunk. */
   captured(at_s: number): number | null {
     return this.newest && this.newest.wall_ms + (at_s - this.newest.at_s) * 1000;
+  }
+
+  /** Where what was captured then is to be shown, `first_s` being the first that there is; that, where
+   * it is not soon behind: then nothing was captured at that time. */
+  placeOf(unix_ms: number, first_s: number): number {
+    if (!this.newest) return first_s;
+    const at_s = this.newest.at_s + (unix_ms - this.newest.wall_ms) / 1000;
+    return at_s > first_s && at_s < first_s + MOST_LEAD_S ? at_s : first_s;
   }
 
   /** Where the next run can begin without touching this one. */

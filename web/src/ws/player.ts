@@ -40,6 +40,12 @@ export interface Options {
   onStatus?: (status: Status) => void;
   /** The cushion to begin with, in seconds. */
   margin_s?: number;
+  /** Where to begin, Unix ms; live where it is left out. */
+  start?: number;
+  /** How fast, with `start`. */
+  speed?: number;
+  /** Show the first picture, and wait. */
+  paused?: boolean;
 }
 
 const TICK_MS = 50;
@@ -50,7 +56,8 @@ const WINDOW_BYTES = 16 << 20;
 const ACK_BYTES = 1 << 20;
 const SILENT_MS = 15_000;
 const RUN_APART_S = 5;
-const FASTEST = 4;
+/** The greatest speed at which all pictures come. */
+export const FASTEST = 4;
 const LEAST_AHEAD_S = 0.02;
 const STILL_S = 0.4;
 const STALL_SLACK_S = 0.5;
@@ -99,6 +106,11 @@ export class SocketPlayer {
     private readonly options: Options = {},
   ) {
     this.cushion = new Cushion(options.margin_s);
+    this.wantsPlay = !options.paused;
+    if (options.start !== undefined) {
+      this.wanted = { start: options.start, speed: Math.min(options.speed ?? 1, FASTEST) };
+      this.live = false;
+    }
     const { signal } = this.ending;
     video.addEventListener("waiting", () => this.waits(), { signal });
     video.addEventListener("playing", () => this.plays(), { signal });
@@ -153,6 +165,11 @@ export class SocketPlayer {
     this.live = false;
     this.speed = speed;
     this.video.playbackRate = speed;
+  }
+
+  /** Live, or on the way there. */
+  get wantsLive(): boolean {
+    return this.wanted.start === "live";
   }
 
   status(): Status {
@@ -214,6 +231,7 @@ export class SocketPlayer {
     const { start, speed } = this.wanted;
     if (start === "live") return this.url;
     const from_ms = (this.begun && this.time.captured(this.video.currentTime)) || start;
+    this.wanted.start = from_ms;
     return `${this.url}?start=${(from_ms / 1000).toFixed(3)}&speed=${speed}`;
   }
 
@@ -509,6 +527,7 @@ export class SocketPlayer {
     if (first_s < this.time.end - 3600) return;
     this.begun = true;
     let at_s = first_s;
+    if (!this.live && this.wanted.start !== "live") at_s = this.time.placeOf(this.wanted.start, first_s);
     if (this.live && !this.absence) {
       const ends = [...this.buffers.values()].map((buffer) => buffer.endFrom(first_s));
       at_s = Math.max(first_s, Math.min(...ends) - this.cushion.margin_s - 0.1);
@@ -516,6 +535,8 @@ export class SocketPlayer {
     this.video.currentTime = at_s;
     this.video.playbackRate = this.speed;
     this.cushion.moved();
+    // What is on its way still comes.
+    if (!this.wantsPlay) this.say({ type: "pause" });
     void this.start();
   }
 

@@ -86,6 +86,15 @@ describe("MediaTime", () => {
   it("knows nothing before the first chunk", () => {
     expect(new MediaTime(5).captured(5)).toBeNull();
   });
+
+  it("places the moment that was asked for, where something was captured then", () => {
+    const time = new MediaTime(10);
+    time.placed(time.offset(7, 0, 50_000), 1, 50_000);
+    expect(time.placeOf(51_500, 10)).toBeCloseTo(11.5);
+    expect(time.placeOf(49_000, 10)).toBe(10);
+    expect(time.placeOf(90_000, 10)).toBe(10);
+    expect(new MediaTime(3).placeOf(50_000, 3)).toBe(3);
+  });
 });
 
 it("ServerClock believes the message that was under way for the shortest time", () => {

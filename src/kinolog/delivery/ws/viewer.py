@@ -51,6 +51,7 @@ AHEAD_MS: Final = 1500
 """What is not live is sent so much playing time before its turn."""
 LEAP_MS: Final = 1500
 """A longer time without media is not waited for."""
+_MOST_LEAD_MS: Final = 15_000
 _STEP_S: Final = 0.05
 _AGAIN_S: Final = 0.25
 _TURNS: Final = 64
@@ -337,7 +338,7 @@ class Viewer:
             reel = Reel(strands)
         for track, place in places.items():
             self._ways[track].place = place
-        pace = _Pace(self._stage, wish.speed)
+        pace = _Pace(self._stage, wish.speed, wish.start_ms)
         turns = 0
         first = True
         while True:
@@ -428,11 +429,13 @@ class Viewer:
 
 
 class _Pace:
-    """When chunks are due that are captured one after the other, at a speed."""
+    """When chunks are due that are captured one after the other, at a speed. What lies before the
+    time that was asked for is needed to decode that, and due at once."""
 
-    def __init__(self, stage: Stage, speed: Speed) -> None:
+    def __init__(self, stage: Stage, speed: Speed, since_ms: int | None) -> None:
         self._clock = stage.clock
         self._speed = speed
+        self._since_ms = since_ms
         self._begun_s = 0.0
         self._begun_ms = -1
         self._newest_ms = 0
@@ -441,6 +444,8 @@ class _Pace:
         """Wait until the chunk is due; a time in which nothing was captured is leapt over."""
         if self._begun_ms < 0:
             self._begun_ms = self._newest_ms = at_ms
+            if self._since_ms is not None and at_ms < self._since_ms < at_ms + _MOST_LEAD_MS:
+                self._begun_ms = self._since_ms
             self._begun_s = self._clock.monotonic()
         leap = at_ms - self._newest_ms
         self._newest_ms = max(self._newest_ms, at_ms)

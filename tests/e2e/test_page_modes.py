@@ -1,0 +1,216 @@
+"""The page's modes: each plays live and the past to the frame, and a switch keeps the position."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+import pytest
+from hls_stage import Stage, stage, stop, until
+from kit.page_player import stats
+from kit.screen import Shown, shown, watch_screen
+from playwright.sync_api import Page
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.needs("chromium"),
+    pytest.mark.timeout(240),
+]
+
+STREAM = "modes/camera"
+FPS = 30
+LIVE = 1_000_000
+"""The number of the live camera's first picture."""
+MODES = ("hls", "dash", "ws")
+
+
+@dataclass(frozen=True)
+class Played:
+    """An edge on a stage, and when a minute's recording began (Unix s): picture n is n/30 s on."""
+
+    stage: Stage
+    edge: str
+    begun_s: float
+
+    def second(self, picture: Shown) -> float:
+        """Which second of the recording a picture is of."""
+        return picture.number / FPS
+
+
+@pytest.fixture(scope="module")
+def played(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
+    with stage(one_broker, tmp_path_factory.mktemp("page-modes")) as found:
+        begun_s = int(time.time()) - 600
+        found.published(STREAM, "seconds=60", f"--at={begun_s}")
+        camera = found.camera(STREAM, f"start_number={LIVE}")
+        edge = found.edge()
+        ready(edge, STREAM)
+        yield Played(found, edge, begun_s)
+        stop(camera)
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Page]:
+    context = browser.new_context(bypass_csp=True, viewport={"width": 1280, "height": 900})
+    yield context.new_page()
+    context.close()
+
+
+def ready(edge: str, stream: str) -> None:
+    """Wait until the live camera has something to play."""
+    with httpx.Client(timeout=30) as client:
+        url = f"{edge}/media/{stream}/video.m3u8"
+        until(lambda: client.get(url).text.count("#EXTINF") > 2, "some segments")
+
+
+def phase_of(page: Page) -> tuple[str | None, str | None]:
+    found = stats(page)
+    return found.get("mode"), found.get("phase")
+
+
+def after(page: Page, count: int, *, past: bool) -> list[Shown]:
+    """Pictures that came after so many others, of the recording or of the live camera."""
+    return [one for one in shown(page)[count:] if (one.number < LIVE) == past]
+
+
+def open_live(page: Page, played: Played, mode: str) -> None:
+    page.goto(f"{played.edge}/watch/{STREAM}?mode={mode}")
+    until(lambda: phase_of(page) == (mode, "playing"), f"{mode}: to play")
+    watch_screen(page)
+    until(lambda: after(page, 0, past=False), f"{mode}: the live picture")
+
+
+def go_to(page: Page, played: Played, second: float) -> list[Shown]:
+    """Seek into the recording; what is shown of it."""
+    count = len(shown(page))
+    page.evaluate("at => window.kinolog.goTo(at)", 1000 * (played.begun_s + second))
+    until(lambda: len(after(page, count, past=True)) > 5, "the past")
+    return after(page, count, past=True)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_live_and_the_very_moment_that_is_sought(played: Played, page: Page, mode: str) -> None:
+    open_live(page, played, mode)
+    engine = {"hls": "hls.js", "dash": "dash.js", "ws": "socket"}[mode]
+    assert stats(page)["engine"] == engine
+    until(lambda: 0 < (stats(page)["latency_s"] or 99) < 8, "it to be near live")
+    wanted_s = 21.5
+    pictures = go_to(page, played, wanted_s)
+    until(lambda: phase_of(page) == (mode, "playing"), "it to play")
+    # The first may be the one that others are decoded from, for a moment.
+    assert played.second(pictures[3]) == pytest.approx(wanted_s, abs=0.6)
+    count = len(shown(page))
+    until(lambda: len(shown(page)) > count + FPS, "a second more")
+    found = stats(page)
+    said_s = datetime.fromisoformat(found["playing_date"]).timestamp() - played.begun_s
+    assert said_s == pytest.approx(played.second(shown(page)[-1]), abs=0.5)
+    assert found["following"] is False
+    assert found["stalls"] <= 1
+    # Picture by picture, and twice as fast.
+    page.keyboard.press(".")
+    until(lambda: stats(page)["phase"] == "paused", "it to stand still")
+    at_s = stats(page)["currentTime"]
+    for key, there_s in ((".", at_s + 1 / FPS), (",", at_s)):
+        page.keyboard.press(key)
+        one = pytest.approx(there_s, abs=0.01)
+        until(lambda one=one: stats(page)["currentTime"] == one, f"a picture by {key}")
+    page.keyboard.press("k")
+    page.get_by_label("Speed").select_option("2")
+    until(lambda: stats(page)["playback_rate"] == 2, "twice the speed")
+    count = len(shown(page))
+    until(lambda: len(shown(page)) > count + FPS, "it to play on")
+    first, last = shown(page)[count], shown(page)[-1]
+    assert (last.number - first.number) / FPS > 1.4 * (last.at_ms - first.at_ms) / 1000
+    count = len(shown(page))
+    page.keyboard.press("l")
+    until(lambda: after(page, count, past=False), "the live picture again")
+    until(lambda: stats(page)["following"] and stats(page)["latency_s"] < 8, "the present")
+
+
+def test_a_switch_keeps_the_position(played: Played, page: Page) -> None:
+    open_live(page, played, "hls")
+    go_to(page, played, 12.0)
+    menu = page.get_by_label("Mode", exact=True)
+    for mode in ("dash", "ws", "hls", "ws", "dash", "hls"):
+        before_s, count = played.second(shown(page)[-1]), len(shown(page))
+        menu.select_option(mode)
+        until(
+            lambda mode=mode, count=count: (
+                phase_of(page) == (mode, "playing") and len(after(page, count, past=True)) > 5
+            ),
+            f"{mode}: to go on",
+        )
+        goes_on_s = played.second(after(page, count, past=True)[3])
+        print(f"{mode}: {before_s:.2f} s before, {goes_on_s:.2f} s after")
+        assert abs(goes_on_s - before_s) < 1
+        assert f"mode={mode}" in page.url
+    # Standing still, it stays where it is.
+    page.keyboard.press("k")
+    at_s = stats(page)["playing_date"]
+    for mode in ("dash", "ws", "hls"):
+        menu.select_option(mode)
+        until(lambda mode=mode: phase_of(page) == (mode, "paused"), f"{mode}: to stand still")
+        now_s = stats(page)["playing_date"]
+        apart = datetime.fromisoformat(now_s) - datetime.fromisoformat(at_s)
+        assert abs(apart.total_seconds()) < 0.5
+    page.keyboard.press("k")
+    until(lambda: phase_of(page) == ("hls", "playing"), "it to go on")
+    # And what was chosen last is what the next page plays.
+    menu.select_option("ws")
+    page.goto(f"{played.edge}/watch/{STREAM}")
+    until(lambda: phase_of(page) == ("ws", "playing"), "the mode of last time")
+    menu.select_option("auto")
+    until(lambda: phase_of(page) == ("hls", "playing"), "the mode by itself")
+    assert "mode=" not in page.url
+
+
+def test_frame_by_frame_where_it_is_published_so(played: Played, page: Page) -> None:
+    stream = "modes/frames"
+    camera = played.stage.camera(stream, "", "--profile", "frame")
+    ready(played.edge, stream)
+    page.goto(f"{played.edge}/watch/{stream}")
+    until(lambda: phase_of(page) == ("ws", "playing"), "it to play by WebSocket")
+    assert page.get_by_label("Mode", exact=True).input_value() == "auto"
+    stop(camera)
+
+
+def test_a_websocket_that_does_not_get_through(played: Played, page: Page) -> None:
+    """A proxy in between knows no WebSockets: what was chosen by itself gives way."""
+    stream = "modes/held"
+    camera = played.stage.camera(stream, "", "--profile", "frame")
+    ready(played.edge, stream)
+    page.add_init_script(
+        "window.WebSocket = class extends WebSocket {"
+        " constructor() { super(location.origin.replace('http', 'ws') + '/nowhere'); } }"
+    )
+    page.goto(f"{played.edge}/watch/{stream}")
+    until(lambda: phase_of(page) == ("hls", "playing"), "HLS in its place")
+    stop(camera)
+
+
+def test_the_stats_are_there_in_each_mode_and_can_be_copied(played: Played, page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    for mode, name in (("hls", "LL-HLS"), ("dash", "DASH"), ("ws", "WebSocket")):
+        open_live(page, played, mode)
+        page.keyboard.press("i")
+        panel = page.locator(".stats")
+        until(lambda panel=panel: "320×180" in panel.inner_text(), "the picture's size")
+        until(lambda panel=panel: "kb/s" in panel.inner_text(), "the bit rate")
+        panel.get_by_role("button", name="Copy the stats").click()
+        until(lambda panel=panel: "Copied" in panel.inner_text(), "the copy")
+        copied = page.evaluate("navigator.clipboard.readText()")
+        for line in (
+            f"Mode: {name}",
+            "Latency: ",
+            "Buffer ahead: ",
+            "Bit rate: ",
+            "Picture: 320×180",
+            "H.264 avc1",
+            "Frames dropped: ",
+            "Stalls: ",
+        ):
+            assert line in copied, copied

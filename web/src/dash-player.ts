@@ -1,0 +1,269 @@
+/** A stream by DASH: dash.js, loaded when it is asked for, in a <video> whose time is Unix time. */
+
+import type { MediaPlayerClass } from "dashjs";
+import type { Stream } from "./api";
+import { type Facts, RateWindow, backoffMs, phaseOf } from "./recovery";
+import { AT_LIVE, type Begin, type Snapshot, VideoPlayer } from "./video-player";
+
+/** dash.js rights most stalls by itself; after so long without a picture it begins anew. */
+const STUCK_S = 10;
+const GIVES_UP_AFTER_S = 5;
+const EDGE_S = 1.5;
+
+export class DashPlayer extends VideoPlayer {
+  readonly mode = "dash";
+  dash: MediaPlayerClass | null = null;
+  private playlist: Facts["playlist"] = "loading";
+  /** Where the manifest begins that is played, in Unix ms; null for the live one. */
+  private since: number | null;
+  private catchesUp: boolean | null = null;
+  private attempt = 0;
+  private builtAt = 0;
+  private readonly rates: Record<string, RateWindow> = {};
+  private retryTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    video: HTMLVideoElement,
+    private readonly url: string,
+    onTick: (snapshot: Snapshot) => void,
+    begin: Begin = AT_LIVE,
+  ) {
+    super(video, begin, onTick);
+    this.since = begin.at;
+    void this.open();
+  }
+
+  protected close(): void {
+    clearTimeout(this.retryTimer);
+    this.dash?.destroy();
+    this.dash = null;
+  }
+
+  override observe(stream: Stream | null, listed: boolean, failures: number): void {
+    const returned = stream?.state === "live" && this.stream !== null && this.stream.state !== "live";
+    super.observe(stream, listed, failures);
+    if (returned && (this.playlist !== "here" || this.video.ended)) this.retry(0);
+  }
+
+  // -- what the controls do --------------------------------------------------------------------
+
+  toggle(): void {
+    if (this.video.paused) {
+      this.wantsPlay = true;
+      if (this.video.ended) this.video.currentTime = this.window()?.start ?? 0;
+      else if (this.following) this.toLive();
+      void this.play();
+    } else {
+      this.wantsPlay = false;
+      this.video.pause();
+    }
+    this.tick();
+  }
+
+  toLive(): void {
+    this.following = true;
+    this.aim = null;
+    this.speed = 1;
+    this.video.playbackRate = 1;
+    this.wantsPlay = true;
+    if (this.since !== null) {
+      this.since = null;
+      this.load();
+    } else {
+      const live = this.live();
+      if (live !== null && Math.abs(live - this.video.currentTime) > 1) this.video.currentTime = live;
+      void this.play();
+    }
+    this.tick();
+  }
+
+  goTo(time: number): void {
+    const at = time / 1000;
+    const window = this.window();
+    this.following = false;
+    this.aim = time;
+    if (window && at >= window.start && at < window.end) this.video.currentTime = at;
+    else {
+      this.since = time;
+      this.load();
+    }
+    this.tick();
+  }
+
+  seek(to: number): void {
+    const window = this.window();
+    const live = this.live();
+    if (!window || live === null) return;
+    this.following = to >= live - 1;
+    this.video.currentTime = Math.max(window.start + 0.1, Math.min(to, live));
+    this.tick();
+  }
+
+  override setAudioTrack(id: number): void {
+    const track = this.dash?.getTracksFor("audio")[id];
+    if (track) this.dash?.setCurrentTrack(track);
+    this.tick();
+  }
+
+  // -- opening and recovering ------------------------------------------------------------------
+
+  private async open(): Promise<void> {
+    let made: MediaPlayerClass;
+    try {
+      made = (await import("dashjs")).MediaPlayer().create();
+    } catch {
+      this.retry(); // the page's own script did not load
+      return;
+    }
+    if (this.ending.signal.aborted) return;
+    this.dash = made;
+    made.on("error", (event) => this.fails(event as { error?: { code?: number; data?: unknown } }));
+    made.on("manifestLoaded", () => {
+      this.playlist = "here";
+      this.attempt = 0;
+    });
+    made.on("fragmentLoadingCompleted", (event) => this.loaded(event as unknown as Loaded));
+    made.initialize(this.video, undefined, true);
+    made.updateSettings({
+      streaming: {
+        buffer: { bufferToKeep: 60 },
+        lastBitrateCachingInfo: { enabled: false },
+        lastMediaSettingsCachingInfo: { enabled: false },
+      },
+    });
+    this.load();
+  }
+
+  private load(): void {
+    if (!this.dash) return;
+    this.builtAt = this.movedAt = performance.now();
+    this.started = false;
+    this.playlist = "loading";
+    this.catchesUp = null;
+    if (this.since === null) this.dash.attachSource(this.url);
+    else {
+      const start = Math.round(this.since) / 1000;
+      this.dash.attachSource(`${this.url}?start=${start}`, `posix:${start}`);
+    }
+  }
+
+  private fails({ error }: { error?: { code?: number; data?: unknown } }): void {
+    const answer = error?.data as { response?: { status?: number } } | undefined;
+    const missing = answer?.response?.status === 404 || (this.listed && this.stream === null);
+    this.playlist = missing ? "missing" : "failing";
+    const codecs = error?.code === 23 || error?.code === 33; // none, or the manifest's, can be played
+    if (codecs) this.unsupported = this.stream?.tracks.map(({ codec }) => codec).join(", ") ?? "this stream";
+    this.recoveries += 1;
+    this.retry();
+  }
+
+  private retry(wait_ms = backoffMs(this.attempt)): void {
+    clearTimeout(this.retryTimer);
+    this.attempt += 1;
+    this.retryTimer = setTimeout(() => {
+      if (this.ending.signal.aborted || this.unsupported) return;
+      if (this.dash) this.load();
+      else void this.open();
+    }, wait_ms);
+  }
+
+  private loaded({ request }: Loaded): void {
+    if (request.type !== "MediaSegment" || !request.bytesTotal) return;
+    (this.rates[request.mediaType] ??= new RateWindow()).add(request.bytesTotal, request.duration);
+  }
+
+  protected watch(): void {
+    // Otherwise dash.js takes a viewer of the past for one who is far behind, and hurries.
+    if (this.dash && this.playlist === "here" && this.catchesUp !== this.following) {
+      this.catchesUp = this.following;
+      this.dash.updateSettings({ streaming: { liveCatchup: { enabled: this.following } } });
+    }
+    if (!this.following && this.video.playbackRate !== this.speed) this.video.playbackRate = this.speed;
+    const still_s = this.age(this.movedAt);
+    const wants = this.wantsPlay && this.stream?.state === "live" && !this.video.ended;
+    if (!wants || still_s < STUCK_S || this.age(this.builtAt) < STUCK_S) return;
+    this.recoveries += 1;
+    if (!this.following && this.started) this.since = this.video.currentTime * 1000;
+    this.load();
+  }
+
+  // -- what is -----------------------------------------------------------------------------------
+
+  protected window(): { start: number; end: number } | null {
+    if (!this.dash || this.playlist !== "here") return null;
+    try {
+      const { start, end } = this.dash.getDvrWindow();
+      return start > 0 && end > start ? { start, end } : null;
+    } catch {
+      return null; // nothing plays yet
+    }
+  }
+
+  /** Where one plays who is at the live edge. */
+  private live(): number | null {
+    const window = this.window();
+    if (!window || !this.dash) return null;
+    return Math.max(window.start, window.end - (this.dash.getTargetLiveDelay() || EDGE_S));
+  }
+
+  protected playingDate(): Date | null {
+    const at = this.video.currentTime;
+    return at > 0 ? new Date(at * 1000) : null;
+  }
+
+  /** dash.js loads nothing of a live stream before it has played. */
+  protected override plays(): void {
+    if (this.wantsPlay) return;
+    this.video.pause();
+    if (this.aim !== null) this.video.currentTime = this.aim / 1000;
+  }
+
+  protected override waits(): boolean {
+    const end = this.window()?.end;
+    return this.stream?.state !== "live" || (end !== undefined && end - this.video.currentTime < 0.5);
+  }
+
+  protected told() {
+    const date = this.started ? this.playingDate() : null;
+    const ended = this.stream?.state === "ended";
+    const latency_s = date && !ended ? (Date.now() - date.getTime()) / 1000 : null;
+    const window = this.window();
+    const bps = Object.values(this.rates).reduce((sum, rate) => sum + rate.bps, 0);
+    return {
+      phase: phaseOf({
+        state: this.listed ? (this.stream?.state ?? null) : null,
+        listed: this.listed,
+        failures: this.failures,
+        playlist: this.playlist,
+        unsupported: this.unsupported,
+        advancing: this.started && !this.video.paused && this.age(this.movedAt) < 1.2,
+        started: this.started || this.age(this.builtAt) > GIVES_UP_AFTER_S,
+        paused: this.video.paused && !this.wantsPlay,
+        finished: this.video.ended,
+      }),
+      latency_s,
+      behind_live_s: date && window && !ended ? Math.max(0, window.end - this.video.currentTime) : null,
+      target_latency_s: window && !ended ? (this.dash?.getTargetLiveDelay() ?? null) : null,
+      buffer_s: this.buffered().ahead_s,
+      bitrate_bps: Math.round(bps),
+      codecs: this.stream?.tracks.map((track) => track.codec).join(", ") ?? "",
+      alone: null,
+      engine: this.dash ? ("dash.js" as const) : ("none" as const),
+    };
+  }
+
+  protected choices() {
+    const tracks = this.window() ? (this.dash?.getTracksFor("audio") ?? []) : [];
+    const current = tracks.length > 1 ? this.dash?.getCurrentTrackFor("audio") : null;
+    return {
+      qualities: [],
+      quality: -1,
+      audioTracks: tracks.map((track, id) => ({ id, label: track.lang || `Track ${id + 1}` })),
+      audioTrack: tracks.findIndex((track) => track.index === current?.index),
+    };
+  }
+}
+
+interface Loaded {
+  request: { type: string; mediaType: string; bytesTotal: number; duration: number };
+}

@@ -1,0 +1,145 @@
+/** A stream over a WebSocket, chunk by chunk, behind the controls that all modes have. */
+
+import { phaseOf } from "./recovery";
+import { AT_LIVE, type Begin, type Snapshot, VideoPlayer } from "./video-player";
+import { FASTEST, SocketPlayer } from "./ws/player";
+
+/** A socket that was opened so often, and never played, is held up on its way. */
+const HOPELESS_AFTER = 3;
+
+export class SocketModePlayer extends VideoPlayer {
+  readonly mode = "ws";
+  override readonly fastest: number = FASTEST;
+  readonly socket: SocketPlayer;
+  /** Stepped away from the live edge, picture by picture. */
+  private stepped = false;
+
+  constructor(
+    video: HTMLVideoElement,
+    url: string,
+    onTick: (snapshot: Snapshot) => void,
+    begin: Begin = AT_LIVE,
+  ) {
+    super(video, begin, onTick);
+    this.socket = new SocketPlayer(video, url, {
+      ...(begin.at === null ? {} : { start: begin.at, speed: begin.speed }),
+      paused: begin.paused,
+      onStatus: () => this.tick(),
+    });
+  }
+
+  /** No way through for a WebSocket here. */
+  get hopeless(): boolean {
+    const { connections, epoch } = this.socket.status();
+    return connections > HOPELESS_AFTER && epoch === 0 && this.stream?.state === "live";
+  }
+
+  protected close(): void {
+    this.socket.destroy();
+  }
+
+  toggle(): void {
+    if (this.video.paused) {
+      this.wantsPlay = true;
+      const captured = this.socket.status().captured_ms;
+      this.socket.play();
+      if (this.stepped && captured !== null) this.socket.seek(captured);
+    } else {
+      this.wantsPlay = false;
+      this.socket.pause();
+    }
+    this.stepped = false;
+    this.tick();
+  }
+
+  toLive(): void {
+    this.stepped = false;
+    this.aim = null;
+    this.speed = 1;
+    this.socket.toLive();
+    if (this.video.paused) {
+      this.wantsPlay = true;
+      this.socket.play();
+    }
+    this.tick();
+  }
+
+  goTo(time: number): void {
+    this.stepped = false;
+    this.aim = time;
+    this.socket.seek(time);
+    this.tick();
+  }
+
+  /** There is no window: what is asked for comes anew. */
+  seek(to: number): void {
+    const date = this.playingDate();
+    if (date) this.goTo(date.getTime() + 1000 * (to - this.video.currentTime));
+  }
+
+  override skip(by_s: number): void {
+    if (by_s > 0 && this.socket.wantsLive) return;
+    const date = this.playingDate();
+    if (date) this.goTo(date.getTime() + 1000 * by_s);
+  }
+
+  override setSpeed(speed: number): void {
+    this.socket.setSpeed(Math.min(speed, FASTEST));
+    this.speed = this.socket.status().speed;
+    this.tick();
+  }
+
+  override step(by: 1 | -1): void {
+    if (!this.video.paused) this.socket.pause();
+    this.stepped = true;
+    super.step(by);
+  }
+
+  protected watch(): void {
+    this.following = this.socket.wantsLive && !this.stepped;
+    if (this.following) this.speed = 1;
+  }
+
+  protected window(): null {
+    return null;
+  }
+
+  protected playingDate(): Date | null {
+    const captured = this.socket.status().captured_ms;
+    return captured === null ? null : new Date(captured);
+  }
+
+  protected told() {
+    const said = this.socket.status();
+    const state = this.listed ? (this.stream?.state ?? null) : null;
+    const unsupported = said.phase === "unsupported" ? said.message : null;
+    this.unsupported = unsupported;
+    const missing = said.phase === "missing" || (this.listed && this.stream === null && said.epoch === 0);
+    const behind_s = said.live ? said.ahead_s : said.latency_s;
+    return {
+      phase: phaseOf({
+        state,
+        listed: this.listed,
+        failures: this.failures,
+        playlist: missing ? "missing" : said.phase === "failed" ? "failing" : said.epoch ? "here" : "loading",
+        unsupported,
+        advancing: this.started && !this.video.paused && this.age(this.movedAt) < 1.2,
+        started: this.started && said.captured_ms !== null,
+        paused: this.video.paused && !this.wantsPlay,
+        finished: said.phase === "ended" && !said.live && said.ahead_s < 0.1,
+      }),
+      latency_s: said.latency_s,
+      behind_live_s: state === "ended" || said.captured_ms === null ? null : behind_s,
+      target_latency_s: null,
+      buffer_s: said.ahead_s,
+      bitrate_bps: said.bitrate_bps,
+      codecs: said.codecs,
+      alone: null,
+      engine: "socket" as const,
+    };
+  }
+
+  protected choices() {
+    return { qualities: [], quality: -1, audioTracks: [], audioTrack: -1 };
+  }
+}

@@ -1,0 +1,336 @@
+/** What all ways of playing a stream share: the <video>, its figures, what the page's controls ask for. */
+
+import type { Stream } from "./api";
+import type { Mode } from "./modes";
+import type { Kind, Phase } from "./recovery";
+
+export const TICK_MS = 500;
+const MOVED_S = 0.02;
+
+export interface Choice {
+  id: number;
+  label: string;
+}
+
+export interface Stats {
+  phase: Phase;
+  mode: Mode;
+  currentTime: number;
+  /** Capture to presentation by the stream's own dates; by the playlist's edge where there are none. */
+  latency_s: number | null;
+  /** Distance behind the live edge. */
+  behind_live_s: number | null;
+  target_latency_s: number | null;
+  buffer_s: number;
+  bitrate_bps: number;
+  stalls: number;
+  /** Of these, with everything that was published already played: the publisher paused. */
+  stalls_at_edge: number;
+  stalled_s: number;
+  dropped: number;
+  decoded: number;
+  frame_rate: number;
+  width: number;
+  height: number;
+  codecs: string;
+  playback_rate: number;
+  recoveries: number;
+  playing_date: string | null;
+  /** At the live edge, or on the way there; else somewhere in the past. */
+  following: boolean;
+  /** What is played without the other kind of track, which has paused. */
+  alone: Kind | null;
+  engine: "hls.js" | "dash.js" | "native" | "socket" | "none";
+}
+
+/** What the controls need, new every TICK_MS. */
+export interface Snapshot {
+  stats: Stats;
+  unsupported: string | null;
+  paused: boolean;
+  muted: boolean;
+  volume: number;
+  following: boolean;
+  /** Something is published now. */
+  live: boolean;
+  speed: number;
+  window: { start: number; end: number } | null;
+  qualities: Choice[];
+  quality: number;
+  audioTracks: Choice[];
+  audioTrack: number;
+}
+
+/** Where to begin: live, or at a moment (Unix ms); and whether to play at once. */
+export interface Begin {
+  at: number | null;
+  paused: boolean;
+  speed: number;
+}
+
+export const AT_LIVE: Begin = { at: null, paused: false, speed: 1 };
+
+type Told = Omit<Stats, "currentTime" | "dropped" | "decoded" | "frame_rate" | "width" | "height" | "mode"
+  | "playback_rate" | "stalls" | "stalls_at_edge" | "stalled_s" | "recoveries" | "following" | "playing_date">;
+
+export abstract class VideoPlayer {
+  abstract readonly mode: Mode;
+  /** The greatest speed that it plays at. */
+  readonly fastest: number = 8;
+  protected stream: Stream | null = null;
+  protected listed = false;
+  protected failures = 0;
+  protected unsupported: string | null = null;
+  protected started = false;
+  protected wantsPlay: boolean;
+  protected following: boolean;
+  protected speed: number;
+  /** Where it is going, Unix ms; null for live. */
+  protected aim: number | null;
+  protected stalls = 0;
+  protected stallsAtEdge = 0;
+  protected stalledSince = 0;
+  protected recoveries = 0;
+  protected movedAt = 0;
+  protected readonly ending = new AbortController();
+  private stalledMs = 0;
+  private lastTime = 0;
+  private frames = { at: 0, decoded: 0, rate: 0 };
+  private readonly ticker: ReturnType<typeof setInterval>;
+
+  constructor(
+    readonly video: HTMLVideoElement,
+    begin: Begin,
+    private readonly onTick: (snapshot: Snapshot) => void,
+  ) {
+    this.wantsPlay = !begin.paused;
+    this.following = begin.at === null;
+    this.aim = begin.at;
+    this.speed = begin.at === null ? 1 : begin.speed;
+    video.autoplay = this.wantsPlay;
+    const on = (name: string, act: () => void) => this.on(name, act);
+    // Not what is told late of another player's source.
+    const shows = () => video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
+    on("playing", () => {
+      if (!shows()) return;
+      this.started = true;
+      this.plays();
+      this.endStall();
+    });
+    on("loadeddata", () => {
+      if (!this.wantsPlay && shows()) this.started = true;
+    });
+    on("timeupdate", () => {
+      if (!video.seeking) this.endStall();
+    });
+    on("waiting", () => {
+      if (!this.started || video.seeking || video.paused || this.stalledSince) return;
+      this.stalls += 1;
+      this.stalledSince = performance.now();
+      if (this.waits()) this.stallsAtEdge += 1;
+    });
+    for (const name of ["volumechange", "pause", "play", "ended"]) on(name, () => this.tick());
+    this.ticker = setInterval(() => this.tick(), TICK_MS);
+  }
+
+  destroy(): void {
+    this.ending.abort();
+    clearInterval(this.ticker);
+    this.close();
+    this.video.removeAttribute("src");
+    this.video.load();
+  }
+
+  /** What the edge lists of this stream now. */
+  observe(stream: Stream | null, listed: boolean, failures: number): void {
+    this.stream = stream;
+    this.listed = listed;
+    this.failures = failures;
+  }
+
+  /** Where another player goes on in its place. */
+  where(): Begin {
+    const paused = !this.wantsPlay;
+    const date = this.started ? this.playingDate() : null;
+    const at = this.following && !paused ? null : (date?.getTime() ?? this.aim);
+    return { at, paused, speed: this.speed };
+  }
+
+  // -- what the controls do --------------------------------------------------------------------
+
+  abstract toggle(): void;
+  abstract toLive(): void;
+  /** Play from a moment on (Unix ms). */
+  abstract goTo(time: number): void;
+  /** Within the window, in the <video>'s time. */
+  abstract seek(to: number): void;
+
+  setSpeed(speed: number): void {
+    this.speed = speed;
+    if (speed > 1) this.following = false;
+    this.video.playbackRate = speed;
+    this.tick();
+  }
+
+  /** So many seconds on, or back: within the window, or to where that is in the stream's past. */
+  skip(by_s: number): void {
+    const to = this.video.currentTime + by_s;
+    const window = this.window();
+    const date = this.playingDate();
+    if (window && to >= window.start) this.seek(to);
+    else if (date) this.goTo(date.getTime() + 1000 * by_s);
+  }
+
+  /** One picture on or back, standing still. */
+  step(by: 1 | -1): void {
+    this.wantsPlay = this.following = false;
+    this.video.pause();
+    const rate = this.stream?.tracks.find((track) => track.kind === "video")?.frame_rate;
+    this.video.currentTime += by / (rate || 25);
+    this.tick();
+  }
+
+  setMuted(muted: boolean): void {
+    this.video.muted = muted;
+    if (!muted && this.video.volume === 0) this.video.volume = 0.5;
+    this.tick();
+  }
+
+  setVolume(volume: number): void {
+    this.video.volume = Math.max(0, Math.min(1, volume));
+    this.video.muted = this.video.volume === 0;
+    this.tick();
+  }
+
+  setQuality(_id: number): void {
+    this.tick();
+  }
+
+  setAudioTrack(_id: number): void {
+    this.tick();
+  }
+
+  // -- what each does in its own way ---------------------------------------------------------------
+
+  protected abstract close(): void;
+  protected abstract watch(now: number): void;
+  protected abstract window(): { start: number; end: number } | null;
+  protected abstract playingDate(): Date | null;
+  protected abstract told(): Told;
+  protected abstract choices(): Pick<Snapshot, "qualities" | "quality" | "audioTracks" | "audioTrack">;
+
+  /** It plays (again). */
+  protected plays(): void {}
+
+  /** It waits for media; whether since there are no more yet. */
+  protected waits(): boolean {
+    return this.stream?.state !== "live";
+  }
+
+  // -- for those that do -----------------------------------------------------------------------------
+
+  protected on(name: string, act: () => void): void {
+    this.video.addEventListener(name, act, { signal: this.ending.signal });
+  }
+
+  protected async play(): Promise<void> {
+    if (!this.wantsPlay) return;
+    try {
+      await this.video.play();
+    } catch (error) {
+      if ((error as DOMException).name !== "NotAllowedError") return;
+      if (this.video.muted) {
+        this.wantsPlay = false; // even silent playing is refused: the button is there
+        return;
+      }
+      this.video.muted = true;
+      await this.video.play().catch(() => undefined);
+    }
+  }
+
+  protected age(since: number): number {
+    return (performance.now() - since) / 1000;
+  }
+
+  protected buffered(): { ahead_s: number; next: number | null } {
+    const { buffered, currentTime } = this.video;
+    let next: number | null = null;
+    for (let i = 0; i < buffered.length; i += 1) {
+      const [start, end] = [buffered.start(i), buffered.end(i)];
+      if (start <= currentTime + 0.1 && end > currentTime) {
+        return { ahead_s: end - currentTime, next: null };
+      }
+      if (start > currentTime) next ??= start;
+    }
+    return { ahead_s: 0, next };
+  }
+
+  protected tick(): void {
+    if (this.ending.signal.aborted) return;
+    const now = performance.now();
+    if (Math.abs(this.video.currentTime - this.lastTime) > MOVED_S) {
+      this.lastTime = this.video.currentTime;
+      this.movedAt = now;
+    }
+    this.countFrames(now);
+    this.watch(now);
+    this.onTick(this.snapshot());
+  }
+
+  private endStall(): void {
+    if (!this.stalledSince) return;
+    // A time update may come at the moment of the stall itself: only moving ends it.
+    if (this.video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA) return;
+    this.stalledMs += performance.now() - this.stalledSince;
+    this.stalledSince = 0;
+  }
+
+  private countFrames(now: number): void {
+    const decoded = this.video.getVideoPlaybackQuality?.().totalVideoFrames ?? 0;
+    const elapsed_s = (now - this.frames.at) / 1000;
+    if (elapsed_s < 1) return;
+    const rate = this.frames.at ? Math.max(0, decoded - this.frames.decoded) / elapsed_s : 0;
+    this.frames = { at: now, decoded, rate };
+  }
+
+  // -- what is -----------------------------------------------------------------------------------
+
+  stats(): Stats {
+    const { video } = this;
+    const quality = video.getVideoPlaybackQuality?.();
+    const stalling = this.stalledSince ? performance.now() - this.stalledSince : 0;
+    return {
+      mode: this.mode,
+      currentTime: video.currentTime,
+      stalls: this.stalls,
+      stalls_at_edge: this.stallsAtEdge,
+      stalled_s: (this.stalledMs + stalling) / 1000,
+      dropped: quality?.droppedVideoFrames ?? 0,
+      decoded: quality?.totalVideoFrames ?? 0,
+      frame_rate: this.frames.rate,
+      width: video.videoWidth,
+      height: video.videoHeight,
+      playback_rate: video.playbackRate,
+      recoveries: this.recoveries,
+      following: this.following,
+      playing_date: (this.started ? this.playingDate() : null)?.toISOString() ?? null,
+      ...this.told(),
+    };
+  }
+
+  private snapshot(): Snapshot {
+    const { video } = this;
+    return {
+      stats: this.stats(),
+      unsupported: this.unsupported,
+      paused: video.paused,
+      muted: video.muted,
+      volume: video.volume,
+      following: this.following,
+      live: this.stream?.state === "live",
+      speed: this.speed,
+      window: this.window(),
+      ...this.choices(),
+    };
+  }
+}
