@@ -32,7 +32,7 @@ class SlowReader(RandomReader):
         self.free.set()
         self.asked = asyncio.Event()
 
-    async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+    async def bounds(self, topic: str, partition: int, key: str | None = None) -> tuple[int, int]:
         found = await super().bounds(topic, partition)
         self.asked.set()
         await self.free.wait()

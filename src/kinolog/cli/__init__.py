@@ -44,6 +44,8 @@ _VERBS = {
     "streams": "streams:app",
     "collections": "collections:app",
     "index": "index:app",
+    "worker": "worker:app",
+    "archive": "archive:app",
     "cluster": "cluster:app",
     "bench": "bench:app",
 }

@@ -143,7 +143,7 @@ async def _until_stopped(work: Any) -> dict[str, Any] | None:
 async def _clip(
     settings: Settings, name: StreamName, span: tuple[int, int], output: str | None, force: bool
 ) -> dict[str, Any]:
-    async with roles.backend(kafka_of(settings)) as base:
+    async with roles.backend(kafka_of(settings), archive=settings.archive) as base:
         registry = base.catalog.registry
         if name not in registry.streams:
             raise NotFound(f"there is no stream {name}", hint="kinolog streams lists them")

@@ -65,6 +65,9 @@ class CollectionFlags:
     part: str | None = None
     """How long a part of it is, 50ms at least: players stay three parts behind. It gets up to a
     tenth longer, to suit every usual frame rate. [default of a new one: 200ms]"""
+    archived: Annotated[bool | None, Parameter(negative="--no-archived")] = None
+    """Its sessions stay known when Kafka has deleted their media; `worker archive` says so by
+    itself. [default of a new one: no]"""
 
     def given(self) -> dict[str, Any]:
         """The fields of the registry's entry that were given."""
@@ -79,6 +82,7 @@ class CollectionFlags:
             "profile": self.profile,
             "target_ms": duration_ms(self.target) if self.target else None,
             "part_ms": duration_ms(self.part) if self.part else None,
+            "archived": self.archived,
         }
         return {key: value for key, value in entry.items() if value is not None}
 

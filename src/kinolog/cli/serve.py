@@ -28,6 +28,8 @@ class ListenFlags:
     """PEM certificate chain: HTTPS, HTTP/2, which Apple's players want for LL-HLS, and RTMPS."""
     tls_key: Path | None = None
     """PEM private key."""
+    archive: str | None = None
+    """Where `kinolog worker archive` writes: what Kafka has deleted is read from there."""
 
 
 @Parameter(name="*")
@@ -134,6 +136,7 @@ def _run(
         http_port=listen.http_port,
         tls_cert=listen.tls_cert,
         tls_key=listen.tls_key,
+        archive=listen.archive,
         rtmp_port=ingest.rtmp_port,
         rtmps_port=ingest.rtmps_port,
         profile=ingest.profile,

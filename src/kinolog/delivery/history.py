@@ -7,14 +7,16 @@ up to a bound. Nothing of it is state that another edge lacks.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple
 
 from kinolog.core.clock import Clock
 from kinolog.core.names import StreamName
-from kinolog.log.pages import Frontier, IndexPlace, Leaf, Pages
+from kinolog.log.pages import Bottom, Frontier, IndexPlace, Leaf, Pages
 from kinolog.log.random_reader import RandomReader
 from kinolog.log.registry import Registry
 from kinolog.record.registry import EpochEntry
@@ -24,6 +26,8 @@ from kinolog.timeline.extent import Extent, extents
 from kinolog.timeline.window import Run, Session, in_time, runs
 
 MOST_FRONTIERS = 256
+MOST_OLDER = 64
+"""So often an index may have begun anew."""
 AGE_S = 0.5
 """An index is not asked again for what it did not have before so long."""
 LOW_AGE_S = 1.0
@@ -43,13 +47,27 @@ class _Reach(NamedTuple):
     msn: int | None
 
 
-class _Known(NamedTuple):
-    """A track's frontier in a place, as it was at a moment (monotonic seconds)."""
+class _Older(NamedTuple):
+    """A frontier that nothing newer leads to: what of it has lower numbers than `below` counts."""
 
     frontier: Frontier
+    below: float
+
+
+class _Known(NamedTuple):
+    """A track's frontier in a place, as it was at a moment (monotonic seconds); and those before
+    it, the newest first."""
+
+    frontier: Frontier
+    older: tuple[_Older, ...]
     epoch: int
     state: str
     at_s: float
+
+    @property
+    def all(self) -> Sequence[_Older]:
+        """Every frontier, the newest first."""
+        return (_Older(self.frontier, inf), *self.older)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +105,10 @@ class History:
         self._pages = Pages(reader)
         self._known: OrderedDict[tuple[IndexPlace, str], _Known] = OrderedDict()
         self._asking: dict[tuple[IndexPlace, str], asyncio.Task[_Known]] = {}
-        self._lows: dict[tuple[str, int], tuple[float, int]] = {}
+        self._olders: OrderedDict[tuple[IndexPlace, str], tuple[int | None, tuple[_Older, ...]]] = (
+            OrderedDict()
+        )
+        self._lows: OrderedDict[tuple[str, int, str], tuple[float, int]] = OrderedDict()
 
     async def between(self, name: Named, start_ms: float, end_ms: float, live: Table) -> list[Run]:
         """The segments that overlap [start_ms, end_ms) (Unix ms), in the order of time. `live`: the
@@ -161,14 +182,20 @@ class History:
     ) -> list[Run]:
         """The rows of a place that count, of those pages that are wanted, given the media topic's
         log start offset, and of what is in no page."""
-        frontier = await self._frontier(name, place, reach)
-        low = await self._low(place)
-        tables = await self._pages.tables(
-            place.index(name.stream),
-            frontier.leaves,
-            lambda leaf: leaf.ref.last >= low and wanted(leaf, low),
-        )
-        return list(runs([*tables, frontier.tail], sessions, low))
+        known = await self._frontier(name, place, reach)
+        low = await self._low(name.stream, place)
+        found: list[Run] = []
+        for frontier, below in reversed(known.all):
+
+            def counts(leaf: Leaf, below: float = below) -> bool:
+                return leaf.ref.last >= low and leaf.first_msn < below and wanted(leaf, low)
+
+            tables = await self._pages.tables(place.index(name.stream), frontier.leaves, counts)
+            for run in runs([*tables, frontier.tail], sessions, low):
+                part = run if below == inf else run.numbered(0, below)
+                if part is not None:
+                    found.append(part)
+        return found
 
     def _of_live(self, name: Named, live: Table) -> list[Run]:
         known = {
@@ -182,13 +209,14 @@ class History:
         """The media sequence number behind the newest segment that ends before a moment; 0 where
         none does."""
         for place, sessions in reversed(self._places_of(name)):
-            frontier = await self._frontier(name, place, _Reach(unix_ms, None))
-            found = _after(frontier.tail, sessions, unix_ms)
-            if found is None:
-                index = place.index(name.stream)
-                found = await self._after_leaf(index, frontier.leaves, sessions, unix_ms)
-            if found is not None:
-                return found
+            known = await self._frontier(name, place, _Reach(unix_ms, None))
+            for frontier, _ in known.all:
+                found = _after(frontier.tail, sessions, unix_ms)
+                if found is None:
+                    index = place.index(name.stream)
+                    found = await self._after_leaf(index, frontier.leaves, sessions, unix_ms)
+                if found is not None:
+                    return found
         return 0
 
     async def _after_leaf(
@@ -220,10 +248,13 @@ class History:
             session = sessions.get(epoch)
             if session is None:
                 continue
-            frontier = await self._frontier(name, place, _Reach(None, msn))
+            known = await self._frontier(name, place, _Reach(None, msn))
             index = place.index(name.stream)
-            row = await self._pages.row(index, frontier, epoch, msn)
-            return row if row is not None and row.first < session.void_from else None
+            for frontier, _ in known.all:
+                row = await self._pages.row(index, frontier, epoch, msn)
+                if row is not None:
+                    return row if row.first < session.void_from else None
+            return None
         return None
 
     def target_ms(self, stream: StreamName) -> int:
@@ -252,13 +283,13 @@ class History:
         ]
         return [(place, sessions) for place in places if (sessions := place.sessions(name.track))]
 
-    async def _frontier(self, name: Named, place: _Place, reach: _Reach) -> Frontier:
-        """A track's frontier that reaches so far, if the index does."""
+    async def _frontier(self, name: Named, place: _Place, reach: _Reach) -> _Known:
+        """A track's frontiers that reaches so far, if the index does."""
         key = (place.index(name.stream), name.track)
         known = self._known.get(key)
         if known is not None and self._reaches(known, place, reach):
             self._known.move_to_end(key)
-            return known.frontier
+            return known
         task = self._asking.get(key)
         if task is None:
             task = self._asking[key] = asyncio.create_task(self._ask(name, place))
@@ -267,7 +298,7 @@ class History:
         self._known[key] = found
         while len(self._known) > MOST_FRONTIERS:
             self._known.popitem(last=False)
-        return found.frontier
+        return found
 
     def _reaches(self, known: _Known, place: _Place, reach: _Reach) -> bool:
         newest = place.epochs[-1]
@@ -293,16 +324,49 @@ class History:
             frontier = Frontier((), _NO_ROWS)
         else:
             frontier = await self._pages.frontier(index, name.track, where, end)
-        return _Known(frontier, newest.epoch, newest.state, at_s)
+        older = await self._older(index, name.track, frontier, end)
+        return _Known(frontier, older, newest.epoch, newest.state, at_s)
 
-    async def _low(self, place: _Place) -> int:
-        """The media topic's log start offset, asked at most once a second."""
-        key = (topic(place.base, "media"), place.partition)
+    async def _older(
+        self, index: IndexPlace, track: str, frontier: Frontier, end: int
+    ) -> tuple[_Older, ...]:
+        """What is before a frontier, where the reader has more than Kafka has; `end`: of the index.
+        Looked for once."""
+        if not self._reader.tiered:
+            return ()
+        key = (index, track)
+        known = self._olders.get(key)
+        if known is not None and known[0] == frontier.begins is not None:
+            self._olders.move_to_end(key)
+            return known[1]
+        found: list[_Older] = []
+        at = frontier
+        while len(found) < MOST_OLDER:
+            bottom = await self._pages.bottom(index, at) if at.begins is not None else None
+            if bottom is None and at.begins is not None:
+                break
+            before = bottom or Bottom(sys.maxsize, end)
+            older = await self._pages.older(index, track, before)
+            if older is None:
+                break
+            found.append(_Older(older, before.msn))
+            at = older
+        self._olders[key] = (frontier.begins, tuple(found))
+        while len(self._olders) > MOST_FRONTIERS:
+            self._olders.popitem(last=False)
+        return tuple(found)
+
+    async def _low(self, stream: StreamName, place: _Place) -> int:
+        """The first media log offset that is kept of a stream, asked at most once a second."""
+        key = (topic(place.base, "media"), place.partition, stream.name)
         now_s = self._clock.monotonic()
         kept = self._lows.get(key)
         if kept is None or now_s - kept[0] >= LOW_AGE_S:
             low, _ = await self._reader.bounds(*key)
             kept = self._lows[key] = (now_s, low)
+            self._lows.move_to_end(key)
+            while len(self._lows) > MOST_FRONTIERS:
+                self._lows.popitem(last=False)
         return kept[1]
 
 

@@ -114,6 +114,7 @@ class Past:
                 row.last + 1,
                 name.stream.name,
                 row.size,
+                info.name,
             )
         segment = rebuild(records, session, info, name.msn)
         # A part of it may have been deleted by the retention.

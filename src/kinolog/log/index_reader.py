@@ -47,7 +47,7 @@ async def newest_indexed(
     for, and all from the offset `down_to` on (-1: no such); all there are where it is never
     satisfied. Steps back in doubling strides, so the cost follows what is found, not the length of
     the archive."""
-    low, end = await reader.bounds(topic, partition)
+    low, end = await reader.bounds(topic, partition, key)
     low = max(low, lowest)
     found: list[tuple[int, IndexEntry]] = []
     step = _FIRST_STEP

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from kinolog.core.errors import WireError
 from kinolog.log.index_reader import newest_indexed, newest_pages
-from kinolog.log.paging import read_entries, read_track
+from kinolog.log.paging import decoded, read_entries, read_track
 from kinolog.log.random_reader import RandomReader
 from kinolog.record.chain import Chain
 from kinolog.record.page import SPANS, PageEntry, Ref, Where
@@ -64,12 +64,26 @@ class Sheet(NamedTuple):
     children: tuple[Leaf, ...]
 
 
+class Bottom(NamedTuple):
+    """Where a frontier begins: its first row's number, and the index offset of that row's entry."""
+
+    msn: int
+    entry: int
+
+
 class Frontier(NamedTuple):
     """All that is indexed of a track in a place, in the order of its numbers: sealed pages and,
     behind them, rows that are in no page yet."""
 
     leaves: tuple[Leaf, ...]
     tail: Table
+
+    @property
+    def begins(self) -> int | None:
+        """What tells a frontier from one that begins elsewhere; None for nothing."""
+        if self.leaves:
+            return self.leaves[0].ref.offset
+        return self.tail.entry[0] if len(self.tail) else None
 
     @property
     def newest_msn(self) -> int:
@@ -121,6 +135,33 @@ class Pages:
             leaves = [*older, Leaf(sheet.level, sheet.ref), *leaves]
             sheet = await self.sheet(place, sheet.up) if sheet.up >= 0 else None
         return Frontier(tuple(leaves), Table(chain.rows))
+
+    async def bottom(self, place: IndexPlace, frontier: Frontier) -> Bottom | None:
+        """Where a frontier begins; None where it is empty, or that is not kept any more."""
+        leaves: Sequence[Leaf] = frontier.leaves
+        rows: Table | None = frontier.tail
+        while leaves:
+            sheet = await self.sheet(place, leaves[0].ref.offset)
+            if sheet is None:
+                return None
+            leaves, rows = sheet.children, sheet.rows
+        return Bottom(rows.msn[0], rows.entry[0]) if rows is not None and len(rows) else None
+
+    async def older(self, place: IndexPlace, track: str, bottom: Bottom) -> Frontier | None:
+        """What is indexed of a track before a frontier's bottom, and that this does not lead to:
+        an index that was made again, or lost a part, begins anew."""
+        before = bottom.entry
+        while True:
+            messages = await self._reader.older(place.topic, place.partition, before, place.key)
+            if not messages:
+                return None
+            entries = decoded(messages)
+            where = newest_pages([(at, e) for at, e in entries if not isinstance(e, PageEntry)])
+            if track in where:
+                found = await self.frontier(place, track, where[track], bottom.entry)
+                if found.begins is not None:
+                    return found
+            before = messages[0].offset()
 
     async def tables(
         self, place: IndexPlace, leaves: Sequence[Leaf], wanted: Callable[[Leaf], bool]

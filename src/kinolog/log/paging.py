@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from kinolog.core.errors import KinologError, WireError
 from kinolog.core.log import get_logger
@@ -35,9 +36,14 @@ async def read_entries(
     reader: RandomReader, topic: str, partition: int, key: str, start: int, end: int
 ) -> list[tuple[int, IndexRecord]]:
     """The stream's index entries of [start, end), with their offsets."""
-    found = []
     about = ENTRY_BYTES * (end - start)
-    for message in await reader.read_raw(topic, partition, start, end, key, about):
+    return decoded(await reader.read_raw(topic, partition, start, end, key, about))
+
+
+def decoded(messages: Sequence[Any]) -> list[tuple[int, IndexRecord]]:
+    """The index entries in these messages, with their offsets."""
+    found = []
+    for message in messages:
         try:
             found.append((message.offset(), decode_index(message.value() or b"")))
         except WireError:

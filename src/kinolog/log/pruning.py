@@ -19,10 +19,14 @@ MOST_AT_ONCE = 10
 
 
 async def prune(registry: Registry, reader: RandomReader, stream: StreamName) -> list[int]:
-    """Delete the oldest such epochs of a stream, at most MOST_AT_ONCE; which they were.
+    """Delete the oldest such epochs of a stream, at most MOST_AT_ONCE; which they were. None where
+    the collection has an archive that the reader does not know: their media are kept there.
 
     Raises what Kafka's absence raises; what is left is found the next time.
     """
+    collection = registry.collections.get(stream.collection)
+    if collection is not None and collection.archived and not reader.tiered:
+        return []
     known = dict(registry.epochs.get(stream, {}))
     successors = _successors(known)
     starts: dict[tuple[str, int], int] = {}
@@ -31,7 +35,9 @@ async def prune(registry: Registry, reader: RandomReader, stream: StreamName) ->
         entry = known[number]
         place = entry.base, entry.partition
         if place not in starts:
-            starts[place], _ = await reader.bounds(topic(entry.base, "media"), entry.partition)
+            starts[place], _ = await reader.bounds(
+                topic(entry.base, "media"), entry.partition, stream.name
+            )
         if successors[number].open_offset <= starts[place]:
             gone.append(number)
         if len(gone) == MOST_AT_ONCE:

@@ -55,7 +55,7 @@ def consumer_config() -> dict[str, Any]:
     }
 
 
-_FETCH_BYTES = (16_384, 131_072, 1_048_576)
+FETCH_BYTES = (16_384, 131_072, 1_048_576)
 """How much a consumer asks for at a time; it comes compressed. 4 MB of an index are 50 MB of
 entries, all made into messages (measured: 0.6 s, and 300 MB) for the one that is wanted."""
 
@@ -63,13 +63,16 @@ entries, all made into messages (measured: 0.6 s, and 300 MB) for the one that i
 class RandomReader:
     """A pool of at most `size` consumers, each used by one read at a time."""
 
+    tiered = False
+    """Whether it has more than Kafka has."""
+
     def __init__(
         self, settings: KafkaSettings, size: int = 4, isolation: str = "read_committed"
     ) -> None:
         self._settings = settings
         self._config = consumer_config() | _SHORT | {"isolation.level": isolation}
         self._idle: dict[int, queue.SimpleQueue[tuple[Consumer, Reachability]]] = {
-            size: queue.SimpleQueue() for size in _FETCH_BYTES
+            size: queue.SimpleQueue() for size in FETCH_BYTES
         }
         self._pool = ThreadPoolExecutor(size, thread_name_prefix="kafka-read")
 
@@ -80,10 +83,12 @@ class RandomReader:
         start: int,
         end: int,
         key: str | None = None,
-        about_bytes: int = _FETCH_BYTES[-1],
+        about_bytes: int = FETCH_BYTES[-1],
+        track: str = "",
     ) -> list[LogRecord]:
         """The records of [start, end) that are still kept, of one key where one is given.
-        `about_bytes`: what they come to; far more is not fetched."""
+        `about_bytes`: what they come to; far more is not fetched. `track`: the chunks of other
+        tracks are not needed, and may be left out."""
         messages = await self.read_raw(topic, partition, start, end, key, about_bytes)
         return [record for record in map(to_record, messages) if record is not None]
 
@@ -94,18 +99,36 @@ class RandomReader:
         start: int,
         end: int,
         key: str | None = None,
-        about_bytes: int = _FETCH_BYTES[-1],
+        about_bytes: int = FETCH_BYTES[-1],
     ) -> list[Any]:
         """The client's own messages of [start, end): for topics without the kinolog header."""
+        return (await self.read_above(topic, partition, start, end, key, about_bytes))[1]
+
+    async def read_above(
+        self,
+        topic: str,
+        partition: int,
+        start: int,
+        end: int,
+        key: str | None = None,
+        about_bytes: int = FETCH_BYTES[-1],
+    ) -> tuple[int, list[Any]]:
+        """As read_raw, and before it the log start offset, below which nothing was read."""
         wanted = key.encode() if key is not None else None
         return await self._run(
             lambda c, wait_s: _messages(c, topic, partition, start, end, wanted, wait_s),
             about_bytes,
         )
 
-    async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
-        """(log start offset, high watermark), asked of the leader now."""
+    async def bounds(self, topic: str, partition: int, key: str | None = None) -> tuple[int, int]:
+        """(log start offset, high watermark), asked of the leader now. `key`: the record key of
+        whoever asks, for a reader that has more of one key than of another."""
         return await self._run(lambda c, wait_s: _bounds(c, topic, partition, wait_s))
+
+    async def older(self, topic: str, partition: int, before: int, key: str) -> list[Any]:
+        """Messages of a key that are in no log that a link leads to: the newest few below an
+        offset, where this reader has more than Kafka has."""
+        return []
 
     async def offset_for_time(self, topic: str, partition: int, unix_ms: int) -> int:
         """The first offset whose record's timestamp is at or after `unix_ms` (a lower bound:
@@ -123,7 +146,7 @@ class RandomReader:
                 idle.get_nowait()[0].close()
 
     async def _run(self, work: Work[T], about_bytes: int = 0) -> T:
-        size = next((one for one in _FETCH_BYTES if one >= about_bytes), _FETCH_BYTES[-1])
+        size = next((one for one in FETCH_BYTES if one >= about_bytes), FETCH_BYTES[-1])
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, self._with, work, size)
 
@@ -180,15 +203,15 @@ def _messages(
     end: int,
     key: bytes | None,
     wait_s: float,
-) -> list[Any]:
-    """Every message of [start, end), of one key where one is given: those of its neighbours are
-    let go at once. Ends at the partition's end too, so that a range whose last offsets are
-    transaction markers does not wait for ever."""
+) -> tuple[int, list[Any]]:
+    """The log start offset, and every message of [start, end), of one key where one is given: those
+    of its neighbours are let go at once. Ends at the partition's end too, so that a range whose
+    last offsets are transaction markers does not wait for ever."""
     low, high = _bounds(consumer, topic, partition, wait_s)
     start, end = max(start, low), min(end, high)
     found: list[Any] = []
     if start >= end:
-        return found
+        return low, found
     consumer.assign([TopicPartition(topic, partition, start)])
     try:
         quiet_s = 0.0
@@ -208,17 +231,17 @@ def _messages(
                 if error is not None:
                     if error.code() == KafkaError._PARTITION_EOF:
                         if one.offset() >= end:
-                            return found
+                            return low, found
                         continue
                     found_error = translate(error)
                     if found_error.retriable:
                         continue
                     raise found_error
                 if one.offset() >= end:
-                    return found
+                    return low, found
                 if key is None or one.key() == key:
                     found.append(one)
                 if one.offset() == end - 1:
-                    return found
+                    return low, found
     finally:
         consumer.unassign()

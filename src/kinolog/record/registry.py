@@ -18,7 +18,9 @@ class CollectionEntry(msgspec.Struct, omit_defaults=True):
     """Settings that the streams of a collection share. Times in ms; -1 means no limit.
 
     `partition_mbps`: strategy `balanced` places no new stream where there is so much already,
-    in Mb/s; 0 means no limit. `demo`: made while `kinolog demo` ran, which holds its limits down.
+    in Mb/s; 0 means no limit. `archived`: media are kept in an archive when Kafka has lost them, so
+    that who does not know the archive deletes no epochs. `demo`: made while `kinolog demo` ran,
+    which holds its limits down.
     """
 
     partitions: int
@@ -35,6 +37,7 @@ class CollectionEntry(msgspec.Struct, omit_defaults=True):
     created_ms: int = 0
     deleting: bool = False
     demo: bool = False
+    archived: bool = False
 
 
 class Placement(msgspec.Struct, omit_defaults=True):

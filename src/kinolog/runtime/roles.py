@@ -16,7 +16,9 @@ from typing import Any, TypeVar
 import uvloop
 
 from kinolog import __version__
+from kinolog.archive.tier import TieredReader
 from kinolog.core.clock import SystemClock
+from kinolog.core.errors import ConfigError
 from kinolog.core.log import get_logger
 from kinolog.core.rsgi import Handler, SocketHandler
 from kinolog.delivery.clip.body import Turns
@@ -80,20 +82,34 @@ class Backend:
 
 
 @asynccontextmanager
-async def backend(kafka: KafkaSettings, *, few_brokers: bool = False) -> AsyncIterator[Backend]:
+async def backend(
+    kafka: KafkaSettings, *, few_brokers: bool = False, archive: str | None = None
+) -> AsyncIterator[Backend]:
     """Connect to Kafka; KafkaUnavailable or KafkaRefused where that does not work. One that takes
-    long is told to the person at the terminal. `few_brokers`: as of Catalog.open."""
+    long is told to the person at the terminal. `few_brokers`: as of Catalog.open. `archive`: where
+    readers find what Kafka does not have any more."""
     telling = asyncio.get_running_loop().call_later(_QUIET_S, _tell_of_connecting, kafka)
     try:
         catalog = await Catalog.open(kafka, SystemClock(), few_brokers=few_brokers)
     finally:
         telling.cancel()
-    reader = RandomReader(kafka)
+    try:
+        reader = reader_of(kafka, catalog, archive)
+    except ConfigError:
+        await catalog.close()
+        raise
     try:
         yield Backend(kafka, catalog, reader)
     finally:
         await reader.close()
         await catalog.close()
+
+
+def reader_of(kafka: KafkaSettings, catalog: Catalog, archive: str | None) -> RandomReader:
+    """A pool of readers of Kafka, and of the archive where one is named."""
+    if not archive:
+        return RandomReader(kafka)
+    return TieredReader(kafka, catalog.registry, open_objects(archive), SystemClock())
 
 
 def _tell_of_connecting(kafka: KafkaSettings) -> None:
@@ -104,7 +120,8 @@ def _tell_of_connecting(kafka: KafkaSettings) -> None:
 async def ingest_desk(base: Backend, settings: Settings) -> AsyncIterator[LocalDesk]:
     """A desk that writes to the log; at the end what is queued is flushed. Its reads do not wait
     for those of viewers."""
-    writer, reader = LogWriter(base.kafka), RandomReader(base.kafka)
+    writer = LogWriter(base.kafka)
+    reader = reader_of(base.kafka, base.catalog, settings.archive)
     ack_log = AckLog(settings.ack_log) if settings.ack_log else None
     services = Services(
         catalog=base.catalog,
@@ -205,7 +222,7 @@ async def serve(
         tls = server_tls(settings.tls_cert, settings.tls_key)
         check_port(settings.host, settings.rtmps_port, "--rtmps-port")
     async with AsyncExitStack() as stack:
-        base = await stack.enter_async_context(backend(kafka))
+        base = await stack.enter_async_context(backend(kafka, archive=settings.archive))
         routes: list[tuple[str, Handler]] = []
         sockets: SocketHandler | None = None
         desk: LocalDesk | None = None

@@ -56,6 +56,11 @@ class Settings(KafkaChoice):
         description="where clips are kept: a directory, `s3://bucket/prefix`, `gs://…`, `az://…`; "
         "none: clips cannot be kept",
     )
+    archive: str | None = Field(
+        None,
+        description="where `kinolog worker archive` has written what Kafka deletes in time: a "
+        "directory, `s3://bucket/prefix`, `gs://…`, `az://…`; edges and ingest read it from there",
+    )
     log_level: str = Field(
         "info", description="`debug`, `info`, `warning` or `error`; other verbs: `warning`"
     )

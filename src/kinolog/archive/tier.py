@@ -1,0 +1,231 @@
+"""Tier: a reader of Kafka that reads from the archive what Kafka does not have any more.
+
+Who reads with it sees one log. It asks Kafka first, and the archive for what is below the log start
+offset; the records that come from there are the same, to the byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+from kinolog.archive.blocks import Blocks
+from kinolog.archive.names import Book
+from kinolog.archive.shelf import Shelf
+from kinolog.core.clock import Clock
+from kinolog.core.errors import ConfigError, NotFound, Unavailable, WireError
+from kinolog.core.log import get_logger
+from kinolog.core.names import StreamName
+from kinolog.log.client import KafkaSettings
+from kinolog.log.decode import to_record
+from kinolog.log.random_reader import FETCH_BYTES, RandomReader
+from kinolog.log.registry import Registry
+from kinolog.objects.store import Objects
+from kinolog.record.header import HEADER_NAME
+from kinolog.record.log_record import LogRecord
+
+MOST_FIRSTS: Final = 1_000
+_log = get_logger("kinolog.archive")
+
+
+class Message:
+    """A record of the archive, in the shape of the Kafka client's messages."""
+
+    __slots__ = ("_header", "_key", "_offset", "_time_ms", "_value")
+
+    def __init__(
+        self, key: bytes, offset: int, value: bytes, time_ms: int = -1, header: bytes = b""
+    ) -> None:
+        self._key = key
+        self._offset = offset
+        self._value = value
+        self._time_ms = time_ms
+        self._header = header
+
+    def offset(self) -> int:
+        """Its offset in Kafka."""
+        return self._offset
+
+    def key(self) -> bytes:
+        """The stream's name."""
+        return self._key
+
+    def value(self) -> bytes:
+        """Its value."""
+        return self._value
+
+    def timestamp(self) -> tuple[int, int]:
+        """Kafka's kind of timestamp, 0 where there is none, and Unix ms."""
+        return (1, self._time_ms) if self._time_ms >= 0 else (0, -1)
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """That of kinolog, where it has one."""
+        return [(HEADER_NAME, self._header)] if self._header else []
+
+
+class _Where(NamedTuple):
+    """A topic's partition, as a book has it: of the index, or of the media."""
+
+    book: Book
+    of_index: bool
+
+
+class TieredReader(RandomReader):
+    """As RandomReader; with a key, also what is in the archive."""
+
+    tiered = True
+
+    def __init__(
+        self, settings: KafkaSettings, registry: Registry, objects: Objects, clock: Clock
+    ) -> None:
+        super().__init__(settings)
+        self._prefix = settings.prefix
+        self._registry = registry
+        self._shelf = Shelf(objects, clock)
+        self._blocks = Blocks(objects)
+        self._firsts: OrderedDict[_Where, int | None] = OrderedDict()
+
+    async def read(
+        self,
+        topic: str,
+        partition: int,
+        start: int,
+        end: int,
+        key: str | None = None,
+        about_bytes: int = FETCH_BYTES[-1],
+        track: str = "",
+    ) -> list[LogRecord]:
+        """As RandomReader.read."""
+        low, messages = await self.read_above(topic, partition, start, end, key, about_bytes)
+        if start < low:
+            messages = [
+                *await self._older(topic, partition, start, min(end, low), key, track),
+                *messages,
+            ]
+        return [record for record in map(to_record, messages) if record is not None]
+
+    async def read_raw(
+        self,
+        topic: str,
+        partition: int,
+        start: int,
+        end: int,
+        key: str | None = None,
+        about_bytes: int = FETCH_BYTES[-1],
+    ) -> list[Any]:
+        """As RandomReader.read_raw; what comes from the archive is a Message."""
+        low, messages = await self.read_above(topic, partition, start, end, key, about_bytes)
+        if start >= low:
+            return messages
+        return [*await self._older(topic, partition, start, min(end, low), key, ""), *messages]
+
+    async def bounds(self, topic: str, partition: int, key: str | None = None) -> tuple[int, int]:
+        """As RandomReader.bounds; with a key, the first offset that is in the archive, where that
+        is before Kafka's log start."""
+        low, high = await super().bounds(topic, partition)
+        where = self._where(topic, partition, key) if low > 0 else None
+        if where is None:
+            return low, high
+        try:
+            with _told():
+                first = await self._first(where)
+        except Unavailable:
+            # What Kafka has is to be played all the same.
+            if where not in self._firsts:
+                raise
+            first = self._firsts[where]
+        self._firsts[where] = first
+        self._firsts.move_to_end(where)
+        while len(self._firsts) > MOST_FIRSTS:
+            self._firsts.popitem(last=False)
+        return (min(low, first) if first is not None else low), high
+
+    async def _first(self, where: _Where) -> int | None:
+        """The first offset that the archive has of a stream's index, or of its media."""
+        first = await self._shelf.first(where.book)
+        if first is None or where.of_index:
+            return first.start if first is not None else None
+        try:
+            return (await self._blocks.entries(first.path)).head.low
+        except NotFound:
+            self._shelf.forget(where.book)
+            return None
+
+    async def older(self, topic: str, partition: int, before: int, key: str) -> list[Any]:
+        """As RandomReader.older: of the last block of the archive that begins below an offset."""
+        where = self._where(topic, partition, key)
+        if where is None or before <= 0:
+            return []
+        with _told():
+            names = await self._shelf.holding(where.book, before - 1, before)
+            if not names or names[0].start >= before:
+                return []
+            return [*await self._older(topic, partition, names[0].start, before, key, "")]
+
+    async def _older(
+        self, topic: str, partition: int, start: int, end: int, key: str | None, track: str
+    ) -> Sequence[Message]:
+        """The archive's records of [start, end), in the order of their offsets."""
+        where = self._where(topic, partition, key)
+        if where is None:
+            return []
+        with _told():
+            try:
+                return await self._archived(where, start, end, track)
+            except NotFound:
+                # A block was deleted since it was listed.
+                self._shelf.forget(where.book)
+                return await self._archived(where, start, end, track)
+
+    async def _archived(self, where: _Where, start: int, end: int, track: str) -> Sequence[Message]:
+        key = where.book.stream.name.encode()
+        found: dict[int, Message] = {}
+        if where.of_index:
+            for name in await self._shelf.holding(where.book, start, end):
+                entries = await self._blocks.entries(name.path)
+                low, high = (bisect_left(entries.offsets, one) for one in (start, end))
+                for at in range(low, high):
+                    offset, value = entries.offsets[at], bytes(entries.head.entries[at])
+                    found[offset] = Message(key, offset, value)
+        else:
+            names = await self._shelf.near(where.book, start, end - 1)
+            for records in await asyncio.gather(
+                *(self._blocks.media(name.path, start, end - 1, track) for name in names)
+            ):
+                for one in records:
+                    found[one.offset] = Message(key, one.offset, one.value, one.time_ms, one.header)
+        return [found[offset] for offset in sorted(found)]
+
+    def _where(self, topic: str, partition: int, key: str | None) -> _Where | None:
+        """The book of a stream's records; None where the archive has no such topic."""
+        base, _, suffix = topic.rpartition(".")
+        if key is None or suffix not in ("index", "media"):
+            return None
+        book = book_at(self._registry, self._prefix, base, partition, key)
+        return _Where(book, suffix == "index") if book is not None else None
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What is wrong with the archive is nothing that a viewer has done."""
+    try:
+        yield
+    except (ConfigError, WireError) as error:
+        _log.warning("the archive cannot be read", error=str(error), hint=error.hint)
+        raise Unavailable(f"the archive cannot be read: {error}", hint=error.hint) from error
+
+
+def book_at(registry: Registry, prefix: str, base: str, partition: int, key: str) -> Book | None:
+    """The book of the stream whose records have this key in topics of this base name; None where
+    the registry has no such stream."""
+    rest = base.removeprefix(f"{prefix}.")
+    for collection in (rest, rest.removesuffix(f".{key}")):
+        stream = StreamName(collection, key)
+        entry = registry.streams.get(stream)
+        if entry is not None:
+            return Book(stream, entry.created_ms, base, partition)
+    return None
