@@ -117,8 +117,9 @@ def _whole_ms(duration_s: Fraction) -> int:
 
 
 def _fills(frame_s: Fraction, part_ms: int) -> bool:
-    """Whether whole frames of this duration fill a part to 85 %, and have the room they need."""
+    """Whether whole frames of this duration fill a part to 85 %, and have the room they need,
+    also where timestamps are in ms and round that down."""
     count = Fraction(part_ms, 1000) // frame_s
     if _whole_ms(count * frame_s) > part_ms:
         count -= 1
-    return count * frame_s >= _MIN_PART_FILL * Fraction(part_ms, 1000)
+    return int(1000 * count * frame_s) >= _MIN_PART_FILL * part_ms

@@ -25,7 +25,7 @@ from cut_streams import (
     video,
     video_format,
 )
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kinolog.media.types import Packet
@@ -83,6 +83,15 @@ def check_without_fill(chunks, packets, msn, options, timescale) -> None:
     assert chunks[-1].header.ends == "segment"
 
 
+@example(  # two frames are 177.98 ms, and 177 by timestamps in ms
+    rate=Fraction(3169, 282),
+    timescale=1000,
+    gop=4,
+    b_frames=0,
+    sound=AAC_48K,
+    late=(Fraction(0), Fraction(0)),
+    profile="low",
+)
 @settings(deadline=None, max_examples=30)
 @given(
     rate=st.fractions(Fraction(15, 2), 120, max_denominator=1001),
