@@ -93,6 +93,7 @@ def _owner(data_dir: Path) -> subprocess.Popen[bytes]:
     )
 
 
+@pytest.mark.slow
 def test_data_outlives_a_stop(tmp_path: Path) -> None:
     tmp_path = tmp_path / "a dïrectory"  # in which a JVM of the C locale would be lost
     with Cluster.start(tmp_path, owned=True) as cluster:
@@ -110,6 +111,7 @@ def test_data_outlives_a_stop(tmp_path: Path) -> None:
         assert _consume(before, topic, 2) == [b"one", b"two"]
 
 
+@pytest.mark.slow
 def test_a_taken_port_is_replaced(tmp_path: Path) -> None:
     with Cluster.start(tmp_path, owned=True) as cluster:
         before = cluster.bootstrap_servers

@@ -147,6 +147,7 @@ def test_gstreamer_plays_it(
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.slow
 def test_what_a_transport_stream_cannot_carry_is_said(
     played: Stage, edge: str, client: httpx.Client
 ) -> None:

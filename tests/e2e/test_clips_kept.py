@@ -179,6 +179,7 @@ def test_without_a_place_the_setting_is_named(
         assert (answer.status_code, "KINOLOG_CLIPS" in answer.text) == (400, True)
 
 
+@pytest.mark.slow
 def test_the_shell_keeps_lists_and_fetches(
     played: Stage, place: Path, recorded: Recorded, client: httpx.Client, tmp_path: Path
 ) -> None:

@@ -78,6 +78,7 @@ def test_a_mark_is_found_by_its_time_whenever_it_was_written(
             assert len(listed(asked, EVENTS, "start=-22h")) == len(ages_s)
 
 
+@pytest.mark.slow
 def test_the_shell_adds_and_lists(marked: Stage, client: httpx.Client) -> None:
     words = ("add", STREAM, "the door opens", "--at=-90m", "--id=door", '--data={"n":[1,2]}')
     assert marked.start("events", *words).wait(60) == 0
@@ -145,6 +146,7 @@ def test_an_edge_that_takes_none(marked: Stage) -> None:
         assert client.get(EVENTS).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_collection_without_the_topic_gets_it_at_the_first_mark(marked: Stage) -> None:
     marked.published("old/gate", "seconds=2", "--at=-10m")
     name = f"{marked.prefix}.old.events"

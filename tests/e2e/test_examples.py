@@ -74,6 +74,7 @@ class Follower:
             self.process.stdout.close()
 
 
+@pytest.mark.slow
 def test_a_live_camera_is_read_alike(server: Server, kafkajs: Path) -> None:
     stream = "examples/camera"
     where = (stream, "--bootstrap-servers", server.bootstrap)

@@ -107,6 +107,7 @@ def test_sound_alone_is_refused(unwilling: Server, films: dict[str, Path], tmp_p
     assert "mp3 cannot be carried" in published.stderr
 
 
+@pytest.mark.slow
 def test_publish_skips_it_and_says_so(unwilling: Server, films: dict[str, Path]) -> None:
     flags = ["--fast", "--no-transcode-audio", "--bootstrap-servers", unwilling.bootstrap]
     said = run(kinolog("publish", films["ac3"], "skipped/publish", *flags))

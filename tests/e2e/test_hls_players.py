@@ -19,7 +19,7 @@ from test_hls_reconnect import parse_all, run
 from kinolog.ingest.camera import SyntheticCamera
 from kinolog.testing import record
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(280), pytest.mark.alone]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(280)]
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +96,7 @@ def test_gstreamer_plays_live(played: Stage, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.needs("chromium")
 def test_hls_js_plays_over_a_reconnect(played: Stage, page_player: PagePlayer) -> None:
     """The page's player: no stall but for the publisher's absence, no reload, latency printed."""
@@ -114,6 +115,7 @@ def test_hls_js_plays_over_a_reconnect(played: Stage, page_player: PagePlayer) -
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.needs("chromium")
 @pytest.mark.parametrize("kind", ["audio", "video"])
 def test_a_track_that_pauses_is_no_stop(
@@ -163,6 +165,7 @@ def without(film: Path, kind: str, begin_s: int, end_s: int) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.needs("chromium")
 @pytest.mark.timeout(900)
 def test_five_minutes_with_a_reconnect(played: Stage, page_player: PagePlayer) -> None:
@@ -191,6 +194,7 @@ BUSY = """
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.needs("chromium")
 @pytest.mark.timeout(600)
 def test_a_busy_page_after_many_reconnects(played: Stage, page_player: PagePlayer) -> None:
@@ -235,6 +239,7 @@ async (url) => {
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.needs("chromium")
 def test_hls_js_as_it_comes_survives_an_absence_of_a_minute(played: Stage, browser: Any) -> None:
     """hls.js with its own settings, without the page's recovery: no fatal error, plays on."""

@@ -37,6 +37,7 @@ def timed(client: httpx.Client, url: str) -> tuple[float, bytes]:
     return time.monotonic() - before_s, answer.content
 
 
+@pytest.mark.slow
 def test_a_track_that_never_sends_is_left_out_in_time(one_broker: str, tmp_path: Path) -> None:
     encoding = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "30", "-pix_fmt", "yuv420p"]
     film = make(tmp_path / "film.mp4", *encoding, seconds=15, size="192x108", audio=False)

@@ -168,6 +168,7 @@ def test_a_switch_keeps_the_position(played: Played, page: Page) -> None:
     assert "mode=" not in page.url
 
 
+@pytest.mark.slow
 def test_frame_by_frame_where_it_is_published_so(played: Played, page: Page) -> None:
     stream = "modes/frames"
     camera = played.stage.camera(stream, "", "--profile", "frame")
@@ -178,6 +179,7 @@ def test_frame_by_frame_where_it_is_published_so(played: Played, page: Page) -> 
     stop(camera)
 
 
+@pytest.mark.slow
 def test_a_websocket_that_does_not_get_through(played: Played, page: Page) -> None:
     """A proxy in between knows no WebSockets: what was chosen by itself gives way."""
     stream = "modes/held"

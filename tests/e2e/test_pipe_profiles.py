@@ -95,7 +95,12 @@ def assert_parts(playlist: Playlist) -> None:
 
 
 @pytest.mark.parametrize(
-    "profile", ["frame", "low", pytest.param("standard", marks=pytest.mark.slow)]
+    "profile",
+    [
+        "frame",
+        pytest.param("low", marks=pytest.mark.slow),
+        pytest.param("standard", marks=pytest.mark.slow),
+    ],
 )
 def test_a_profile_loses_nothing_and_plays(
     profile: Profile, one_broker: str, film: Path, tmp_path: Path

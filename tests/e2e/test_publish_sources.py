@@ -85,7 +85,7 @@ def test_a_file_is_copied_at_its_own_pace_or_faster(
 
 
 @pytest.mark.needs("ffmpeg")
-@pytest.mark.parametrize("form", ["mp4", "mpegts"])
+@pytest.mark.parametrize("form", ["mp4", pytest.param("mpegts", marks=pytest.mark.slow)])
 def test_a_loop_goes_on_in_one_epoch(
     form: str, one_broker: str, film: Path, tmp_path: Path
 ) -> None:

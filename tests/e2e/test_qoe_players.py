@@ -104,6 +104,7 @@ def audience(edge: str, stream: str) -> Callable[[], dict[str, Any]]:
 
 
 @pytest.mark.parametrize("player", ["hls", "dashjs", "shaka-debug"])
+@pytest.mark.slow
 def test_the_figures_are_those_of_the_page(
     browser: Any, edge: str, pages: str, stream: str, player: str
 ) -> None:

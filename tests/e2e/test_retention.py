@@ -60,6 +60,7 @@ def test_the_past_before_a_moment_is_deleted_where_it_is_the_streams_own(played:
         assert client.get(f"{late}/{moved.segments[0].uri}").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_shared_partition_is_not_trimmed(played: Stage) -> None:
     played.published("shared/camera", "seconds=6")
     done = run(played, "streams", "trim", "shared/camera", "--before", "-1s")

@@ -59,6 +59,7 @@ def test_ffmpeg_publishes_whole(secure: Secure, film: Path) -> None:
     assert_whole(secure, "rtmps/ffmpeg", film)
 
 
+@pytest.mark.slow
 def test_uploads_that_end_while_the_server_is_busy_are_whole(secure: Secure, film: Path) -> None:
     """ffmpeg sends all in an instant and closes, before the server has read or even begun."""
     streams = [f"rtmps/many{number}" for number in range(8)]

@@ -177,6 +177,7 @@ def test_a_source_that_is_no_video(tmp_path: Path, one_broker: str) -> None:
 
 @pytest.mark.cluster
 @pytest.mark.needs("ffmpeg")
+@pytest.mark.slow
 def test_a_film_that_is_cut_short(tmp_path: Path, one_broker: str) -> None:
     """What came before the cut is published, from a file and from a body."""
     film = make(tmp_path / "film.mp4", "-c:v", "libx264", "-movflags", "+faststart", seconds=2)
