@@ -17,6 +17,7 @@ import httpx
 from hls_stage import KINOLOG, PATIENCE_S, Stage
 
 from kinolog.archive.blocks import Blocks
+from kinolog.archive.marker import PATH
 from kinolog.archive.names import parse
 from kinolog.core.clock import SystemClock
 from kinolog.core.names import StreamName
@@ -95,6 +96,8 @@ def stored(place: Path) -> dict[str, dict[Segment, bytes]]:
         count: Counter[tuple[str, Segment]] = Counter()
         found: dict[str, dict[Segment, bytes]] = defaultdict(dict)
         async for one in objects.listed():
+            if one.path == PATH:
+                continue
             assert parse(one.path) is not None, f"{one.path} is no block"
             entries = await blocks.entries(one.path)
             assert entries.lengths.media_at + entries.lengths.of_media == one.size, one.path

@@ -58,8 +58,9 @@ class Index(msgspec.Struct, omit_defaults=True):
     (Unix ms) between which its segments lie. `low`, `high`: the least and the greatest media log
     offset of its records. `offsets`: of `entries`, the first absolute, then differences; `entries`:
     the values of the index topic's records, as they are there. `newest`: of each track, epoch and
-    number of the newest segment in this block or one before it. `lost`: segments that Kafka did not
-    have any more when the block was made."""
+    number of the newest segment in this block or one before it. `near`: greater than the first
+    media log offset of each segment in this block or one before it. `lost`: segments that Kafka did
+    not have any more when the block was made."""
 
     stream: str
     base: str
@@ -75,6 +76,7 @@ class Index(msgspec.Struct, omit_defaults=True):
     offsets: list[int]
     entries: list[msgspec.Raw]
     newest: dict[str, tuple[int, int]] = {}
+    near: int = 0
     lost: int = 0
 
 

@@ -5,7 +5,8 @@
 `made`: when the stream was made (Unix ms), so that one that was deleted and made again is another.
 `start`: the index log offset of the block's first record, which alone makes the name: two workers
 that go on from the same block make the same name, and a store lets one of them in. The rest of it
-follows from that record: `near`, a media log offset that it names; `time` and `epoch`, for people.
+follows from that record: `near`, a media log offset that it names, or a greater one where it goes
+back behind what is archived; `time` and `epoch`, for people.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class Book(NamedTuple):
 
 
 class Name(NamedTuple):
-    """A block, as its name tells of it. `near`: a media log offset that its first record names;
-    `wall`: a time (Unix ms) that it names."""
+    """A block, as its name tells of it. `near`: a media log offset that its first record names, and
+    no less than that of a block before it; `wall`: a time (Unix ms) that it names."""
 
     start: int
     near: int
@@ -55,9 +56,10 @@ def folder_of(book: Book, number: int) -> str:
     return f"{book.path}/{number:08d}"
 
 
-def name_of(book: Book, offset: int, entry: IndexRecord) -> Name:
-    """The block of a book that begins with this record of the index."""
-    near, wall = _near(entry), entry.wall
+def name_of(book: Book, offset: int, entry: IndexRecord, least: int = 0) -> Name:
+    """The block of a book that begins with this record of the index. `least`: `near` of the index
+    of the block before it; an index that was made again names what is long archived."""
+    near, wall = max(_near(entry), least), entry.wall
     time = datetime.fromtimestamp(wall / 1000, UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
     folder = folder_of(book, offset // FOLDER)
     path = f"{folder}/{offset:016d}-{near:016d}-{time}-{entry.epoch}.kino"

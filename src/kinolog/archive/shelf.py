@@ -72,9 +72,10 @@ class Shelf:
                 low = middle
             else:
                 high = middle
-        return await self._between(
+        found = await self._between(
             book, low, lambda name: name.near <= first, lambda name: name.near <= last, around=1
         )
+        return _without_repeats(await self._with_one_before(book, low, found))
 
     def forget(self, book: Book) -> None:
         """Something of it is gone: it is listed anew."""
@@ -121,6 +122,20 @@ class Shelf:
         end = bisect_left(names, True, lo=begin, key=lambda name: not is_in(name))
         return names[max(begin - around, 0) : end + around]
 
+    async def _with_one_before(self, book: Book, low: int, found: list[Name]) -> list[Name]:
+        """Blocks without media of their own (repeats, after the index was made again) are all as
+        near as the end of the last one that has some: that one, too."""
+        if len(found) < 2 or found[0].near < found[1].near:
+            return found
+        near = found[0].near
+        folders = await self._all(book, AGE_S)
+        for folder in reversed(folders[: low + 1]):
+            names = await self._of(book, folder, AGE_S)
+            at = bisect_left(names, near, key=lambda name: name.near)
+            if at > 0:
+                return [names[at - 1], *found] if names[at - 1] < found[0] else found
+        return found
+
     async def _all(self, book: Book, age_s: float) -> list[int]:
         """A book's folders, as of not so long ago."""
         now_s = self._clock.monotonic()
@@ -151,3 +166,13 @@ class Shelf:
         while self._kept > MOST_NAMES and len(self._names) > 1:
             self._kept -= len(self._names.popitem(last=False)[1].names)
         return names
+
+
+def _without_repeats(names: list[Name]) -> list[Name]:
+    """Of blocks that are equally near the first and the last: one that has media makes the next one
+    nearer to the end."""
+    return [
+        name
+        for at, name in enumerate(names)
+        if not 0 < at < len(names) - 1 or not names[at - 1].near == name.near == names[at + 1].near
+    ]

@@ -9,15 +9,22 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 
 from kinolog.archive.blocks import Blocks
+from kinolog.archive.marker import is_marked
 from kinolog.archive.names import Book
 from kinolog.archive.shelf import Shelf
 from kinolog.core.clock import Clock
-from kinolog.core.errors import ConfigError, NotFound, Unavailable, WireError
+from kinolog.core.errors import (
+    ArchiveUnavailable,
+    ConfigError,
+    NotFound,
+    Unavailable,
+    WireError,
+)
 from kinolog.core.log import get_logger
 from kinolog.core.names import StreamName
 from kinolog.log.client import KafkaSettings
@@ -29,6 +36,17 @@ from kinolog.record.header import HEADER_NAME
 from kinolog.record.log_record import LogRecord
 
 MOST_FIRSTS: Final = 1_000
+AWAY_S: Final = 10.0
+"""A store that did not answer is not asked for so long: whoever asks is told at once."""
+PATIENCE_S: Final = 4.0
+"""So long it may take to find where a stream's archive begins: viewers of what Kafka has wait for
+it. It is a listing or two, and the first 128 KiB of an object."""
+OLDER_S: Final = 8.0
+"""So long for a block's index: who opens a stream, or joins it, may wait for it."""
+MARKED_S: Final = 60.0
+UNMARKED_S: Final = 1.0
+ENTRIES_AT_ONCE: Final = 1_000
+"""Made into messages without a break: some ms."""
 _log = get_logger("kinolog.archive")
 
 
@@ -85,8 +103,12 @@ class TieredReader(RandomReader):
         super().__init__(settings)
         self._prefix = settings.prefix
         self._registry = registry
+        self._objects = objects
+        self._clock = clock
         self._shelf = Shelf(objects, clock)
         self._blocks = Blocks(objects)
+        self._away_until_s = self._marked_until_s = float("-inf")
+        self._marked = False
         self._firsts: OrderedDict[_Where, int | None] = OrderedDict()
 
     async def read(
@@ -125,24 +147,41 @@ class TieredReader(RandomReader):
 
     async def bounds(self, topic: str, partition: int, key: str | None = None) -> tuple[int, int]:
         """As RandomReader.bounds; with a key, the first offset that is in the archive, where that
-        is before Kafka's log start."""
+        is before Kafka's log start. While the archive does not answer, the first that was known, or
+        0: what Kafka has is to be played all the same."""
         low, high = await super().bounds(topic, partition)
         where = self._where(topic, partition, key) if low > 0 else None
         if where is None:
             return low, high
         try:
-            with _told():
+            async with self._asked(where.book, PATIENCE_S):
                 first = await self._first(where)
-        except Unavailable:
-            # What Kafka has is to be played all the same.
-            if where not in self._firsts:
-                raise
-            first = self._firsts[where]
-        self._firsts[where] = first
-        self._firsts.move_to_end(where)
-        while len(self._firsts) > MOST_FIRSTS:
-            self._firsts.popitem(last=False)
+        except ArchiveUnavailable:
+            first = self._firsts.get(where, 0)
+        else:
+            self._firsts[where] = first
+            self._firsts.move_to_end(where)
+            while len(self._firsts) > MOST_FIRSTS:
+                self._firsts.popitem(last=False)
         return (min(low, first) if first is not None else low), high
+
+    async def kept_from(self, topic: str, partition: int, key: str) -> int:
+        """As RandomReader.kept_from. ArchiveUnavailable where the archive does not answer, or is
+        none."""
+        low, _ = await super().bounds(topic, partition)
+        where = self._where(topic, partition, key) if low > 0 else None
+        if where is None or not self._is_archived(where.book):
+            return low
+        # Nothing that was listed before counts: the place may have been mounted since.
+        self._shelf.forget(where.book)
+        self._marked_until_s = float("-inf")
+        async with self._asked(where.book):
+            first = await self._first(where)
+            if first is None and await self._shelf.first(where.book) is not None:
+                raise ArchiveUnavailable("the archive's first object has just been deleted")
+            self._marked_until_s = float("-inf")
+            await self._check_marked()
+        return min(low, first) if first is not None else low
 
     async def _first(self, where: _Where) -> int | None:
         """The first offset that the archive has of a stream's index, or of its media."""
@@ -160,7 +199,7 @@ class TieredReader(RandomReader):
         where = self._where(topic, partition, key)
         if where is None or before <= 0:
             return []
-        with _told():
+        async with self._asked(where.book, OLDER_S):
             names = await self._shelf.holding(where.book, before - 1, before)
             if not names or names[0].start >= before:
                 return []
@@ -173,7 +212,7 @@ class TieredReader(RandomReader):
         where = self._where(topic, partition, key)
         if where is None:
             return []
-        with _told():
+        async with self._asked(where.book):
             try:
                 return await self._archived(where, start, end, track)
             except NotFound:
@@ -189,6 +228,8 @@ class TieredReader(RandomReader):
                 entries = await self._blocks.entries(name.path)
                 low, high = (bisect_left(entries.offsets, one) for one in (start, end))
                 for at in range(low, high):
+                    if at % ENTRIES_AT_ONCE == 0:
+                        await asyncio.sleep(0)
                     offset, value = entries.offsets[at], bytes(entries.head.entries[at])
                     found[offset] = Message(key, offset, value)
         else:
@@ -196,9 +237,54 @@ class TieredReader(RandomReader):
             for records in await asyncio.gather(
                 *(self._blocks.media(name.path, start, end - 1, track) for name in names)
             ):
+                await asyncio.sleep(0)
                 for one in records:
                     found[one.offset] = Message(key, one.offset, one.value, one.time_ms, one.header)
         return [found[offset] for offset in sorted(found)]
+
+    @asynccontextmanager
+    async def _asked(self, book: Book, within_s: float | None = None) -> AsyncIterator[None]:
+        """Around what asks the archive. Every failure is an ArchiveUnavailable: it is nothing that
+        a viewer has done. A store that does not answer is then left alone for a while."""
+        if self._clock.monotonic() < self._away_until_s:
+            raise ArchiveUnavailable("the archive does not answer", hint="try again in a minute")
+        try:
+            async with asyncio.timeout(within_s):
+                if self._is_archived(book):
+                    await self._check_marked()
+                yield
+        except ArchiveUnavailable:
+            raise
+        except (ConfigError, WireError) as error:
+            _log.warning("the archive cannot be read", error=str(error), hint=error.hint)
+            raise ArchiveUnavailable(
+                f"the archive cannot be read: {error}", hint=error.hint
+            ) from error
+        except (Unavailable, TimeoutError) as error:
+            text = str(error) or f"it has said nothing for {within_s or 0:.0f} s"
+            if self._clock.monotonic() >= self._away_until_s:  # of many who waited, once
+                _log.warning("the archive does not answer", error=text, again_s=AWAY_S)
+            self._away_until_s = self._clock.monotonic() + AWAY_S
+            raise ArchiveUnavailable(f"the archive does not answer: {text}") from error
+
+    def _is_archived(self, book: Book) -> bool:
+        """Whether a worker has archived its collection."""
+        collection = self._registry.collections.get(book.stream.collection)
+        return collection is not None and collection.archived
+
+    async def _check_marked(self) -> None:
+        """That the place is an archive, and not where one is to be mounted."""
+        now_s = self._clock.monotonic()
+        if now_s >= self._marked_until_s:
+            self._marked = await is_marked(self._objects)
+            self._marked_until_s = now_s + (MARKED_S if self._marked else UNMARKED_S)
+            if not self._marked:
+                _log.warning("there is no archive", at=self._objects.url)
+        if not self._marked:
+            raise ArchiveUnavailable(
+                f"there is no archive at {self._objects.url}",
+                hint="is it mounted? `kinolog worker archive` makes one",
+            )
 
     def _where(self, topic: str, partition: int, key: str | None) -> _Where | None:
         """The book of a stream's records; None where the archive has no such topic."""
@@ -207,16 +293,6 @@ class TieredReader(RandomReader):
             return None
         book = book_at(self._registry, self._prefix, base, partition, key)
         return _Where(book, suffix == "index") if book is not None else None
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """What is wrong with the archive is nothing that a viewer has done."""
-    try:
-        yield
-    except (ConfigError, WireError) as error:
-        _log.warning("the archive cannot be read", error=str(error), hint=error.hint)
-        raise Unavailable(f"the archive cannot be read: {error}", hint=error.hint) from error
 
 
 def book_at(registry: Registry, prefix: str, base: str, partition: int, key: str) -> Book | None:

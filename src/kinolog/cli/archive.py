@@ -112,7 +112,7 @@ def _objects(at: str | None) -> Objects:
     settings = settings_of(None, archive=at)
     if not settings.archive:
         raise ConfigError("no archive is named", hint=f"--at: {HINT}")
-    return open_objects(settings.archive)
+    return open_objects(settings.archive, make=False)
 
 
 def _prefix(name: str) -> str:

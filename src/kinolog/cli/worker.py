@@ -74,7 +74,8 @@ def archive(
     group
         The consumer group: workers of one group share the work. Each place wants its own.
     stretch
-        An object has at most the segments of so long: 2s to 24h, by the clock.
+        An object has at most the segments of so long: 2s to 24h, by the clock, and a quarter of the
+        collection's retention.
     object_size
         It ends before that once it has so much: 1MB to 1GiB. A worker holds some of them in memory.
     once
@@ -122,7 +123,13 @@ async def _archive(
                 worker = Archive(
                     base.catalog, base.reader, objects, SystemClock(), base.kafka.prefix, *bounds
                 )
-                return await worker.run(member, collections, teller, once=once)
+                finished = await worker.run(member, collections, teller, once=once)
+                if worker.left_out:
+                    raise KinologError(
+                        f"not archived: {', '.join(sorted(worker.left_out))}",
+                        hint="the lines above say why",
+                    )
+                return finished
             finally:
                 await member.close()
 

@@ -12,6 +12,7 @@ KinologError
 │   └── Replaced            a newer publisher took the name
 ├── Unavailable             the other side is away; retriable
 │   ├── KafkaUnavailable
+│   ├── ArchiveUnavailable  what Kafka has deleted cannot be read now
 │   ├── DeliveryFailed      records that Kafka did not acknowledge
 │   └── Overloaded          a bound was reached
 ├── KafkaRefused            credentials, rights or settings; a retry does not help
@@ -84,6 +85,10 @@ class Unavailable(KinologError):
 
 class KafkaUnavailable(Unavailable):
     """No broker answers."""
+
+
+class ArchiveUnavailable(Unavailable):
+    """The archive does not answer, is not there, or is not readable; what Kafka has still is."""
 
 
 class DeliveryFailed(Unavailable):

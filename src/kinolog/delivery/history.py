@@ -15,6 +15,7 @@ from math import inf
 from typing import NamedTuple
 
 from kinolog.core.clock import Clock
+from kinolog.core.errors import ArchiveUnavailable
 from kinolog.core.names import StreamName
 from kinolog.log.pages import Bottom, Frontier, IndexPlace, Leaf, Pages
 from kinolog.log.random_reader import RandomReader
@@ -56,13 +57,14 @@ class _Older(NamedTuple):
 
 class _Known(NamedTuple):
     """A track's frontier in a place, as it was at a moment (monotonic seconds); and those before
-    it, the newest first."""
+    it, the newest first. `whole`: all of them; not where the archive did not answer."""
 
     frontier: Frontier
     older: tuple[_Older, ...]
     epoch: int
     state: str
     at_s: float
+    whole: bool
 
     @property
     def all(self) -> Sequence[_Older]:
@@ -304,7 +306,7 @@ class History:
         newest = place.epochs[-1]
         frontier = known.frontier
         if known.epoch == newest.epoch:
-            if known.state == newest.state != "live":
+            if known.state == newest.state != "live" and known.whole:
                 return True  # nothing more comes
             if self._clock.monotonic() - known.at_s < AGE_S:
                 return True
@@ -324,8 +326,12 @@ class History:
             frontier = Frontier((), _NO_ROWS)
         else:
             frontier = await self._pages.frontier(index, name.track, where, end)
-        older = await self._older(index, name.track, frontier, end)
-        return _Known(frontier, older, newest.epoch, newest.state, at_s)
+        whole = True
+        try:
+            older = await self._older(index, name.track, frontier, end)
+        except ArchiveUnavailable:
+            older, whole = (), False  # what is newer is to be played all the same
+        return _Known(frontier, older, newest.epoch, newest.state, at_s, whole)
 
     async def _older(
         self, index: IndexPlace, track: str, frontier: Frontier, end: int

@@ -57,6 +57,8 @@ class Past:
         self._kept_bytes = 0
         self._reading: dict[Name, asyncio.Task[Segment | None]] = {}
         self._turn = asyncio.Semaphore(MOST_READS)
+        self._archive_turn = asyncio.Semaphore(MOST_READS)
+        """Of what Kafka has deleted: who waits for an object store holds up nobody else."""
 
     def init_segment(self, stream: StreamName, track: str, epoch: int) -> bytes | None:
         """The CMAF init segment of a track of any epoch of the stream, from the registry."""
@@ -103,13 +105,16 @@ class Past:
         found = self._track(name.stream, name.track, name.epoch)
         assert found is not None
         session, info = found
-        async with self._turn:
-            row = await self._history.row(Named(name.stream, name.track), name.epoch, name.msn)
-            if row is None:
-                return None
+        row = await self._history.row(Named(name.stream, name.track), name.epoch, name.msn)
+        if row is None:
+            return None
+        place = topic(session.base, "media"), session.partition
+        turn = self._turn
+        if self._reader.tiered and row.first < (await self._reader.bounds(*place))[0]:
+            turn = self._archive_turn
+        async with turn:
             records = await self._reader.read(
-                topic(session.base, "media"),
-                session.partition,
+                *place,
                 row.first,
                 row.last + 1,
                 name.stream.name,

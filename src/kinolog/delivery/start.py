@@ -58,6 +58,7 @@ async def find_start(
         name.name,
         lambda found: _covers(found, known) or any(e.epoch < first_epoch for e in found[:1]),
         down_to=newest_here.close_index if newest_here is not None else -1,
+        without_archive=True,
     )
     entries = [entry for entry in found if entry.epoch >= first_epoch]
     over = over_at(newest_here, entries)

@@ -133,6 +133,7 @@ async def read_past(
         lambda found: _enough(found, known),
         lowest=await _lowest(reader, place, known, unknown),
         down_to=here.close_index if here is not None else -1,
+        without_archive=True,
     )
     entries = [entry for _, entry in indexed]
     for entry in entries:

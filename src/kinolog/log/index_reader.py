@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from kinolog.core.errors import WireError
+from kinolog.core.errors import ArchiveUnavailable, WireError
 from kinolog.log.random_reader import RandomReader
 from kinolog.record.control import IndexEntry, Open, SegmentEntry, SessionEntry, decode_index
 from kinolog.record.page import PageEntry, Where
@@ -17,7 +19,12 @@ is indexed when it ends, and lasts for some seconds."""
 ENTRY_BYTES = 128
 """What an entry comes to, compressed with others: 60 to 200 bytes."""
 
+MOST_BLOCKS = 16
+"""Of the archive, that are looked through for a track's newest: hours of a stream. A track that has
+been silent for longer begins again."""
+
 _FIRST_STEP = 256
+_AT_ONCE = 1_000
 
 
 async def newest_entries(
@@ -28,9 +35,20 @@ async def newest_entries(
     enough: Callable[[list[IndexEntry]], bool],
     lowest: int = 0,
     down_to: int = -1,
+    *,
+    without_archive: bool = False,
 ) -> list[IndexEntry]:
     """As `newest_indexed`, without the offsets."""
-    found = await newest_indexed(reader, topic, partition, key, enough, lowest, down_to)
+    found = await newest_indexed(
+        reader,
+        topic,
+        partition,
+        key,
+        enough,
+        lowest,
+        down_to,
+        without_archive=without_archive,
+    )
     return [entry for _, entry in found]
 
 
@@ -42,25 +60,66 @@ async def newest_indexed(
     enough: Callable[[list[IndexEntry]], bool],
     lowest: int = 0,
     down_to: int = -1,
+    *,
+    without_archive: bool = False,
 ) -> list[tuple[int, IndexEntry]]:
     """Entries of one stream in log order with their offsets, as many from the end as `enough` asks
     for, and all from the offset `down_to` on (-1: no such); all there are where it is never
     satisfied. Steps back in doubling strides, so the cost follows what is found, not the length of
-    the archive."""
-    low, end = await reader.bounds(topic, partition, key)
+    the archive.
+
+    The archive is asked only for what Kafka does not have, a block at a time, MOST_BLOCKS at most.
+    `without_archive`: where it does not answer, what Kafka has is enough; else ArchiveUnavailable.
+    """
+    low, end = await reader.bounds(topic, partition)
+    above = low
     low = max(low, lowest)
     found: list[tuple[int, IndexEntry]] = []
+
+    def is_enough() -> bool:
+        return enough([entry for _, entry in found])
+
     step = _FIRST_STEP
     while end > low:
         start = max(low, end - step)
         about = ENTRY_BYTES * (end - start)
-        records = await reader.read_raw(topic, partition, start, end, key, about)
-        older = [(message.offset(), _decode(message.value())) for message in records]
-        found = [(offset, entry) for offset, entry in older if entry is not None] + found
-        if enough([entry for _, entry in found]) and (down_to < 0 or start <= down_to):
+        above, records = await reader.read_above(topic, partition, start, end, key, about)
+        found = await _decoded(records) + found
+        if is_enough() and (down_to < 0 or start <= down_to):
+            return found
+        if start < above:  # deleted meanwhile
             break
         end, step = start, step * 2
+    # From here on offsets are those of this stream alone: an archive has no neighbours.
+    before = above
+    try:
+        for _ in range(MOST_BLOCKS):
+            if before <= lowest or not reader.tiered:
+                break
+            records = await reader.older(topic, partition, before, key)
+            if not records:
+                break
+            before = records[0].offset()
+            older = [one for one in await _decoded(records) if one[0] >= lowest]
+            found = older + found
+            if is_enough() and (down_to < 0 or before <= down_to):
+                break
+    except ArchiveUnavailable:
+        if not without_archive:
+            raise
     return found
+
+
+async def _decoded(messages: Sequence[Any]) -> list[tuple[int, IndexEntry]]:
+    """Their entries with their offsets, decoded without holding up others for long."""
+    if len(messages) <= _AT_ONCE:
+        return _decode_all(messages)
+    return await asyncio.to_thread(_decode_all, messages)
+
+
+def _decode_all(messages: Sequence[Any]) -> list[tuple[int, IndexEntry]]:
+    found = ((message.offset(), _decode(message.value())) for message in messages)
+    return [(offset, entry) for offset, entry in found if entry is not None]
 
 
 def newest_pages(entries: Sequence[tuple[int, IndexEntry]]) -> dict[str, Where]:

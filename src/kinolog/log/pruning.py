@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from kinolog.core.errors import ArchiveUnavailable
+from kinolog.core.log import get_logger
 from kinolog.core.names import StreamName
 from kinolog.log.random_reader import RandomReader
 from kinolog.log.registry import Registry
 from kinolog.record.registry import EpochEntry
 from kinolog.record.topics import topic
 
+_log = get_logger("kinolog.registry")
 MOST_AT_ONCE = 10
 """Each is a transaction. A session adds one epoch, so that as many a session are soon enough."""
 
@@ -35,9 +38,13 @@ async def prune(registry: Registry, reader: RandomReader, stream: StreamName) ->
         entry = known[number]
         place = entry.base, entry.partition
         if place not in starts:
-            starts[place], _ = await reader.bounds(
-                topic(entry.base, "media"), entry.partition, stream.name
-            )
+            try:
+                starts[place] = await reader.kept_from(
+                    topic(entry.base, "media"), entry.partition, stream.name
+                )
+            except ArchiveUnavailable as error:
+                _log.warning("no epochs are forgotten", stream=str(stream), error=str(error))
+                return []
         if successors[number].open_offset <= starts[place]:
             gone.append(number)
         if len(gone) == MOST_AT_ONCE:

@@ -125,6 +125,11 @@ class RandomReader:
         whoever asks, for a reader that has more of one key than of another."""
         return await self._run(lambda c, wait_s: _bounds(c, topic, partition, wait_s))
 
+    async def kept_from(self, topic: str, partition: int, key: str) -> int:
+        """The first offset that is kept of a key, for who deletes what tells of those before it:
+        never one that is too great because something does not answer."""
+        return (await self.bounds(topic, partition))[0]
+
     async def older(self, topic: str, partition: int, before: int, key: str) -> list[Any]:
         """Messages of a key that are in no log that a link leads to: the newest few below an
         offset, where this reader has more than Kafka has."""

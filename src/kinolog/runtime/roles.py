@@ -109,7 +109,8 @@ def reader_of(kafka: KafkaSettings, catalog: Catalog, archive: str | None) -> Ra
     """A pool of readers of Kafka, and of the archive where one is named."""
     if not archive:
         return RandomReader(kafka)
-    return TieredReader(kafka, catalog.registry, open_objects(archive), SystemClock())
+    objects = open_objects(archive, make=False)
+    return TieredReader(kafka, catalog.registry, objects, SystemClock())
 
 
 def _tell_of_connecting(kafka: KafkaSettings) -> None:

@@ -17,11 +17,12 @@ import msgspec
 
 from kinolog.archive.block import Index, Media, Session, Stored, differences, encode
 from kinolog.archive.blocks import Blocks
-from kinolog.archive.names import Book, name_of
+from kinolog.archive.marker import mark
+from kinolog.archive.names import Book, name_of, parse
 from kinolog.archive.shelf import Shelf
 from kinolog.archive.tier import book_at
 from kinolog.core.clock import Clock
-from kinolog.core.errors import Unavailable, WireError
+from kinolog.core.errors import KinologError, NotFound, Unavailable, WireError
 from kinolog.core.log import get_logger
 from kinolog.log.catalog import Catalog
 from kinolog.log.group import Member, Pulled, Share
@@ -45,6 +46,10 @@ PULL_S: Final = 0.5
 NOBODY_S: Final = 30.0
 """A member that gets no partition for so long has nothing to do."""
 AGAIN_S: Final = 5.0
+TELL_S: Final = 600.0
+"""As often it is told which streams are left out."""
+PARTS: Final = 4
+"""What is to be archived is at least so many times younger than what Kafka deletes."""
 _log = get_logger("kinolog.archive")
 
 
@@ -71,12 +76,25 @@ class _Stream:
     waiting: Waiting
     below: int
     newest: dict[str, tuple[int, int]]
+    near: int
     touched_s: float
+
+
+class OtherLog(KinologError):
+    """An index topic is not the one that was archived: it was made anew, or is a mirror."""
+
+
+class LeftOut(NamedTuple):
+    """A stream that is not archived, from an index offset on, and why."""
+
+    start: int
+    why: str
 
 
 @dataclass
 class _Partition:
     streams: dict[str, _Stream] = field(default_factory=dict)
+    left_out: dict[str, LeftOut] = field(default_factory=dict)
     position: int = -1
     committed: int = -1
     due_s: float | None = None
@@ -85,6 +103,7 @@ class _Partition:
     def safe(self) -> int:
         """What is before this index offset is in the archive, or none of it."""
         starts = [s.waiting.start for s in self.streams.values()]
+        starts += [one.start for one in self.left_out.values()]
         return min([self.position, *(start for start in starts if start is not None)])
 
 
@@ -129,6 +148,13 @@ class Archive:
         self._most_bytes = most_bytes
         self._partitions: dict[Share, _Partition] = {}
         self._once = False
+        self._told_s = clock.monotonic()
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """The streams that are not archived, by their keys, and why."""
+        found = self._partitions.values()
+        return {key: one.why for part in found for key, one in part.left_out.items()}
 
     async def run(
         self,
@@ -140,8 +166,23 @@ class Archive:
     ) -> bool:
         """Archive these collections' streams until it is cancelled; with `once`, until all that is
         there has been looked at. False where other members of the group had it all."""
-        for name in collections:
-            if not self._catalog.collection(name).archived:  # NotFound
+        entries = [self._catalog.collection(name) for name in collections]  # NotFound
+        if await mark(self._objects) and any(entry.archived for entry in entries):
+            _log.warning(
+                "there was no archive here, though there is one of these collections: if it is not "
+                "at another place, a directory may not be mounted",
+                at=self._objects.url,
+            )
+        for name, entry in zip(collections, entries, strict=True):
+            stretch_ms = self._stretch_of(name)
+            if stretch_ms < self._stretch_ms:
+                _log.warning(
+                    f"a stretch is more than 1/{PARTS} of what Kafka keeps: made shorter",
+                    collection=name,
+                    retention_s=entry.retention_ms / 1000,
+                    stretch_s=stretch_ms / 1000,
+                )
+            if not entry.archived:
                 await self._catalog.registry.change_collection(
                     name, lambda entry: entry and msgspec.structs.replace(entry, archived=True)
                 )
@@ -162,10 +203,32 @@ class Archive:
             finished = once and bool(member.shares) and member.shares <= reached
             await self._store(made, finished=finished)
             await self._commit(member)
+            self._tell_left_out()
             if finished:
                 return True
             if once and not member.shares and self._clock.monotonic() - begun_s > NOBODY_S:
                 return False
+
+    def _stretch_of(self, collection: str) -> int:
+        """How long a block stands, in ms: Kafka must not delete its first segment meanwhile."""
+        entry = self._catalog.registry.collections.get(collection)
+        kept_ms = entry.retention_ms if entry is not None else -1
+        return min(self._stretch_ms, kept_ms // PARTS) if kept_ms > 0 else self._stretch_ms
+
+    def _tell_left_out(self) -> None:
+        now_s = self._clock.monotonic()
+        if now_s - self._told_s >= TELL_S:
+            self._told_s = now_s
+            for key, why in self.left_out.items():
+                _log.error("a stream is not archived", stream=key, why=why)
+
+    def _leave_out(self, partition: _Partition, key: str, start: int, error: KinologError) -> None:
+        """Go on with the others. What the group has committed stays before it: a worker that is
+        started when it has been mended reads it."""
+        why = f"{error}: {error.hint}" if error.hint else str(error)
+        partition.streams.pop(key, None)
+        partition.left_out[key] = LeftOut(start, why)
+        _log.error("a stream is not archived", stream=key, why=why)
 
     def _topics(self, collections: Sequence[str]) -> frozenset[str]:
         registry = self._catalog.registry
@@ -181,6 +244,9 @@ class Archive:
             self._partitions.pop(share, None)
         for share, messages in pulled.messages.items():
             partition = self._partitions.setdefault(share, _Partition())
+            if messages and messages[0].offset() < partition.position:
+                # Another topic of this name: its streams are looked at anew.
+                partition = self._partitions[share] = _Partition()
             for message in messages:
                 await self._see(share, partition, message)
                 partition.position = message.offset() + 1
@@ -194,9 +260,15 @@ class Archive:
             entry = decode_index(message.value() or b"")
         except WireError:
             return
+        if key in partition.left_out:
+            return
         stream = partition.streams.get(key)
         if stream is None:
-            stream = await self._stream(share, key)
+            try:
+                stream = await self._stream(share, key)
+            except (WireError, NotFound, OtherLog) as error:
+                self._leave_out(partition, key, message.offset(), error)
+                return
             if stream is None:
                 return
             partition.streams[key] = stream
@@ -220,18 +292,39 @@ class Archive:
             book = book_at(registry, self._prefix, base, share.partition, key)
             if book is None:
                 return None
-        stream = _Stream(book, Waiting(self._stretch_ms, self._most_bytes), 0, {}, 0.0)
+        stretch_ms = self._stretch_of(book.stream.collection)
+        stream = _Stream(book, Waiting(stretch_ms, self._most_bytes), 0, {}, 0, 0.0)
         last = await self._shelf.last(book)
         if last is not None:
-            await self._go_on(stream, last.path)
+            await self._check_same(share, key, await self._go_on(stream, last.path), last.path)
         return stream
 
-    async def _go_on(self, stream: _Stream, path: str) -> None:
-        """Behind the block that is there."""
+    async def _check_same(self, share: Share, key: str, head: Index, path: str) -> None:
+        """That the index topic is the one that the newest block is of. OtherLog where it is not:
+        what is in it would be taken for what is archived, or the other way round."""
+        low, end = await self._reader.bounds(share.topic, share.partition)
+        at = head.below - 1
+        if low <= at < end:
+            found = await self._reader.read_raw(share.topic, share.partition, at, at + 1, key)
+            if [bytes(one.value() or b"") for one in found] == [bytes(head.entries[-1])]:
+                return
+        elif at < low:
+            return  # deleted by the retention
+        raise OtherLog(
+            f"the index in {share.topic}/{share.partition} is not the one of which {path} is: the "
+            "topic was made anew",
+            hint="delete the stream and publish it anew, or move the objects of this place away",
+        )
+
+    async def _go_on(self, stream: _Stream, path: str) -> Index:
+        """Behind the block that is there. WireError where it is not readable."""
         head = (await self._blocks.entries(path)).head
         stream.below = head.below
         stream.newest = dict(head.newest)
+        name = parse(path)
+        stream.near = max(head.near, name.near if name is not None else 0)
         stream.waiting.drop(head.below)
+        return head
 
     async def _commit(self, member: Member) -> None:
         offsets = {
@@ -253,7 +346,7 @@ class Archive:
                     media = await self._media(share, group)
                     for block in group:
                         found = media[block.stream.book.stream.name]
-                        done = await self._make(block, found)
+                        done = await self._make(partition, block, found)
                         if done is not None:
                             made(done)
 
@@ -279,7 +372,8 @@ class Archive:
         if not len(stream.waiting):
             return ()
         quiet_s = self._clock.monotonic() - stream.touched_s
-        if not self._once and quiet_s >= self._stretch_ms / 1000:
+        stretch_s = self._stretch_of(stream.book.stream.collection) / 1000
+        if not self._once and quiet_s >= stretch_s:
             return stream.waiting.all()
         newest = self._newest(stream.book)
         # One that is away may end within a minute or so, and that belongs to the block.
@@ -318,10 +412,11 @@ class Archive:
                     wanted[name].take(message)
         return {name: one.media for name, one in wanted.items()}
 
-    async def _make(self, block: _Block, media: list[Media]) -> Made | None:
+    async def _make(self, partition: _Partition, block: _Block, media: list[Media]) -> Made | None:
         """Store a block. None where another worker has stored one of this name."""
         stream, items = block.stream, block.items
-        name = name_of(stream.book, items[0].offset, items[0].entry)
+        start = items[0].offset
+        name = name_of(stream.book, start, items[0].entry, stream.near)
         epochs = self._catalog.registry.epochs.get(stream.book.stream, {})
         index, data = await asyncio.to_thread(_encode, block, media, epochs, name.near)
         while True:
@@ -332,9 +427,12 @@ class Archive:
                 _log.warning("the archive does not answer", error=str(error))
                 await asyncio.sleep(AGAIN_S)
         if not stored:
-            await self._go_on(stream, name.path)
+            try:
+                await self._go_on(stream, name.path)
+            except (WireError, NotFound) as error:
+                self._leave_out(partition, stream.book.stream.name, start, error)
             return None
-        stream.below, stream.newest = index.below, dict(index.newest)
+        stream.below, stream.newest, stream.near = index.below, dict(index.newest), index.near
         stream.waiting.drop(index.below)
         return Made(
             index.stream,
@@ -462,6 +560,7 @@ def _encode(
         offsets=differences(offsets),
         entries=[msgspec.Raw(item.value) for item in block.items],
         newest=newest,
+        near=max([near, *(one.first + 1 for one in stored)]),
         lost=lost,
     )
     return index, encode(index, kept)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from archive_kit import BOOK, Still, put
+from archive_kit import BOOK, Still, entry, put
 
 from kinolog.archive import names as names_module
 from kinolog.archive import shelf as shelf_module
+from kinolog.archive.names import name_of, parse
 from kinolog.archive.shelf import AGE_S, EMPTY_AGE_S, NEW_AGE_S, Shelf
 from kinolog.objects.store import open_objects
 
@@ -86,5 +87,35 @@ def test_listings_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         for _ in range(2):
             for at, name in enumerate(names):
                 assert await shelf.holding(BOOK, 10 * at + 20, 10 * at + 21) == [name]
+
+    asyncio.run(go())
+
+
+def test_media_are_found_over_an_index_that_was_made_again() -> None:
+    """Its blocks name media that are long archived, and have none of their own."""
+
+    async def go() -> None:
+        objects, clock = open_objects("memory:"), Still()
+        shelf = Shelf(objects, clock)
+        near = offset = 0
+        names = {}
+        for made in (range(60), range(20, 60), range(30, 60), range(60, 120)):
+            for msn in made:
+                first = 100 * msn
+                name = name_of(BOOK, offset, entry("video", msn, [first, 2, 2], [8, 8, 8]), near)
+                await objects.create(name.path, b"")
+                offset += 2
+                if name.near == first:  # not a repeat
+                    names[msn] = name
+                    near = first + 1
+        assert sorted(names) == list(range(120))
+        listed = sorted([one.path async for one in objects.listed()])
+        nears = [parse(path).near for path in listed]  # type: ignore[union-attr]
+        assert nears == sorted(nears)
+        for msn, name in names.items():
+            for first in (100 * msn, 100 * msn + 3):
+                found = await shelf.near(BOOK, first, 100 * msn + 4)
+                assert name in found, msn
+                assert len(found) <= 5
 
     asyncio.run(go())

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
+from kinolog.core.names import StreamName
 from kinolog.delivery.hls.playlist import MediaPlaylist
-from kinolog.delivery.past import rebuild
+from kinolog.delivery.past import MOST_READS, Name, Past, rebuild
 from kinolog.record.control import Open, decode_value
 from kinolog.record.registry import EpochEntry
 from kinolog.testing.log_script import VIDEO, Item, as_records, session
@@ -94,3 +97,49 @@ def _brief(item: Item) -> Any:
 def _lasting(item: Item) -> Any:
     header = item.header
     return msgspec.structs.replace(header, dur=header.dur * 4) if header.ends else header
+
+
+def test_what_kafka_has_does_not_wait_for_an_object_store() -> None:
+    """Many ask for segments that Kafka has deleted, and the store hangs."""
+    entry, stream = epoch_of(ITEMS), StreamName("c", "gate")
+    (info,) = entry.open.tracks
+    records = [r for r in as_records(ITEMS) if r.header.kind == "chunk" and r.header.msn == 13]
+    size = sum(len(r.value) for r in records)
+
+    hanging = asyncio.Event()
+
+    class Reader:
+        tiered = True
+        hanging = 0
+
+        async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+            return 100, 200
+
+        async def read(self, topic: str, partition: int, start: int, *_: Any) -> list[Any]:
+            if start < 100:
+                self.hanging += 1
+                if self.hanging == MOST_READS:
+                    hanging.set()
+                await asyncio.Event().wait()
+            return records
+
+    async def row(_: Any, epoch: int, msn: int) -> SimpleNamespace:
+        first = 150 if msn == 13 else msn
+        return SimpleNamespace(first=first, last=first + 5, size=size)
+
+    async def go() -> None:
+        reader, registry = Reader(), SimpleNamespace(epochs={stream: {5: entry}})
+        past = Past(reader, registry, SimpleNamespace(row=row))  # type: ignore[arg-type]
+        old = [
+            asyncio.create_task(past.segment(Name(stream, info.name, 5, msn)))
+            for msn in range(20, 20 + 3 * MOST_READS)
+        ]
+        async with asyncio.timeout(5):
+            await hanging.wait()
+            found = await past.segment(Name(stream, info.name, 5, 13))
+        assert found is not None
+        assert found.size == size
+        await past.close()
+        await asyncio.gather(*old, return_exceptions=True)
+
+    asyncio.run(go())

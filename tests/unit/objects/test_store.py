@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -95,3 +96,78 @@ def test_a_url_that_names_no_store_says_what_to_give(url: str) -> None:
         open_objects(url)
     assert "secret" not in str(caught.value)
     assert caught.value.hint
+
+
+def test_a_directory_that_is_only_read_is_not_made(tmp_path: Path) -> None:
+    async def go() -> None:
+        folder = tmp_path / "mount" / "archive"
+        reader = open_objects(str(folder), make=False)
+        assert [one async for one in reader.listed()] == await reader.folders() == []
+        with pytest.raises(NotFound):
+            await reader.read("one")
+        assert not folder.parent.exists()
+        await open_objects(str(folder)).create("a/one", b"here")
+        assert await reader.read("a/one") == b"here"
+        assert await reader.folders() == ["a"]
+
+    asyncio.run(go())
+
+
+def test_what_is_made_in_a_directory_is_on_its_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bytes before the name is there, then the folders, down from the first new one."""
+    synced: list[str] = []
+    sync = os.fsync
+
+    def note(file: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{file}"))
+        synced.append(str(path.relative_to(tmp_path)).partition("#")[0])
+        final = tmp_path / "a" / "b" / "one"
+        assert final.exists() == path.is_dir()
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", note)
+
+    async def go() -> None:
+        place = open_objects(str(tmp_path))
+        assert await place.create("a/b/one", b"here")
+        assert synced[0] == "a/b/one"
+        assert set(synced[1:]) == {".", "a", "a/b"}
+        with pytest.raises(NotFound):
+            await place.create("../one", b"outside")
+        monkeypatch.undo()
+        # One that was killed while it wrote leaves what no listing has.
+        (tmp_path / "a" / "b" / "two#123").write_bytes(b"ha")
+        assert [one.path async for one in place.listed()] == ["a/b/one"]
+        assert await place.create("a/b/two", b"half no more")
+
+    asyncio.run(go())
+
+
+def test_a_store_that_refuses_is_given_up_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the provider's variables are heard for all that: this one has no TLS."""
+    asked: list[str] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(b"HTTP/1.1 503 Slow Down\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    async def go() -> None:
+        server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        monkeypatch.setenv("AWS_ENDPOINT", f"http://127.0.0.1:{port}")
+        async with asyncio.timeout(8):
+            with pytest.raises(Unavailable):
+                await open_objects("s3://bucket/prefix").read("one")
+        assert len(asked) == 3
+        server.close()
+        await server.wait_closed()
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
+        monkeypatch.setenv(name, "here")
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    asyncio.run(go())
