@@ -6,6 +6,9 @@ import { mockEdge } from "./dev/mock-edge.ts";
 const env = (globalThis as { process?: { env: Record<string, string | undefined> } }).process?.env;
 const edge = env?.["KINOLOG_EDGE"];
 
+/** With the page's own Host: an edge takes writes from pages of the host that was asked alone. */
+const to = (target: string) => ({ target, changeOrigin: false });
+
 /**
  * hls.js counts time from the beginning of the video's playlist, and lets no segment begin before 0. Sound whose
  * playlist begins earlier, as after a pause of the picture, is moved forward by that at its next delta update.
@@ -24,7 +27,7 @@ function soundMayBeginEarlier(): Plugin {
 
 export default defineConfig({
   plugins: [soundMayBeginEarlier(), ...(edge ? [] : [mockEdge()])],
-  ...(edge ? { server: { proxy: { "/api": edge, "/media": edge, "/viewers": edge, "/cmcd": edge } } } : {}),
+  ...(edge ? { server: { proxy: { "/api": to(edge), "/media": to(edge), "/viewers": to(edge), "/cmcd": to(edge) } } } : {}),
   build: {
     outDir: "../src/kinolog/delivery/page/dist",
     emptyOutDir: true,

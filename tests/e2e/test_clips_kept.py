@@ -119,9 +119,13 @@ def test_a_clip_is_kept_listed_named_and_deleted_by_any_edge(
     again = client.post(f"{elsewhere}/clips", json=wish(recorded, 3.31, 7.77, name="else"))
     assert (again.status_code, again.json()) == (200, card)
     newer = kept(client, elsewhere, wish(recorded, 8.0, 9.0, format="ts"))
-    for one in (base, elsewhere):
-        listed = client.get(f"{one}/clips").json()["clips"]
-        assert [found["id"] for found in listed] == [newer["id"], card["id"]]
+    ids = [newer["id"], card["id"]]
+
+    def listed_by_both() -> bool:
+        found = [client.get(f"{one}/clips").json()["clips"] for one in (base, elsewhere)]
+        return all([one["id"] for one in clips] == ids for clips in found)
+
+    until(listed_by_both, "both clips at any edge", 5)
     first = client.get(f"{base}/clips?limit=1").json()
     assert [found["id"] for found in first["clips"]] == [newer["id"]]
     rest = client.get(httpx.URL(base).join(first["next"])).json()
@@ -132,7 +136,7 @@ def test_a_clip_is_kept_listed_named_and_deleted_by_any_edge(
     assert client.get(f"{base}/clips/{card['id']}").json()["name"] == "a <b>blue</b> car"
     for id in (newer["id"], card["id"]):
         assert client.delete(f"{elsewhere}/clips/{id}").status_code == 204
-    assert client.get(f"{base}/clips").json() == {"clips": []}
+    until(lambda: client.get(f"{base}/clips").json() == {"clips": []}, "none any more", 5)
     assert client.get(url).status_code == 404
     assert client.delete(f"{base}/clips/{card['id']}").status_code == 404
 
@@ -151,8 +155,11 @@ def test_what_cannot_be_is_said(recorded: Recorded, client: httpx.Client) -> Non
     ):
         answer = client.post(url, json=body)
         assert (answer.status_code, why in answer.text) == (400, True), answer.text
-    assert client.post(url, content=b"{" * 5000, headers=JSON).status_code == 400
-    assert client.post(url, content=b"\xff", headers=JSON).status_code == 400
+    assert client.post(url, content=b"{" * 5000, headers=JSON).status_code == 413
+    for bad in (b"\xff", b'{"start":"\xff"}', b'{"start":1e306}', b"[" * 4000):
+        assert client.post(url, content=bad, headers=JSON).status_code == 400
+    assert client.get(f"{url}?limit=0000000019999999").status_code == 400
+    assert client.get(f"{url}?{'&'.join(['a=1'] * 60)}").status_code == 400
     plain = client.post(url, content=b'{"start":"-5m"}', headers={"content-type": "text/plain"})
     assert (plain.status_code, "application/json" in plain.text) == (400, True)
     nothing = client.post(url, json={"start": 0, "end": 1000})
@@ -163,9 +170,12 @@ def test_what_cannot_be_is_said(recorded: Recorded, client: httpx.Client) -> Non
     assert client.get(f"{url}?limit=1000").status_code == 400
     wrong = client.put(url)
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD, OPTIONS, POST")
-    # No page of another origin may write.
-    asked = client.options(url, headers={"access-control-request-method": "POST"})
-    assert "POST" not in asked.headers["access-control-allow-methods"]
+    # No page of another host may write, nor is any browser told that one may.
+    evil = {"origin": "https://evil.example"}
+    asked = client.options(url, headers=evil | {"access-control-request-method": "POST"})
+    assert not [name for name in asked.headers if name.startswith("access-control")]
+    refused = client.post(url, json={"start": "-5m"}, headers=evil)
+    assert (refused.status_code, "same host" in refused.text) == (403, True)
 
 
 JSON = {"content-type": "application/json"}
@@ -177,6 +187,17 @@ def test_without_a_place_the_setting_is_named(
     url = f"{played.edge()}/media/kept/gate/clips"
     for answer in (client.post(url, json={"start": "-5m"}), client.get(url)):
         assert (answer.status_code, "KINOLOG_CLIPS" in answer.text) == (400, True)
+
+
+def test_an_edge_in_public_sends_what_is_kept_and_keeps_nothing(
+    played: Stage, place: Path, recorded: Recorded, client: httpx.Client
+) -> None:
+    card = kept(client, recorded.base, wish(recorded, 5.0, 6.0))
+    url = f"{played.edge('--clips', str(place), '--no-keep-clips')}/media/kept/gate/clips"
+    for answer in (client.post(url, json={"start": "-5m"}), client.delete(f"{url}/{card['id']}")):
+        assert (answer.status_code, "--no-keep-clips" in answer.text) == (403, True)
+    assert client.get(f"{url}/{card['id']}.mp4").status_code == 200
+    assert client.delete(f"{recorded.base}/clips/{card['id']}").status_code == 204
 
 
 @pytest.mark.slow

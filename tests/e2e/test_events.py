@@ -116,6 +116,7 @@ def test_bad_marks_are_refused_with_a_sentence(client: httpx.Client) -> None:
         ('{"at":"tomorrow"}', typed, 400),
         ('{"at":"-1000d"}', typed, 400),
         ('{"at":0}', typed, 400),
+        ('{"at":1e306}', typed, 400),
         ('{"at":"now","kind":"two words"}', typed, 400),
         (good, {"content-type": "text/plain"}, 415),
         (good, {}, 415),
@@ -129,6 +130,12 @@ def test_bad_marks_are_refused_with_a_sentence(client: httpx.Client) -> None:
     assert client.post("/media/marks/nobody/events", json={"at": "now"}).status_code == 404
     assert client.post("/media/marks/gate/timeline", json={"at": "now"}).status_code == 405
     assert client.put(EVENTS, json={"at": "now"}).status_code == 405
+    evil = {"origin": "https://evil.example"}
+    assert client.post(EVENTS, json={"at": "now"}, headers=evil).status_code == 403
+    own = {"origin": str(client.base_url).rstrip("/")}
+    assert client.post(EVENTS, json={"at": "now"}, headers=own).status_code == 201
+    asked = client.options(EVENTS, headers=evil | {"access-control-request-method": "POST"})
+    assert not [name for name in asked.headers if name.startswith("access-control")]
 
 
 def test_too_many_are_refused_for_a_while(marked: Stage) -> None:

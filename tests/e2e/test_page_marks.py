@@ -244,3 +244,36 @@ def test_everything_is_within_a_phones_screen(phone: Page) -> None:
         assert box is not None
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= 390
+
+
+SEND = """
+async ([url, type, mode, text]) => {
+  const headers = { "content-type": type };
+  try {
+    await fetch(url, { headers }).catch(() => {}); // leave to read is none to write
+    const body = JSON.stringify({ at: "-390s", text });
+    return (await fetch(url, { method: "POST", mode, headers, body })).status;
+  } catch (error) {
+    return String(error);
+  }
+}
+"""
+
+
+def test_a_page_of_another_site_reads_marks_and_writes_none(browser: Any, marked: Marked) -> None:
+    url = f"{marked.edge}/media/{STREAM}/events"
+    elsewhere: Page = browser.new_context(bypass_csp=True).new_page()
+    elsewhere.goto(marked.edge.replace("127.0.0.1", "localhost"))
+    assert elsewhere.evaluate("url => fetch(url).then(answer => answer.status)", url) == 200
+    for sort, mode in (
+        ("application/json", "cors"),
+        ("text/plain", "cors"),
+        ("text/plain", "no-cors"),
+    ):
+        told = elsewhere.evaluate(SEND, [url, sort, mode, "from elsewhere"])
+        assert told in ("TypeError: Failed to fetch", 403, 0)
+    elsewhere.goto(marked.edge)
+    assert elsewhere.evaluate(SEND, [url, "application/json", "cors", "from here"]) == 201
+    texts = [mark.get("text") for mark in httpx.get(url).json()["marks"]]
+    assert ("from elsewhere" in texts, "from here" in texts) == (False, True)
+    elsewhere.context.close()

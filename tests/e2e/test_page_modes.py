@@ -216,3 +216,20 @@ def test_the_stats_are_there_in_each_mode_and_can_be_copied(played: Played, page
             "Stalls: ",
         ):
             assert line in copied, copied
+
+
+def test_a_viewer_by_dash_is_counted(page: Page, played: Played) -> None:
+    camera = played.stage.camera("modes/alone")
+    ready(played.edge, "modes/alone")
+    url = f"{played.edge}/media/modes/alone/viewers"
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{played.edge}/watch/modes/alone?mode=dash")
+    until(lambda: stats(page).get("phase") == "playing", "it to play")
+    until(lambda: httpx.get(url).json()["players"] == {"dash": 1}, "a viewer by DASH", 30)
+    # The addresses of media stay the same for all, and so cacheable.
+    assert [one for one in asked if ".m4s" in one]
+    assert not [one for one in asked if "CMCD" in one]
+    page.goto("about:blank")
+    until(lambda: httpx.get(url).json()["viewers"] == 0, "no viewer any more", 30)
+    stop(camera)

@@ -135,6 +135,7 @@ def test_what_is_wrong_is_told_and_the_rest_is_kept(edges: tuple[str, str]) -> N
         (b"\xff\xfe", "application/cmcd", "", 400, "ASCII"),
         (b"<xml/>", "application/xml", "", 400, "content type"),
         (b"{", "application/json", "", 400, "JSON"),
+        (b'{"sid":"\xff"}', "application/json", "", 400, "JSON"),
         (b"[" * 5000, "application/json", "", 400, "JSON"),
         (b"[1]", "application/json", "", 400, "no JSON object"),
         (b'e=t,ts=1,sid="a"', "application/cmcd", "", 400, "which stream"),

@@ -3,6 +3,7 @@
 import type { MediaPlayerClass } from "dashjs";
 import type { Stream } from "./api";
 import { type Facts, RateWindow, backoffMs, phaseOf } from "./recovery";
+import { Reporting } from "./reporting";
 import { AT_LIVE, type Begin, type Snapshot, VideoPlayer } from "./video-player";
 
 /** dash.js rights most stalls by itself; after so long without a picture it begins anew. */
@@ -21,6 +22,7 @@ export class DashPlayer extends VideoPlayer {
   private builtAt = 0;
   private readonly rates: Record<string, RateWindow> = {};
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
+  private readonly reporting: Reporting;
 
   constructor(
     video: HTMLVideoElement,
@@ -29,6 +31,7 @@ export class DashPlayer extends VideoPlayer {
     begin: Begin = AT_LIVE,
   ) {
     super(video, begin, onTick);
+    this.reporting = new Reporting(url);
     this.since = begin.at;
     void this.open();
   }
@@ -37,6 +40,7 @@ export class DashPlayer extends VideoPlayer {
     clearTimeout(this.retryTimer);
     this.dash?.destroy();
     this.dash = null;
+    this.reporting.leave();
   }
 
   override observe(stream: Stream | null, listed: boolean, failures: number): void {
@@ -121,16 +125,18 @@ export class DashPlayer extends VideoPlayer {
     made.on("manifestLoaded", () => {
       this.playlist = "here";
       this.attempt = 0;
+      this.reporting.begins();
     });
     made.on("fragmentLoadingCompleted", (event) => this.loaded(event as unknown as Loaded));
-    made.initialize(this.video, undefined, true);
     made.updateSettings({
       streaming: {
         buffer: { bufferToKeep: 60 },
         lastBitrateCachingInfo: { enabled: false },
         lastMediaSettingsCachingInfo: { enabled: false },
+        cmcd: this.reporting.dash, // heeded where it is set before initialize
       },
     });
+    made.initialize(this.video, undefined, true);
     this.load();
   }
 

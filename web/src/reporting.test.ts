@@ -25,10 +25,17 @@ describe("reports", () => {
     expect(config.includeKeys).toEqual([]);
   });
 
+  it("are dash.js's, too, of the same session, and not in requests", () => {
+    const { dash } = new Reporting("https://edge.example/media/demo/cam/manifest.mpd", "abc");
+    expect([dash.sid, dash.cid, dash.enabledKeys]).toEqual(["abc", "demo/cam", []]);
+    expect(dash.eventTargets?.[0]?.url).toBe("https://edge.example/cmcd");
+  });
+
   it("have a session that is new each time", () => {
     expect(sessionId()).toMatch(/^[0-9a-f]{32}$/);
     expect(sessionId()).not.toBe(sessionId());
     expect(contentId("/media/a/b/video.m3u8?start=1")).toBe("a/b");
+    expect(contentId("http://edge:8080/media/a/b/manifest.mpd")).toBe("a/b");
   });
 
   it("tell the latency only of who follows the live edge", () => {

@@ -1,5 +1,6 @@
 /** What the player says of itself to the edge (CMCD, CTA-5004-B): by events, never in the address of media. */
 
+import type { MediaPlayerSettingClass } from "dashjs";
 import type { CMCDControllerConfig, CmcdCustomReporter } from "hls.js";
 import type { Stats } from "./video-player";
 
@@ -11,8 +12,8 @@ export function sessionId(): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** `collection/name` of an address below /media/. */
-export const contentId = (url: string): string => url.split("/").slice(2, 4).join("/");
+/** `collection/name` of an address below /media/, with or without a host. */
+export const contentId = (url: string): string => /\/media\/([^/]+\/[^/]+)\//.exec(url)?.[1] ?? "";
 
 /** What CMCD has a key for and hls.js does not send, under keys of our own. */
 export function customData(stats: Stats): Record<`kinolog-${string}`, number | string | undefined> {
@@ -24,8 +25,14 @@ export function customData(stats: Stats): Record<`kinolog-${string}`, number | s
   };
 }
 
+type DashConfig = NonNullable<NonNullable<MediaPlayerSettingClass["streaming"]>["cmcd"]>;
+
 export class Reporting {
+  /** For hls.js. */
   readonly config: CMCDControllerConfig;
+  /** For dash.js, which sends the latency and dropped frames by itself. */
+  readonly dash: DashConfig;
+  private begun = false;
   private reporter: CmcdCustomReporter | null = null;
   private readonly leaving = new AbortController();
 
@@ -51,15 +58,38 @@ export class Reporting {
         },
       ],
       reporterCallback: (reporter) => {
+        this.begins();
         this.reporter = reporter;
         reporter.updateCustomData({ "kinolog-player": "page" });
       },
+    };
+    this.dash = {
+      enabled: true,
+      version: 2,
+      sid,
+      cid: contentId(url),
+      enabledKeys: [], // of requests
+      eventTargets: [
+        {
+          enabled: true,
+          url: new URL("/cmcd", location.href).href,
+          events: ["ps", "t", "e"],
+          interval: EVERY_S,
+          batchSize: 1,
+          enabledKeys: ["sid", "cid", "sta", "ltc", "br", "bl", "mtp", "dfa", "sf", "st", "sn", "pr", "bg", "ec"],
+        },
+      ],
     };
     addEventListener("pagehide", () => this.quit(), { signal: this.leaving.signal });
   }
 
   observe(stats: Stats): void {
     this.reporter?.updateCustomData(customData(stats));
+  }
+
+  /** The edge is told of this session from here on. */
+  begins(): void {
+    this.begun = true;
   }
 
   /** The viewer goes elsewhere. */
@@ -69,7 +99,7 @@ export class Reporting {
   }
 
   private quit(): void {
-    if (!this.reporter) return; // hls.js never began: nobody knows of this session
+    if (!this.begun) return; // nobody knows of this session
     const cid = this.config.contentId;
     const report = `cid="${cid}",e=ps,sid="${this.sid}",sta=q,ts=${Date.now()},v=2`;
     // As plain text, which needs no preflight: the page may be gone before its answer.

@@ -167,5 +167,5 @@ def _decode(data: bytes, kind: type[T]) -> tuple[T, int]:
     try:
         text = zlib.decompress(data)
         return msgspec.json.decode(text, type=kind), len(text)
-    except (zlib.error, msgspec.DecodeError) as error:
+    except (zlib.error, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise WireError(f"an object of the archive is not readable: {error}") from error

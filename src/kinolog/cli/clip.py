@@ -195,7 +195,7 @@ async def _keep(settings: Settings, wish: Wish, name: str) -> dict[str, Any]:
     id = await shelf.id_of(wish)
     with contextlib.suppress(NotFound):
         return told(await shelf.card(wish.stream, id))
-    async with roles.backend(kafka_of(settings)) as base:
+    async with roles.backend(kafka_of(settings), archive=settings.archive) as base:
         registry = base.catalog.registry
         if wish.stream not in registry.streams:
             raise NotFound(f"there is no stream {wish.stream}", hint="kinolog streams lists them")

@@ -62,6 +62,8 @@ class EdgeFlags:
     clips: str | None = None
     """Where clips are kept: a directory, s3://bucket/prefix, gs://… or az://… [default: none are]
     """
+    keep_clips: Annotated[bool | None, Parameter(negative="--no-keep-clips")] = None
+    """Keep, name and delete clips for whoever asks, where there is a place. [default: yes]"""
     take_marks: Annotated[bool | None, Parameter(negative="--no-take-marks")] = None
     """Take marks by POST …/events, from whoever asks. [default: yes]"""
 
@@ -115,7 +117,7 @@ def edge(
 
         kinolog edge --clips s3://media/clips
 
-        kinolog edge --host 0.0.0.0 --no-take-marks
+        kinolog edge --host 0.0.0.0 --no-take-marks --no-keep-clips
     """
     _run(listen, _INGEST, edge, kafka, with_ingest=False, with_edge=True)
 
@@ -145,6 +147,7 @@ def _run(
         auto_create=ingest.auto_create,
         end_grace_s=ingest.end_grace_s,
         clips=edge.clips,
+        keep_clips=edge.keep_clips,
         take_marks=edge.take_marks,
     )
     roles.run(_serve(settings, with_ingest=with_ingest, with_edge=with_edge))

@@ -37,6 +37,7 @@ class Scope(Protocol):
     query_string: str
     client: str
     scheme: str
+    authority: str | None
     headers: RequestHeaders
 
 

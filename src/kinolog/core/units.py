@@ -13,6 +13,7 @@ _SIZES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _LONGEST_MS = 1000 * 365 * 86_400_000
 _LAST_MS = 7_258_118_400_000
 """2200-01-01: a number of seconds behind it is one of milliseconds."""
+_LARGEST = 2**63
 _BINARY = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
@@ -37,7 +38,10 @@ def size_bytes(text: str) -> int:
     if found is None or (found[3] and not found[2]):
         raise InputError(f"{text[:40]!r} is not a size", hint="for example 500MB, 2GiB")
     factor = _BINARY[found[2]] if found[3] else _SIZES[found[2]]
-    return round(float(found[1]) * factor)
+    size = float(found[1]) * factor
+    if size > _LARGEST:
+        raise InputError(f"{text[:40]!r} is more than there is", hint="unlimited has no end")
+    return round(size)
 
 
 def unix_ms(text: str, now_ms: int) -> int:
@@ -60,7 +64,8 @@ def _unix_ms(text: str, now_ms: int) -> int:
         return _rfc3339_ms(text)
     if not math.isfinite(seconds):
         raise InputError(f"{text[:60]!r} is not a time")
-    return round(seconds * 1000)
+    # Bounded first: what is far outside has no whole number of milliseconds.
+    return round(min(max(seconds, -1.0), _LAST_MS) * 1000)
 
 
 def _rfc3339_ms(text: str) -> int:
@@ -94,6 +99,12 @@ def show_size(size: int) -> str:
         if size >= factor:
             return f"{size / factor:.1f} {unit}"
     return f"{size} B"
+
+
+def rfc3339(unix_ms: int) -> str:
+    """RFC 3339 in UTC, to the millisecond."""
+    moment = datetime.fromtimestamp(unix_ms // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1000:03d}Z"
 
 
 def show_time(ms: int) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from functools import lru_cache
 from typing import Final
+from urllib.parse import parse_qs, urlsplit
 
+from kinolog.core.errors import InputError
 from kinolog.core.rsgi import Headers, HttpProtocol, Scope
 
 CORS: Final[Headers] = [
@@ -39,6 +42,9 @@ class Sent:
 
 
 SENT: Final = Sent()
+BODY_S: Final = 10.0
+"""So long a request's body may take to come."""
+_MOST_FIELDS: Final = 50
 _MOST_ENCODINGS: Final = 256
 """Characters of Accept-Encoding that are looked at: what is longer is not remembered."""
 
@@ -71,6 +77,72 @@ def preflight_of(scope: Scope, protocol: HttpProtocol, method: str) -> None:
     else:
         text = f"only {method} and OPTIONS\n"
         protocol.response_str(405, [*CORS, _TEXT, ("allow", f"{method}, OPTIONS")], text)
+
+
+def of_this_site(scope: Scope, protocol: HttpProtocol, *writes: str) -> bool:
+    """Whether to go on with a path that takes these writes beside GET and HEAD; else answered.
+
+    A browser names the site of the page that writes (`Origin`), and a page of another one is
+    refused with 403. What names none is no browser. OPTIONS gives no leave to another site, not
+    even for reading: a browser would remember it for the path, and take it for writes.
+    """
+    if scope.method in ("GET", "HEAD"):
+        return True
+    if scope.method not in writes:
+        allowed = ", ".join(("GET", "HEAD", "OPTIONS", *writes))
+        if scope.method == "OPTIONS":
+            protocol.response_empty(204, [("allow", allowed)])
+        else:
+            protocol.response_str(405, [_TEXT, ("allow", allowed)], f"only {allowed}\n")
+        return False
+    origin = scope.headers.get("origin")
+    if origin is None:
+        return True
+    host = scope.authority or scope.headers.get("host") or ""
+    if _host_of(origin) == _host_of(f"//{host}") != "":
+        return True
+    text = (
+        f"a page of {origin[:100]!r} may not write here, at {host[:100]!r}: "
+        "only pages of the same host may (a proxy in between passes on Host)"
+    )
+    protocol.response_str(403, [_TEXT, NO_STORE], text + "\n")
+    return False
+
+
+def _host_of(origin: str) -> str:
+    """Host and port, the port left out where it is that of a scheme; "" where there is none."""
+    try:
+        found = urlsplit(origin.strip())
+        port = found.port
+    except ValueError:
+        return ""
+    name = found.hostname or ""
+    return name if port in (None, 80, 443) or not name else f"{name}:{port}"
+
+
+async def body(protocol: HttpProtocol, most_bytes: int, within_s: float = BODY_S) -> bytes | None:
+    """A request's body. None, and answered, for one that is too long (413), or does not come in
+    time (408)."""
+    found = bytearray()
+    try:
+        async with asyncio.timeout(within_s):
+            async for part in protocol:
+                if len(found) + len(part) > most_bytes:
+                    refuse(protocol, 413, f"a body has at most {most_bytes >> 10} KiB")
+                    return None
+                found += part
+    except TimeoutError:
+        refuse(protocol, 408, f"the body did not come within {within_s:g} s")
+        return None
+    return bytes(found)
+
+
+def query(scope: Scope) -> dict[str, list[str]]:
+    """A request's query. InputError for one of too many fields."""
+    try:
+        return parse_qs(scope.query_string, max_num_fields=_MOST_FIELDS)
+    except ValueError as error:
+        raise InputError(f"the query of {scope.path}: {error}") from error
 
 
 def unchanged(scope: Scope, tag: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -11,6 +10,7 @@ import msgspec
 from kinolog.core.clock import Clock
 from kinolog.core.names import StreamName
 from kinolog.core.rsgi import HttpProtocol, Scope, SocketProtocol
+from kinolog.core.units import rfc3339
 from kinolog.delivery import answers
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.clip.kept_server import KeptServer
@@ -69,8 +69,10 @@ class Edge:
             and await self._kept.answer(scope, protocol, name, parts[4], self._channel)
         ):
             return
-        writes = scope.method == "POST" and parts[4:] == ["events"]
-        if not writes and answers.preflight(scope, protocol):
+        if parts[4:] == ["events"]:
+            if not answers.of_this_site(scope, protocol, "POST"):
+                return
+        elif answers.preflight(scope, protocol):
             return
         if name is None:
             answers.refuse(protocol, 404, "media is at /media/{collection}/{stream}/index.m3u8", 1)
@@ -125,10 +127,8 @@ class Edge:
         """`/time`: the time of day, for players that must know it (UTCTiming of DASH)."""
         if answers.preflight(scope, protocol):
             return
-        now_ms = self._clock.unix_ms()
-        moment = datetime.fromtimestamp(now_ms // 1000, UTC)
-        body = f"{moment:%Y-%m-%dT%H:%M:%S}.{now_ms % 1000:03d}Z"
-        answers.send(scope, protocol, [*answers.CORS, _TEXT, answers.NO_STORE], body.encode())
+        body = rfc3339(self._clock.unix_ms()).encode()
+        answers.send(scope, protocol, [*answers.CORS, _TEXT, answers.NO_STORE], body)
 
     async def page(self, scope: Scope, protocol: HttpProtocol) -> None:
         """The page's files."""

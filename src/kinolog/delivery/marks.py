@@ -6,17 +6,16 @@ import asyncio
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import parse_qs
 
 import msgspec
 
 from kinolog.core.clock import Clock
 from kinolog.core.errors import InputError, KafkaRefused, Overloaded
+from kinolog.core.json import decoded
 from kinolog.core.names import StreamName
 from kinolog.core.rsgi import HttpProtocol, Scope
-from kinolog.core.units import duration_ms
+from kinolog.core.units import duration_ms, rfc3339
 from kinolog.delivery import answers
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.span import Span, moment_ms, parse_span
@@ -30,11 +29,12 @@ MOST_BODY_BYTES: Final = 262_144
 RATE_HZ: Final = 100
 BURST: Final = 1_000
 """Marks of one stream that an edge takes: so many a second, and so many in a row."""
-_BODY_S: Final = 10.0
 _DEFAULT_MS: Final = 3_600_000
 _FRESH_S: Final = 1.0
 _MOST_KEPT: Final = 32
 """Answers that are kept while they are fresh, or being made. More are refused."""
+MOST_KEPT_BYTES: Final = 16_000_000
+"""Of answers that are kept: those that were asked for first are let go."""
 _MOST_READS: Final = 2
 _MOST_WORDS: Final = 5
 _JSON: Final = ("content-type", "application/json")
@@ -63,7 +63,7 @@ class MarkServer:
         self._writer = writer
         self._clock = clock
         self._allowances: dict[StreamName, Allowance] = {}
-        self._kept: dict[tuple[StreamName, str], tuple[float, asyncio.Task[Found]]] = {}
+        self._kept: dict[tuple[StreamName, str], tuple[float, asyncio.Task[bytes]]] = {}
         self._reading = asyncio.Semaphore(_MOST_READS)
 
     async def close(self) -> None:
@@ -91,28 +91,20 @@ class MarkServer:
         span = parse_span(scope.query_string, now_ms) or Span(now_ms - _DEFAULT_MS)
         start_ms = now_ms - span.dvr_ms if span.dvr_ms is not None else span.start_ms or 0
         end_ms = span.end_ms if span.end_ms is not None else now_ms + 1
-        wanted = parse_qs(scope.query_string).get("resolution")
+        wanted = answers.query(scope).get("resolution")
         resolution_ms = duration_ms(wanted[0]) if wanted else 0
         if resolution_ms < 0:
             raise InputError("resolution is a length", hint="for example 1s")
-        found = await self._found(name, scope.query_string, start_ms, end_ms)
-        shown = await asyncio.to_thread(joined, found.marks, resolution_ms)
-        if len(shown) > MOST_MARKS:
-            raise InputError(
-                f"these are {len(shown)} marks", hint="ask for less, or with a ?resolution="
-            )
-        body = {
-            "stream": str(name),
-            "now": _time(now_ms),
-            "resolution_s": resolution_ms / 1000,
-            "complete": found.complete,
-            "marks": shown,
-        }
+        found = await self._found(name, scope.query_string, start_ms, end_ms, resolution_ms)
+        head = msgspec.json.encode({"stream": str(name), "now": rfc3339(now_ms)})
         headers = [*answers.CORS, _JSON, answers.NO_CACHE]
-        answers.send(scope, protocol, headers, msgspec.json.encode(body))
+        answers.send(scope, protocol, headers, b"%b,%b" % (head[:-1], found))
 
-    async def _found(self, name: StreamName, query: str, start_ms: int, end_ms: int) -> Found:
-        """What is in the log; read once for all who ask the same at about the same time."""
+    async def _found(
+        self, name: StreamName, query: str, start_ms: int, end_ms: int, resolution_ms: int
+    ) -> bytes:
+        """What is in the log, as the end of an answer; read once for all who ask the same at about
+        the same time."""
         now_s = self._clock.monotonic()
         for key, (at_s, task) in list(self._kept.items()):
             if task.done() and now_s - at_s > _FRESH_S:
@@ -121,27 +113,38 @@ class MarkServer:
         if kept is None:
             if len(self._kept) >= _MOST_KEPT:
                 raise Overloaded("too many ask for marks", hint="try again in a second")
-            task = asyncio.create_task(self._read(name, start_ms, end_ms))
+            task = asyncio.create_task(self._read(name, start_ms, end_ms, resolution_ms))
+            task.add_done_callback(lambda _: self._let_go())
             self._kept[(name, query)] = kept = (now_s, task)
         return await asyncio.shield(kept[1])
 
-    async def _read(self, name: StreamName, start_ms: int, end_ms: int) -> Found:
+    async def _read(
+        self, name: StreamName, start_ms: int, end_ms: int, resolution_ms: int
+    ) -> bytes:
         async with self._reading:
-            return await self._reader.between(name, start_ms, end_ms)
+            found = await self._reader.between(name, start_ms, end_ms)
+            return await asyncio.to_thread(_told, found, resolution_ms)
+
+    def _let_go(self) -> None:
+        """Keep no more bytes than may be: those who wait for an answer get it all the same."""
+        kept = 0
+        for key, (_, task) in reversed(list(self._kept.items())):
+            if task.done() and not task.cancelled() and task.exception() is None:
+                kept += len(task.result())
+                if kept > MOST_KEPT_BYTES:
+                    del self._kept[key]
 
     async def _take(self, scope: Scope, protocol: HttpProtocol, name: StreamName) -> None:
         """201 with the marks as they were written, once Kafka has acknowledged them all."""
         if self._writer is None:
             answers.refuse(protocol, 403, "this edge takes no marks")
             return
-        # A form of another site can send no JSON without asking first, and is told no.
         sort = (scope.headers.get("content-type") or "").partition(";")[0].strip().lower()
         if sort != "application/json":
             answers.refuse(protocol, 415, "marks are sent as application/json")
             return
-        body = await _body(protocol)
+        body = await answers.body(protocol, MOST_BODY_BYTES)
         if body is None:
-            answers.refuse(protocol, 413, f"a request has at most {MOST_BODY_BYTES} bytes")
             return
         now_ms = self._clock.unix_ms()
         marks = read_marks(body, now_ms)
@@ -149,11 +152,7 @@ class MarkServer:
         if not allowance.take(len(marks), self._clock.monotonic()):
             protocol.response_str(
                 429,
-                [
-                    *answers.CORS,
-                    ("content-type", "text/plain; charset=utf-8"),
-                    ("retry-after", "1"),
-                ],
+                [("content-type", "text/plain; charset=utf-8"), ("retry-after", "1")],
                 f"too many marks: {RATE_HZ} a second are taken of a stream\n",
             )
             return
@@ -165,7 +164,7 @@ class MarkServer:
         for key in [key for key in self._kept if key[0] == name]:
             del self._kept[key]  # who asks now finds them
         body = msgspec.json.encode({"stream": str(name), "marks": [shown(m) for m in marks]})
-        protocol.response_bytes(201, [*answers.CORS, _JSON, answers.NO_STORE], body)
+        protocol.response_bytes(201, [_JSON, answers.NO_STORE], body)
 
 
 class Allowance:
@@ -186,30 +185,13 @@ class Allowance:
         return True
 
 
-async def _body(protocol: HttpProtocol) -> bytes | None:
-    """The request's body; None for one that is too long. InputError for one that does not come."""
-    found = bytearray()
-    try:
-        async with asyncio.timeout(_BODY_S):
-            async for part in protocol:
-                found += part
-                if len(found) > MOST_BODY_BYTES:
-                    return None
-    except TimeoutError as error:
-        raise InputError(f"the body did not come within {_BODY_S:g} s") from error
-    return bytes(found)
-
-
 def read_marks(body: bytes, now_ms: int) -> list[Mark]:
     """The marks of a request: one, or an array. InputError where they are none."""
     try:
-        body.decode()
-        sent = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(
-            f"this is no mark: {error}",
-            hint='for example {"at": "-10s", "kind": "detection", "text": "a person"}',
-        ) from error
+        sent = decoded(_decode, body, "this is no mark")
+    except InputError as error:
+        error.hint = 'for example {"at": "-10s", "kind": "detection", "text": "a person"}'
+        raise
     several = sent if isinstance(sent, list) else [sent]
     if not 1 <= len(several) <= MOST_AT_ONCE:
         raise InputError(f"a request has 1 to {MOST_AT_ONCE} marks")
@@ -230,6 +212,18 @@ def made_of(sent: Sent, now_ms: int) -> Mark:
     )
 
 
+def _told(found: Found, resolution_ms: int) -> bytes:
+    """The end of an answer, behind its stream and time. InputError for too many marks."""
+    shown = joined(found.marks, resolution_ms)
+    if len(shown) > MOST_MARKS:
+        raise InputError(
+            f"these are {len(shown)} marks", hint="ask for less, or with a ?resolution="
+        )
+    return msgspec.json.encode(
+        {"resolution_s": resolution_ms / 1000, "complete": found.complete, "marks": shown}
+    )[1:]
+
+
 def joined(marks: Sequence[Mark], resolution_ms: int) -> list[dict[str, Any]]:
     """Marks as JSON shows them, those nearer to the first of theirs than the resolution as one."""
     together: list[list[Mark]] = []
@@ -245,23 +239,18 @@ def _told_of(several: list[Mark]) -> dict[str, Any]:
     words = Counter(mark.text or mark.kind for mark in several)
     return {
         "count": len(several),
-        "last": _time(several[-1].at),
+        "last": rfc3339(several[-1].at),
         "words": dict(words.most_common(_MOST_WORDS)),
     }
 
 
 def shown(mark: Mark) -> dict[str, Any]:
     """A mark as JSON shows it."""
-    found: dict[str, Any] = {"id": mark.id, "at": _time(mark.at), "kind": mark.kind}
+    found: dict[str, Any] = {"id": mark.id, "at": rfc3339(mark.at), "kind": mark.kind}
     if mark.end:
-        found["end"] = _time(mark.end)
+        found["end"] = rfc3339(mark.end)
     if mark.text:
         found["text"] = mark.text
     if bytes(mark.data):
         found["data"] = mark.data
     return found
-
-
-def _time(unix_ms: int) -> str:
-    moment = datetime.fromtimestamp(unix_ms // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1000:03d}Z"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -11,7 +10,7 @@ import msgspec
 from kinolog.core.clock import Clock
 from kinolog.core.errors import InputError
 from kinolog.core.rsgi import HttpProtocol, Scope
-from kinolog.core.units import duration_ms
+from kinolog.core.units import duration_ms, rfc3339
 from kinolog.delivery import answers
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.history import History, Named
@@ -84,22 +83,22 @@ class TimelineServer:
         return {
             "stream": str(channel.name),
             "state": channel.live.state,
-            "now": _time(now_ms),
+            "now": rfc3339(now_ms),
             "track": track,
             "resolution_s": resolution_ms / 1000,
             "ranges": [
-                {"start": _time(one.start), "end": _time(one.end), "epoch": one.epoch}
+                {"start": rfc3339(one.start), "end": rfc3339(one.end), "epoch": one.epoch}
                 for one in found
             ],
             "gaps": [
-                {"start": _time(start), "end": _time(end)}
+                {"start": rfc3339(start), "end": rfc3339(end)}
                 for start, end in gaps(found, resolution_ms)
             ],
             "epochs": [
                 {
                     "epoch": epoch,
-                    "start": _time(of_epoch[0].start),
-                    "end": _time(of_epoch[-1].end),
+                    "start": rfc3339(of_epoch[0].start),
+                    "end": rfc3339(of_epoch[-1].end),
                     "tracks": [_track(info) for info in epochs[epoch].open.tracks]
                     if epoch in epochs
                     else [],
@@ -122,8 +121,3 @@ def _track(info: OpenTrack) -> dict[str, Any]:
     if info.kind == "video":
         return found | {"width": info.width, "height": info.height}
     return found | {"language": info.language}
-
-
-def _time(unix_ms: int) -> str:
-    moment = datetime.fromtimestamp(unix_ms // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1000:03d}Z"

@@ -32,7 +32,10 @@ _SOON_MS: Final = LATE_MS - 300_000
 """Written so long after its time, a mark is in the log before LATE_MS are over."""
 MOST_READ: Final = 50_000
 """Records, of all streams of the partition, that one question may read."""
-_STEP: Final = 10_000
+MOST_BYTES: Final = 16_000_000
+"""Of the stream's own records, that one question may read."""
+_STEP: Final = 2_000
+"""Records that are read at once, of up to some 9 KB each."""
 _ABOUT_BYTES: Final = 300
 _DELIVERY_MS: Final = 10_000
 _MOST_WRITES: Final = 16
@@ -62,7 +65,7 @@ class MarkReader:
         if entry is None:
             raise NotFound(f"there is no stream {name}", hint="`kinolog streams` lists them")
         found: list[Mark] = []
-        left = MOST_READ
+        left, left_bytes = MOST_READ, MOST_BYTES
         complete = True
         for base, partition in dict.fromkeys((p.base, p.partition) for p in entry.placements):
             if not await self._is_there(base):
@@ -70,10 +73,15 @@ class MarkReader:
             for start, stop in await self._ranges(entry, base, partition, start_ms, end_ms):
                 steps = range(start, min(stop, start + left), _STEP)
                 for step in steps:
+                    if left_bytes <= 0:
+                        complete = False
+                        break
                     until = min(stop, start + left, step + _STEP)
+                    marks, size_bytes = await self._read(base, partition, step, until, name)
+                    left_bytes -= size_bytes
                     found += [
                         mark
-                        for mark in await self._read(base, partition, step, until, name)
+                        for mark in marks
                         if start_ms <= mark.at < end_ms and mark.of in (0, entry.created_ms)
                     ]
                 complete = complete and stop - start <= left
@@ -100,7 +108,7 @@ class MarkReader:
 
     async def _read(
         self, base: str, partition: int, start: int, stop: int, name: StreamName
-    ) -> list[Mark]:
+    ) -> tuple[list[Mark], int]:
         about = (stop - start) * _ABOUT_BYTES
         messages = await self._reader.read_raw(
             topic(base, "events"), partition, start, stop, name.name, about
@@ -218,14 +226,17 @@ class MarkWriter:
             await self._catalog.registry.change_stream(name, change)
 
 
-def _decoded(messages: list[Any]) -> list[Mark]:
-    found = []
+def _decoded(messages: list[Any]) -> tuple[list[Mark], int]:
+    """The marks among records, and the bytes of all of these."""
+    found, size_bytes = [], 0
     for message in messages:
+        value = message.value() or b""
+        size_bytes += len(value)
         try:
-            found.append(decode_mark(message.value() or b""))
+            found.append(decode_mark(value))
         except WireError:
             continue  # somebody else's
-    return found
+    return found, size_bytes
 
 
 def _apart(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:

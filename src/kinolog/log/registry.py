@@ -216,7 +216,7 @@ class Registry:
             return
         try:
             entry = _DECODERS[len(parts) - 1].decode(value) if value else None
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return  # an entry of a later version, or somebody else's: not ours to judge
         if len(parts) == 1:
             _put(self.collections, key, entry)

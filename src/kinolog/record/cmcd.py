@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, unquote
 import msgspec
 
 from kinolog.core.errors import InputError, NameError_
+from kinolog.core.json import decoded
 from kinolog.core.names import StreamName
 from kinolog.record import structured
 
@@ -31,7 +32,7 @@ _WORDS: Final = ("e", "sta", "sf", "st", "sid", "cid", "cdn", "url")
 _KEY: Final = re.compile(r"[A-Za-z*][A-Za-z0-9_.*-]{0,63}")
 _MEDIA: Final = re.compile(r"/media/([^/?#]+)/([^/?#]+)/")
 _MOST_NUMBER: Final = 10**15
-_JSON: Final = msgspec.json.Decoder()
+_any = msgspec.json.Decoder().decode
 
 
 class Report(msgspec.Struct, omit_defaults=True):
@@ -46,6 +47,9 @@ class Report(msgspec.Struct, omit_defaults=True):
     def session(self) -> str:
         """The player's ID for this session."""
         return str(self.cmcd["sid"])
+
+
+_report = msgspec.json.Decoder(Report).decode
 
 
 class Body(NamedTuple):
@@ -159,9 +163,9 @@ def encode_report(report: Report) -> bytes:
 def decode_report(value: bytes) -> Report | None:
     """The report of a record's value; None for what is none, or of a later version."""
     try:
-        found = msgspec.json.decode(value, type=Report)
+        found = decoded(_report, value, "report is not readable")
         check(found.cmcd)
-    except (msgspec.MsgspecError, InputError):
+    except InputError:
         return None
     return found if found.v == 1 else None
 
@@ -204,10 +208,7 @@ def _lines(body: bytes) -> list[Any]:
 
 
 def _objects(body: bytes) -> list[Any]:
-    try:
-        found = _JSON.decode(body)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise InputError(f"not JSON: {error}") from error
+    found = decoded(_any, body, "not JSON")
     return found if isinstance(found, list) else [found]
 
 

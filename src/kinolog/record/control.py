@@ -124,7 +124,7 @@ def decode_value(data: bytes, kind: type[T]) -> T:
     """The value of a control record. WireError where it is not of that shape."""
     try:
         return msgspec.json.decode(data, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise WireError(f"{kind.__name__} record is not readable: {error}") from error
 
 
@@ -132,6 +132,6 @@ def decode_index(data: bytes) -> IndexRecord:
     """An index entry. WireError where it is not of a known shape."""
     try:
         entry: IndexRecord = _index_decoder.decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise WireError(f"index entry is not readable: {error}") from error
     return entry

@@ -59,7 +59,7 @@ def decode_header(data: bytes) -> Header:
     """A header from its bytes. WireError: not JSON of this shape, or a later major version."""
     try:
         header = _decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise WireError(f"kinolog header is not readable: {error}") from error
     if header.v != VERSION:
         raise WireError(

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from kinolog.core.errors import InputError, WireError
+from kinolog.core.json import decoded
 from kinolog.record.registry import LateMarks
 
 MOST_TEXT: Final = 200
@@ -75,9 +76,7 @@ def encode_mark(mark: Mark) -> bytes:
 def decode_mark(value: bytes) -> Mark:
     """The mark in a record's value. WireError where it is none, or beyond the bounds."""
     try:
-        return check_mark(_decode(value))
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise WireError(f"mark is not readable: {error}") from error
+        return check_mark(decoded(_decode, value, "mark is not readable"))
     except InputError as error:
         raise WireError(str(error)) from error
 

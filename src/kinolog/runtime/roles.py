@@ -154,6 +154,7 @@ async def edge(
     ingest: dict[str, int],
     *,
     clips_at: str | None = None,
+    keep_clips: bool = True,
     take_marks: bool = True,
 ) -> AsyncIterator[tuple[Hub, Edge, Qoe]]:
     """A hub, the handlers over it, and what tells of the viewers. `clips_at`: the place for kept
@@ -173,7 +174,7 @@ async def edge(
     maker = ClipMaker(base.reader, history, base.catalog.registry, clock)
     clips = ClipServer(maker, base.reader, clock)
     keeper = Keeper(shelf, Turns(base.reader, 1), clock) if shelf is not None else None
-    kept = KeptServer(keeper, clips, clock)
+    kept = KeptServer(keeper, clips, clock, takes=keep_clips)
     mark_writer = MarkWriter(base.kafka, base.catalog, clock) if take_marks else None
     marks = MarkServer(MarkReader(base.catalog, base.reader, clock), mark_writer, clock)
     listing = Listing(base.catalog.registry, hub, pulse, clock, ingest)
@@ -249,7 +250,13 @@ async def serve(
         routes.append(("/metrics", metrics.answer))
         if with_edge:
             _, handlers, qoe = await stack.enter_async_context(
-                edge(base, ports, clips_at=settings.clips, take_marks=settings.take_marks)
+                edge(
+                    base,
+                    ports,
+                    clips_at=settings.clips,
+                    keep_clips=settings.keep_clips,
+                    take_marks=settings.take_marks,
+                )
             )
             metrics.add(qoe.metrics)
             sockets = handlers.socket

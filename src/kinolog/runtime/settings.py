@@ -56,6 +56,11 @@ class Settings(KafkaChoice):
         description="where clips are kept: a directory, `s3://bucket/prefix`, `gs://…`, `az://…`; "
         "none: clips cannot be kept",
     )
+    keep_clips: bool = Field(
+        True,
+        description="whether an edge with a place for clips keeps, names and deletes them for "
+        "whoever asks; without, it sends those that are there",
+    )
     archive: str | None = Field(
         None,
         description="where `kinolog worker archive` has written what Kafka deletes in time: a "

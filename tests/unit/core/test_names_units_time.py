@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kinolog.core.errors import InputError, NameError_
 from kinolog.core.names import StreamName
 from kinolog.core.timebase import Unwrapper, rescale
-from kinolog.core.units import duration_ms, show_duration, size_bytes, unix_ms
+from kinolog.core.units import duration_ms, rfc3339, show_duration, size_bytes, unix_ms
 
 
 def test_a_name_is_a_collection_and_a_stream() -> None:
@@ -59,7 +59,7 @@ def test_sizes(text: str, size: int) -> None:
     assert size_bytes(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "MB", "5iB", "five", "-1"])
+@pytest.mark.parametrize("text", ["", "MB", "5iB", "five", "-1", "9" * 400, "9" * 30 + "GB"])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(InputError):
         size_bytes(text)
@@ -83,6 +83,8 @@ def test_times_are_relative_absolute_or_unix() -> None:
         ("inf", "is not a time"),
         ("nan", "is not a time"),
         ("1e300", "between 1970 and 2199"),
+        ("1e306", "between 1970 and 2199"),
+        ("1.7e308", "between 1970 and 2199"),
         ("-99999999d", "longer than 1000 years"),
         ("-1m", "between 1970 and 2199"),
         ("1969-12-31T23:59:59Z", "between 1970 and 2199"),
@@ -92,6 +94,12 @@ def test_times_are_relative_absolute_or_unix() -> None:
 def test_what_is_no_time(text: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
         unix_ms(text, 0)
+
+
+def test_a_time_is_told_to_the_millisecond() -> None:
+    for ms in (0, 999, 1_767_225_600_007, 7_258_118_399_999):
+        assert unix_ms(rfc3339(ms), 0) == ms
+    assert rfc3339(1_767_225_600_007) == "2026-01-01T00:00:00.007Z"
 
 
 def test_milliseconds_in_place_of_seconds_are_told() -> None:

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
 import pytest
 
+from kinolog.core.clock import SystemClock
 from kinolog.core.errors import InputError
-from kinolog.delivery.marks import BURST, RATE_HZ, Allowance, joined, read_marks
+from kinolog.core.names import StreamName
+from kinolog.delivery.marks import (
+    BURST,
+    MOST_KEPT_BYTES,
+    RATE_HZ,
+    Allowance,
+    MarkServer,
+    joined,
+    read_marks,
+)
+from kinolog.log.marks import Found
 from kinolog.record.mark import Mark
 
 NOW_MS = 1_767_225_600_000
@@ -81,3 +98,58 @@ def test_an_allowance_comes_back_with_time() -> None:
     assert allowance.take(RATE_HZ // 2, 1.0)
     assert allowance.take(BURST, 1000.0)
     assert not allowance.take(1, 1000.0)
+
+
+class Reader:
+    """Gives marks of so many bytes, and counts how often it is asked."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self.asked = 0
+        data = msgspec.Raw(b'"' + b"x" * 8000 + b'"')
+        self._marks = [Mark(str(n), NOW_MS, "k", data=data) for n in range(size_bytes // 8000)]
+
+    async def between(self, *_: Any) -> Found:
+        self.asked += 1
+        return Found(self._marks, True)
+
+
+async def given(server: MarkServer, query: str) -> bytes:
+    bodies: list[bytes] = []
+    scope: Any = SimpleNamespace(
+        method="GET", path="/media/a/b/events", query_string=query, headers={}
+    )
+    protocol: Any = SimpleNamespace(response_bytes=lambda _, __, body: bodies.append(body))
+    channel: Any = SimpleNamespace(name=StreamName("a", "b"))
+    assert await server.answer(scope, protocol, channel, "events")
+    (body,) = bodies
+    return body
+
+
+def test_an_answer_is_made_once_for_all_who_ask_the_same() -> None:
+    async def go() -> None:
+        reader = Reader(16_000)
+        server = MarkServer(cast(Any, reader), None, SystemClock())
+        bodies = await asyncio.gather(*(given(server, "start=-1h") for _ in range(10)))
+        told = json.loads(bodies[0])
+        assert (told["stream"], told["complete"], len(told["marks"])) == ("a/b", True, 2)
+        assert told["now"].endswith("Z")
+        assert told["resolution_s"] == 0
+        assert reader.asked == 1
+        await server.close()
+
+    asyncio.run(go())
+
+
+def test_so_many_bytes_of_answers_are_kept() -> None:
+    async def go() -> None:
+        reader = Reader(MOST_KEPT_BYTES // 4)
+        server = MarkServer(cast(Any, reader), None, SystemClock())
+        queries = [f"start=-{n}h" for n in range(1, 9)]
+        assert all([len(await given(server, query)) > 3_900_000 for query in queries])
+        kept = [task.result() for _, task in server._kept.values()]
+        assert 0 < sum(map(len, kept)) <= MOST_KEPT_BYTES
+        # The newest are kept.
+        assert list(server._kept)[-1][1] == queries[-1]
+        await server.close()
+
+    asyncio.run(go())

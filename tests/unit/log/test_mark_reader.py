@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
+
 from kinolog.core.clock import SystemClock
 from kinolog.core.names import StreamName
 from kinolog.log.catalog import Catalog
-from kinolog.log.marks import LATE_MS, MOST_READ, Found, MarkReader
+from kinolog.log.marks import LATE_MS, MOST_BYTES, MOST_READ, Found, MarkReader
 from kinolog.log.random_reader import RandomReader
 from kinolog.record.mark import Mark, encode_mark, late_with
 from kinolog.record.registry import LateMarks, Placement, StreamEntry
@@ -112,6 +114,18 @@ def test_a_question_reads_so_much_and_says_that_there_is_more() -> None:
     assert not complete
     assert len(marks) == MOST_READ
     assert sum(stop - start for start, stop in partition.read) == MOST_READ
+
+
+def test_a_question_takes_so_many_bytes_and_says_that_there_is_more() -> None:
+    data = msgspec.Raw(b'"' + b"x" * 8000 + b'"')
+    partition = Partition(
+        [("gate", Mark(str(n), BEGIN_MS + n, "k", data=data)) for n in range(5000)]
+    )
+    marks, complete = found(partition, BEGIN_MS, BEGIN_MS + DAY_MS)
+    assert not complete
+    taken = sum(len(encode_mark(one)) for one in marks)
+    step = max(stop - start for start, stop in partition.read)
+    assert MOST_BYTES <= taken < MOST_BYTES + step * 8_100 < 2.1 * MOST_BYTES
 
 
 def test_marks_of_an_earlier_stream_of_the_name_are_not_its() -> None:

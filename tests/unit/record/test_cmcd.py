@@ -115,6 +115,14 @@ def test_a_record_comes_back() -> None:
     assert cmcd.decode_report(value[:-1] + b',"v":2}') is None
     assert cmcd.decode_report(b'{"stream":"a/b","at":1,"cmcd":{}}') is None
     assert cmcd.decode_report(b"\xff") is None
+    assert cmcd.decode_report(b'{"stream":"a/\xff","at":1,"cmcd":{"sid":"a"}}') is None
+    assert cmcd.decode_report(b'{"stream":"a/b","at":1,"cmcd":{"sid":"\xff"}}') is None
+
+
+@pytest.mark.parametrize("body", [b'{"sid":"\xff"}', b'"\xff"', b"[" * 50_000])
+def test_json_that_is_none_is_the_senders_fault(body: bytes) -> None:
+    with pytest.raises(InputError, match="not JSON"):
+        parse_body(body, "application/json")
 
 
 _KINDS = st.sampled_from([LINES, "application/json", "text/plain", "", "text/html"])

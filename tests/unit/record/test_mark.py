@@ -57,7 +57,17 @@ def test_bounds(mark: Mark) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [b"", b"{}", b"[]", b'{"id":"a","at":"1","kind":"k"}', b'{"id":1', b"[" * 100_000]
+    "value",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"id":"a","at":"1","kind":"k"}',
+        b'{"id":1',
+        b"[" * 100_000,
+        b'{"id":"a","at":1,"kind":"k","text":"\xff"}',
+        b'{"id":"a","at":1,"kind":"k","data":"\xff"}',
+    ],
 )
 def test_what_is_no_mark(value: bytes) -> None:
     with pytest.raises(WireError):

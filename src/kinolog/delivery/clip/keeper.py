@@ -17,7 +17,7 @@ from kinolog.core.names import StreamName
 from kinolog.delivery.clip.body import Reader
 from kinolog.delivery.clip.clip import Clip
 from kinolog.delivery.clip.files import TsClip, as_file, file_name
-from kinolog.delivery.clip.shelf import Card, Progress, Shelf, Wish
+from kinolog.delivery.clip.shelf import Card, Progress, Shelf, Wish, media_name
 
 MOST_KEEPING: Final = 4
 """Clips that one process keeps at a time."""
@@ -89,12 +89,25 @@ class Keeper:
 
     async def _keep(self, wish: Wish, id: str, name: str, by: str, make: Make) -> Card:
         telling = asyncio.create_task(self._tell(wish, id, self._progress[id]))
+        media = media_name(id, wish.format)
+        whole = False
         try:
-            return await self._made(wish, id, name, by, await make())
+            card = await self._made(wish, id, media, name, by, await make())
+            whole = True
+            return card
         finally:
             telling.cancel()
             await asyncio.wait([telling])
-            await asyncio.shield(self.shelf.forget(wish.stream, id))
+            await asyncio.shield(self._ended(wish.stream, id, media, whole))
+
+    async def _ended(self, stream: StreamName, id: str, media: str, whole: bool) -> None:
+        """Clear up. What cannot be deleted now is found later, as files that no card names are."""
+        try:
+            if not whole:
+                await self.shelf.give_up(stream, id, media)
+            await self.shelf.forget(stream, id)
+        except KinologError as error:
+            _log.warning("something of a clip is left over", clip=id, error=str(error))
 
     async def _tell(self, wish: Wish, id: str, progress: Progress) -> None:
         """Say again and again how far it is, and so that somebody still makes it."""
@@ -104,7 +117,7 @@ class Keeper:
                 await self.shelf.tell(wish, id, progress)
             await asyncio.sleep(TELL_S)
 
-    async def _made(self, wish: Wish, id: str, name: str, by: str, clip: Clip) -> Card:
+    async def _made(self, wish: Wish, id: str, media: str, name: str, by: str, clip: Clip) -> Card:
         file = as_file(clip, wish.format)
         progress = self._progress[id]
         progress.of = clip.size
@@ -115,17 +128,21 @@ class Keeper:
         else:
             parts = file.read(self._reader, 0, file.size)
         digest = hashlib.sha256()
-        await self.shelf.upload(wish, id, _counted(parts, progress, digest))
+        await self.shelf.upload(wish.stream, media, _counted(parts, progress, digest))
         if not isinstance(file, TsClip) and progress.bytes != file.size:
             raise Unavailable("the clip was not read whole", hint="try again")
         title = name or file_name(wish.stream, clip, wish.format).rpartition(".")[0]
         card = Card(
             id, str(wish.stream), wish.format, title, wish.start_ms, wish.end_ms,
             clip.begins_ms, round(clip.seconds, 3), progress.bytes, digest.hexdigest(),
-            self._clock.unix_ms(), by,
+            self._clock.unix_ms(), by, media,
         )  # fmt: skip
-        await self.shelf.put(card)
-        return card
+        putting = asyncio.create_task(self.shelf.put(card))
+        try:
+            return await asyncio.shield(putting)
+        except asyncio.CancelledError:
+            await asyncio.wait([putting])  # so that it is known whether the card is there
+            raise
 
 
 async def _counted(

@@ -1,7 +1,6 @@
 """`/media/{collection}/{stream}/clips…`: clips that are kept: made, listed, named, sent, deleted.
 
-A write is taken from a page of the same origin, and from what is no browser: answers to writes
-allow no other origin, and a body must be called JSON, which browsers ask leave for.
+A write is taken from a page of the same host, and from what is no browser.
 """
 
 from __future__ import annotations
@@ -9,14 +8,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
-from urllib.parse import parse_qs, quote
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
 from kinolog.core.clock import Clock
 from kinolog.core.errors import InputError, KinologError, NotFound, Overloaded
+from kinolog.core.json import decoded
 from kinolog.core.log import get_logger
 from kinolog.core.names import StreamName
 from kinolog.core.rsgi import Headers, HttpProtocol, Scope
@@ -41,11 +42,20 @@ BODY_BYTES: Final = 4096
 MOST_SENDING: Final = 64
 WAIT_S: Final = 2.0
 """A clip that is kept in less is told at once; of a longer one it is said where to ask."""
+FRESH_S: Final = 1.0
+"""So old a list may be; at once if something has changed here."""
+_MOST_LISTS: Final = 64
+"""Lists that are kept while they are fresh, or being made. More are refused."""
+_CLEAR_S: Final = 60.0
+_MOST_CLEARED: Final = 1024
+_MOST_LISTING: Final = 4
+_MOST_DIGITS: Final = 20
 _JSON: Final = ("content-type", "application/json")
 _FILE: Final = re.compile(r"clips/([0-9a-z]{1,60})\.(mp4|m4s|ts)")
 _ONE: Final = re.compile(r"clips/([0-9a-z]{1,60})")
 _log = get_logger("kinolog.clips")
 
+T = TypeVar("T")
 Follow = Callable[[StreamName], Awaitable[Channel | None]]
 """Gives the stream of a name; None where there is none."""
 
@@ -65,17 +75,30 @@ class _Named(msgspec.Struct, forbid_unknown_fields=True):
     name: str
 
 
+_ASKED: Final = msgspec.json.Decoder(_Asked).decode
+_NAMED: Final = msgspec.json.Decoder(_Named).decode
+
+
 class KeptServer:
     """Answers for kept clips; without a keeper, that no place is set for them."""
 
-    def __init__(self, keeper: Keeper | None, clips: ClipServer, clock: Clock) -> None:
+    def __init__(
+        self, keeper: Keeper | None, clips: ClipServer, clock: Clock, *, takes: bool = True
+    ) -> None:
+        """`takes`: whether clips are kept, named and deleted; those that are there are sent."""
         self._keeper = keeper
         self._clips = clips
         self._clock = clock
+        self._takes = takes
         self._sending = 0
+        self._lists: dict[tuple[StreamName, str, int, int], tuple[float, asyncio.Task[bytes]]] = {}
+        self._listing = asyncio.Semaphore(_MOST_LISTING)
+        self._cleared: OrderedDict[StreamName, float] = OrderedDict()
 
     async def close(self) -> None:
         """Give up what is being kept."""
+        for _, task in self._lists.values():
+            task.cancel()
         if self._keeper is not None:
             await self._keeper.close()
 
@@ -91,34 +114,37 @@ class KeptServer:
             raise needs_place()
         file, one = _FILE.fullmatch(rest), _ONE.fullmatch(rest)
         if rest == "clips":
-            if self._is(scope, protocol, "POST"):
+            if not self._may(scope, protocol, "POST"):
+                pass
+            elif scope.method == "POST":
                 await self._post(scope, protocol, stream, follow)
-            elif scope.method in ("GET", "HEAD"):
+            else:
                 await self._list(scope, protocol, stream)
         elif file is not None:
             if not answers.preflight(scope, protocol):
                 await self._file(scope, protocol, stream, file[1], file[2])
         elif one is not None:
-            if self._is(scope, protocol, "PATCH", "PUT", "DELETE"):
-                await self._change(scope, protocol, stream, one[1])
+            if not self._may(scope, protocol, "PATCH", "PUT", "DELETE"):
+                pass
             elif scope.method in ("GET", "HEAD"):
                 await self._one(scope, protocol, stream, one[1])
+            else:
+                await self._change(scope, protocol, stream, one[1])
         else:
             raise NotFound(f"{stream} has no kept clip {rest[6:66]!r}")
         return True
 
-    @staticmethod
-    def _is(scope: Scope, protocol: HttpProtocol, *writes: str) -> bool:
-        """Whether it is one of these methods; what is no method of this path is answered."""
-        if scope.method in writes:
-            return True
-        if scope.method not in ("GET", "HEAD", "OPTIONS"):
-            allowed = ", ".join(("GET", "HEAD", "OPTIONS", *writes))
-            headers = [("content-type", "text/plain; charset=utf-8"), ("allow", allowed)]
-            protocol.response_str(405, headers, f"only {allowed}\n")
-        elif scope.method == "OPTIONS":
-            answers.preflight(scope, protocol)
-        return False
+    def _may(self, scope: Scope, protocol: HttpProtocol, *writes: str) -> bool:
+        """Whether to go on: it reads, or is one of these writes and they are taken. Else it is
+        answered."""
+        if not answers.of_this_site(scope, protocol, *writes):
+            return False
+        if scope.method in writes and not self._takes:
+            answers.refuse(
+                protocol, 403, "this edge keeps no clips, nor changes any (--no-keep-clips)"
+            )
+            return False
+        return True
 
     @property
     def _shelf(self) -> Shelf:
@@ -130,7 +156,10 @@ class KeptServer:
     ) -> None:
         """201 or 200 with the card, or 202 where it is still being made."""
         assert self._keeper is not None
-        asked = _body(await _read(scope, protocol), _Asked)
+        body = await _read(scope, protocol)
+        if body is None:
+            return
+        asked = _body(body, _ASKED)
         now_ms = self._clock.unix_ms()
         wish = wish_of(stream, asked.start, asked.end, asked.format, now_ms)
         name = clip_name(asked.name) if asked.name else ""
@@ -197,23 +226,51 @@ class KeptServer:
             await self._shelf.delete(stream, id)
             protocol.response_empty(204, [answers.NO_STORE])
             return
-        named = _body(await _read(scope, protocol), _Named)
+        body = await _read(scope, protocol)
+        if body is None:
+            return
+        named = _body(body, _NAMED)
         card = await self._shelf.rename(stream, id, clip_name(named.name))
         self._send_card(scope, protocol, 200, card)
 
     async def _list(self, scope: Scope, protocol: HttpProtocol, stream: StreamName) -> None:
-        query = parse_qs(scope.query_string, max_num_fields=20)
+        query = answers.query(scope)
         after = query.get("after", [""])[0]
-        limit = query.get("limit", [str(PAGE)])[0]
-        if not limit.isdecimal() or not 1 <= int(limit[:9]) <= PAGE:
-            raise InputError(f"limit is a number from 1 to {PAGE}")
-        await self._shelf.clear(stream, self._clock.unix_ms())
-        cards, more = await self._shelf.listed(stream, after[:60], int(limit))
+        limit = limit_of(query.get("limit", [str(PAGE)])[0])
+        now_s = self._clock.monotonic()
+        for old, (at_s, task) in list(self._lists.items()):
+            if task.done() and now_s - at_s > FRESH_S:
+                del self._lists[old]
+        key = (stream, after[:60], limit, self._shelf.changes)
+        kept = self._lists.get(key)
+        if kept is None:
+            if len(self._lists) >= _MOST_LISTS:
+                raise Overloaded("too many ask for kept clips", hint="try again in a second")
+            task = asyncio.create_task(self._listed(stream, after[:60], limit))
+            self._lists[key] = kept = (now_s, task)
+        body = await asyncio.shield(kept[1])
+        answers.send(scope, protocol, [*answers.CORS, _JSON, answers.NO_CACHE], body)
+
+    async def _listed(self, stream: StreamName, after: str, limit: int) -> bytes:
+        async with self._listing:
+            if self._is_to_clear(stream):
+                await self._shelf.clear(stream, self._clock.unix_ms())
+            cards, more = await self._shelf.listed(stream, after, limit)
         body: dict[str, Any] = {"clips": [told(card) for card in cards]}
         if more:
             body["next"] = f"/media/{stream}/clips?after={more}&limit={limit}"
-        headers = [*answers.CORS, _JSON, answers.NO_CACHE]
-        answers.send(scope, protocol, headers, msgspec.json.encode(body))
+        return msgspec.json.encode(body)
+
+    def _is_to_clear(self, stream: StreamName) -> bool:
+        """Once a minute, of the streams that were asked for last."""
+        now_s = self._clock.monotonic()
+        if now_s - self._cleared.get(stream, float("-inf")) < _CLEAR_S:
+            return False
+        self._cleared[stream] = now_s
+        self._cleared.move_to_end(stream)
+        if len(self._cleared) > _MOST_CLEARED:
+            self._cleared.popitem(last=False)
+        return True
 
     async def _file(
         self, scope: Scope, protocol: HttpProtocol, stream: StreamName, id: str, ending: str
@@ -279,6 +336,14 @@ def wish_of(
     return Wish(stream, start_ms, end_ms, format)
 
 
+def limit_of(text: str) -> int:
+    """How many clips are to be listed. InputError where that is none, or too many."""
+    found = int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else 0
+    if not 1 <= found <= PAGE:
+        raise InputError(f"limit is a number from 1 to {PAGE}")
+    return found
+
+
 def told(card: Card) -> dict[str, Any]:
     """A card as it is told: with URLs and dates."""
     url = _url(StreamName.parse(card.stream), card.id)
@@ -290,7 +355,7 @@ def told(card: Card) -> dict[str, Any]:
     }
     return {
         "state": "kept",
-        **msgspec.to_builtins(card),
+        **{key: value for key, value in msgspec.to_builtins(card).items() if key != "media"},
         **dates,
         "url": f"{url}.{card.format}",
         "card": url,
@@ -307,24 +372,18 @@ def _url(stream: StreamName, id: str) -> str:
     return f"/media/{stream}/clips/{id}"
 
 
-async def _read(scope: Scope, protocol: HttpProtocol) -> bytes:
-    """A body of JSON. InputError where it is too long, or called something else."""
+async def _read(scope: Scope, protocol: HttpProtocol) -> bytes | None:
+    """A body of JSON; None, and answered, as of answers.body. InputError where it is called
+    something else."""
     kind = (scope.headers.get("content-type") or "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise InputError("the body is JSON", hint="send content-type: application/json")
-    found = bytearray()
-    async for data in protocol:
-        found += data
-        if len(found) > BODY_BYTES:
-            raise InputError(f"the body has at most {BODY_BYTES} bytes")
-    return bytes(found)
+    return await answers.body(protocol, BODY_BYTES)
 
 
-def _body(data: bytes, kind: type[Any]) -> Any:
+def _body(data: bytes, decode: Callable[[bytes], T]) -> T:
     try:
-        return msgspec.json.decode(data, type=kind)
-    except msgspec.MsgspecError as error:
-        raise InputError(
-            f"the body cannot be used: {error}",
-            hint='for example {"start": "-30s", "end": "now", "name": "it"}',
-        ) from error
+        return decoded(decode, data, "the body cannot be used")
+    except InputError as error:
+        error.hint = 'for example {"start": "-30s", "end": "now", "name": "it"}'
+        raise

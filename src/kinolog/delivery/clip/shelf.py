@@ -1,12 +1,15 @@
 """Shelf: kept clips in a place for objects, where they outlive what they were cut from.
 
-    media/{collection}/{stream}/{id}.mp4      the file
-    cards/{collection}/{stream}/{id}.json     what it is; written when the file is whole
-    progress/{collection}/{stream}/{id}.json  while it is being made
-    secret                                    of which the ids are made
+    media/{collection}/{stream}/{id}-{maker}.mp4  the file
+    cards/{collection}/{stream}/{id}.json         what it is; written when the file is whole
+    progress/{collection}/{stream}/{id}.json      while it is being made
+    secret                                        of which the ids are made
 
 A clip is there when its card is. An id says what it is of (stream, range, format): the same clip is
 not kept twice. It cannot be guessed without the secret; ids sort by time, the newest first.
+
+Where two make one clip, each has a file of its own; the first card counts, and what it names never
+changes. A file that no card names, and nobody is making, is cleared away after a while.
 """
 
 from __future__ import annotations
@@ -24,8 +27,9 @@ from typing import Final
 import msgspec
 
 from kinolog.core.errors import ConfigError, InputError, NotFound
+from kinolog.core.json import decoded
 from kinolog.core.names import StreamName
-from kinolog.objects.store import Objects
+from kinolog.objects.store import Found, Objects
 
 PAGE: Final = 100
 """Clips that are listed at a time."""
@@ -37,6 +41,7 @@ NAME_CHARACTERS: Final = 100
 READ_BYTES: Final = 2 << 20
 _READS: Final = 8
 _CLOCK: Final = 1 << 44
+_ID_CHARACTERS: Final = 37
 _ID: Final = re.compile(r"[0-9a-f]{11}[a-z2-7]{26}")
 _SHARED: Final = "secret"
 
@@ -52,7 +57,8 @@ class Wish(msgspec.Struct, frozen=True):
 
 class Card(msgspec.Struct, omit_defaults=True):
     """What a kept clip is. `start_ms`, `end_ms`: what was asked for; `begins_ms`: the date of the
-    first frame; `made_ms`: when it was kept, and `by`: by whom. Times are Unix ms."""
+    first frame; `made_ms`: when it was kept, and `by`: by whom. Times are Unix ms. `media`: the
+    file's name."""
 
     id: str
     stream: str
@@ -66,6 +72,7 @@ class Card(msgspec.Struct, omit_defaults=True):
     sha256: str
     made_ms: int
     by: str = ""
+    media: str = ""
 
 
 class Progress(msgspec.Struct):
@@ -82,6 +89,9 @@ class Shelf:
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
         self._secret: bytes | None = None
+        self._turn = asyncio.Semaphore(_READS)
+        self.changes = 0
+        """How often a card was written or deleted here."""
 
     async def id_of(self, wish: Wish) -> str:
         """The name of a clip."""
@@ -116,10 +126,9 @@ class Shelf:
         are more; "" where there are none. `after`: those behind this id."""
         found = [one async for one in self._ids("cards", stream) if one > after]
         ids = heapq.nsmallest(most, found)
-        turn = asyncio.Semaphore(_READS)
 
         async def read(id: str) -> Card | None:
-            async with turn:
+            async with self._turn:
                 try:
                     return await self.card(stream, id)
                 except NotFound:
@@ -134,26 +143,53 @@ class Shelf:
             if _ID.fullmatch(id):
                 yield id
 
-    async def upload(self, wish: Wish, id: str, parts: AsyncGenerator[bytes, None]) -> None:
-        """Put a clip's file there: it is not listed before its card is."""
-        await self._objects.upload(_path("media", wish.stream, id, wish.format), parts)
+    async def upload(
+        self, stream: StreamName, media: str, parts: AsyncGenerator[bytes, None]
+    ) -> None:
+        """Put a clip's file there, under a name of `media_name`: it is not listed before its card
+        is."""
+        await self._objects.upload(f"media/{stream}/{media}", parts)
 
-    async def put(self, card: Card) -> None:
-        """The clip is whole; or what its card says has changed."""
+    async def put(self, card: Card) -> Card:
+        """The clip is whole. The card that counts: `card`, or that of who was before; the file that
+        `card` names is deleted then."""
         stream = StreamName.parse(card.stream)
         path = _path("cards", stream, card.id, "json")
-        await self._objects.replace(path, msgspec.json.encode(card))
+        created = await self._objects.create(path, msgspec.json.encode(card))
+        self.changes += 1
+        if created:
+            return card
+        kept = await self.card(stream, card.id)
+        # It is ours where the store was asked twice, as the first answer was lost.
+        if kept.media != card.media:
+            await self._delete_media(stream, card.media)
+        return kept
+
+    async def give_up(self, stream: StreamName, id: str, media: str) -> None:
+        """A clip could not be kept: delete the file, unless a card names it after all."""
+        try:
+            if (await self.card(stream, id)).media == media:
+                return
+        except NotFound:
+            pass
+        await self._delete_media(stream, media)
+
+    async def _delete_media(self, stream: StreamName, media: str) -> None:
+        await self._objects.delete(f"media/{stream}/{media}")
 
     async def rename(self, stream: StreamName, id: str, name: str) -> Card:
         """Give a clip another name. NotFound where there is none such."""
         card = await self.card(stream, id)
         card.name = name
-        await self.put(card)
+        path = _path("cards", stream, id, "json")
+        await self._objects.replace(path, msgspec.json.encode(card))
+        self.changes += 1
         try:
-            await self._objects.size(_path("media", stream, id, card.format))
+            await self._objects.size(_media_path(card))
         except NotFound:
             # Somebody has deleted it meanwhile.
-            await self._objects.delete(_path("cards", stream, id, "json"))
+            await self._objects.delete(path)
+            self.changes += 1
             raise
         return card
 
@@ -161,11 +197,12 @@ class Shelf:
         """Remove a clip. NotFound where there is none such."""
         card = await self.card(stream, id)
         await self._objects.delete(_path("cards", stream, id, "json"))
-        await self._objects.delete(_path("media", stream, id, card.format))
+        self.changes += 1
+        await self._objects.delete(_media_path(card))
 
     async def read(self, card: Card, start: int, stop: int) -> AsyncGenerator[bytes, None]:
         """The bytes [start, stop) of a clip's file."""
-        path = _path("media", StreamName.parse(card.stream), card.id, card.format)
+        path = _media_path(card)
         for at in range(start, stop, READ_BYTES):
             yield await self._objects.read(path, at, min(READ_BYTES, stop - at))
 
@@ -180,8 +217,8 @@ class Shelf:
             return None
         try:
             data = await self._objects.read(_path("progress", stream, id, "json"))
-            found = msgspec.json.decode(data, type=Progress)
-        except (NotFound, msgspec.MsgspecError):
+            found = decoded(_progress, data, "progress")
+        except InputError:  # there is none, or it is not readable
             return None
         return found if now_ms - found.at_ms < FRESH_MS else None
 
@@ -190,31 +227,57 @@ class Shelf:
         await self._objects.delete(_path("progress", stream, id, "json"))
 
     async def clear(self, stream: StreamName, now_ms: int) -> None:
-        """Remove what was begun, and left by who has been gone for long."""
-        left = [
-            one.path.rpartition("/")[2].removesuffix(".json")
-            async for one in self._objects.listed(f"progress/{stream}")
-            if now_ms - one.modified_ms > STALE_MS
-        ]
-        for id in left:
-            try:
-                await self.card(stream, id)
-            except NotFound:
-                async for one in self._objects.listed(f"media/{stream}"):
-                    if one.path.rpartition("/")[2].startswith(id):
-                        await self._objects.delete(one.path)
-            await self.forget(stream, id)
+        """Remove what was begun, and left by who has been gone for long: files that no card names.
+
+        A maker tells its progress, puts the file, then the card, and forgets its progress last: so
+        what is listed in this order shows a file either with its maker, or with its card.
+        """
+        making: set[str] = set()
+        async for one in self._objects.listed(f"progress/{stream}"):
+            id = one.path.rpartition("/")[2].removesuffix(".json")
+            if now_ms - one.modified_ms > STALE_MS:
+                await self.forget(stream, id)
+            else:
+                making.add(id)
+        files: dict[str, list[Found]] = {}
+        async for one in self._objects.listed(f"media/{stream}"):
+            id = one.path.rpartition("/")[2][:_ID_CHARACTERS]
+            if id not in making:
+                files.setdefault(id, []).append(one)
+        kept = {id async for id in self._ids("cards", stream)}
+        for id, several in files.items():
+            named = ""
+            if id in kept:
+                if len(several) == 1:
+                    continue
+                try:
+                    named = _media_path(await self.card(stream, id))
+                except NotFound:
+                    continue  # deleted just now, or not readable: for the next time
+            for one in several:
+                if one.path != named and now_ms - one.modified_ms > STALE_MS:
+                    await self._objects.delete(one.path)
 
 
 def _path(kind: str, stream: StreamName, id: str, ending: str) -> str:
     return f"{kind}/{stream}/{id}.{ending}"
 
 
+def _media_path(card: Card) -> str:
+    return f"media/{card.stream}/{card.media or f'{card.id}.{card.format}'}"
+
+
+def media_name(id: str, format: str) -> str:
+    """A name for a clip's file that nobody else takes."""
+    return f"{id}-{secrets.token_hex(8)}.{format}"
+
+
+_progress = msgspec.json.Decoder(Progress).decode
+_decode_card = msgspec.json.Decoder(Card).decode
+
+
 def _card(data: bytes) -> Card:
-    try:
-        return msgspec.json.decode(data, type=Card)
-    except msgspec.MsgspecError as error:
-        raise NotFound(f"the clip's card is not readable: {error}") from error
+    return decoded(_decode_card, data, "the clip's card is not readable", NotFound)
 
 
 def clip_name(text: str) -> str:

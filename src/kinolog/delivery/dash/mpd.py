@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import groupby
 from typing import Final, NamedTuple
 from xml.sax.saxutils import quoteattr
 
 from kinolog.core.timebase import rescale
+from kinolog.core.units import rfc3339
 from kinolog.delivery.dash.periods import Period, Stretch
 from kinolog.record.control import OpenTrack
 from kinolog.record.page import GAP, INDEPENDENT
@@ -99,7 +99,7 @@ def growing(periods: Sequence[Period], rates: Rates, live: Live, *, ended: bool)
     else:
         attributes = (
             'type="dynamic" '
-            f'publishTime="{_date(live.published_ms)}" '
+            f'publishTime="{rfc3339(live.published_ms)}" '
             f'minimumUpdatePeriod="{_duration(500 * live.target_ms)}" '
             f'timeShiftBufferDepth="{_duration(1000 * live.depth_ms)}" '
             f'suggestedPresentationDelay="{_duration(1000 * live.latency_ms)}" '
@@ -309,8 +309,3 @@ def _seconds(us: int) -> str:
 
 def _duration(us: int) -> str:
     return f"PT{_seconds(us)}S"
-
-
-def _date(unix_ms: int) -> str:
-    moment = datetime.fromtimestamp(unix_ms // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1000:03d}Z"

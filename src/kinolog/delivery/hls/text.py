@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
+from kinolog.core.units import rfc3339
 from kinolog.timeline.segment import MICROSECONDS
 
 
@@ -19,8 +18,7 @@ def decimal(ticks: int, timescale: int) -> str:
 
 def date_line(wall_ms: int) -> str:
     """EXT-X-PROGRAM-DATE-TIME of a capture time in Unix ms."""
-    moment = datetime.fromtimestamp(wall_ms // 1000, UTC)
-    return f"#EXT-X-PROGRAM-DATE-TIME:{moment:%Y-%m-%dT%H:%M:%S}.{wall_ms % 1000:03d}Z\n"
+    return f"#EXT-X-PROGRAM-DATE-TIME:{rfc3339(wall_ms)}\n"
 
 
 def map_line(track: str, epoch: int) -> str:

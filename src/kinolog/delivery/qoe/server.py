@@ -8,7 +8,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import parse_qs
 
 import msgspec
 
@@ -65,13 +64,9 @@ class QoeServer:
         if scope.method != "POST":
             answers.preflight_of(scope, protocol, "POST")
             return
-        try:
-            told = parse_qs(scope.query_string, max_num_fields=50).get("stream", [""])[0]
-        except ValueError as error:
-            raise InputError(f"the query of {scope.path}: {error}") from error
-        body = await _body(protocol)
+        told = answers.query(scope).get("stream", [""])[0]
+        body = await answers.body(protocol, cmcd.MOST_BODY_BYTES)
         if body is None:
-            answers.refuse(protocol, 413, f"a body has at most {cmcd.MOST_BODY_BYTES >> 10} KiB")
             return
         try:
             kind = scope.headers.get("content-type", "")
@@ -200,15 +195,3 @@ def _tell(protocol: HttpProtocol, refused: list[str], taken: int) -> None:
     more = f"; and {len(refused) - _MOST_TOLD} more" if len(refused) > _MOST_TOLD else ""
     text = "; ".join(refused[:_MOST_TOLD])
     answers.refuse(protocol, 400, f"{taken} taken, {len(refused)} refused: {text}{more}")
-
-
-async def _body(protocol: HttpProtocol) -> bytes | None:
-    """The body, or None where it is too long: the rest is not read."""
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in protocol:
-        size += len(piece)
-        if size > cmcd.MOST_BODY_BYTES:
-            return None
-        pieces.append(piece)
-    return b"".join(pieces)

@@ -16,8 +16,17 @@ from kinolog.core.errors import ConfigError, InputError, NotFound, Overloaded, U
 from kinolog.core.names import StreamName
 from kinolog.delivery.clip.keeper import MOST_KEEPING, Keeper
 from kinolog.delivery.clip.kept_server import disposition, wish_of
-from kinolog.delivery.clip.shelf import FRESH_MS, STALE_MS, Card, Progress, Shelf, Wish, clip_name
-from kinolog.objects.store import open_objects
+from kinolog.delivery.clip.shelf import (
+    FRESH_MS,
+    STALE_MS,
+    Card,
+    Progress,
+    Shelf,
+    Wish,
+    clip_name,
+    media_name,
+)
+from kinolog.objects.store import Objects, open_objects
 
 GATE, DOOR = StreamName("cams", "gate"), StreamName("cams", "door")
 NOW_MS = 1_767_225_600_000
@@ -32,9 +41,9 @@ def wish(start_s: int = 0, format: str = "mp4", stream: StreamName = GATE) -> Wi
     return Wish(stream, NOW_MS + 1000 * start_s, NOW_MS + 1000 * start_s + 5000, format)
 
 
-def card(id: str, one: Wish, size: int = 3) -> Card:
+def card(id: str, one: Wish, size: int = 3, media: str = "") -> Card:
     return Card(id, str(one.stream), one.format, "it", one.start_ms, one.end_ms, one.start_ms, 5.0,
-                size, "00", NOW_MS)  # fmt: skip
+                size, "00", NOW_MS, media=media)  # fmt: skip
 
 
 def whole(
@@ -147,7 +156,7 @@ def test_many_are_listed_in_pieces(shelf: Shelf) -> None:
         ids = []
         for n in range(7):
             ids.append(await shelf.id_of(wish(n)))
-            await shelf.put(card(ids[-1], wish(n)))
+            await shelf.put(card(ids[-1], wish(n), media=f"{n}.mp4"))
         seen: list[str] = []
         after = ""
         while True:
@@ -184,18 +193,147 @@ def test_what_a_dead_edge_left_is_cleared_away(shelf: Shelf, tmp_path: Path) -> 
         async def half() -> AsyncGenerator[bytes, None]:
             yield b"xxx"
 
-        await shelf.upload(one, id, half())
+        name = media_name(id, "mp4")
+        await shelf.upload(GATE, name, half())
         await shelf.tell(one, id, Progress(3, 10, NOW_MS))
         assert await shelf.told(GATE, id, NOW_MS + FRESH_MS - 1) is not None
         assert await shelf.told(GATE, id, NOW_MS + FRESH_MS) is None
         path = tmp_path / "kept" / "progress" / "cams" / "gate" / f"{id}.json"
-        media = tmp_path / "kept" / "media" / "cams" / "gate" / f"{id}.mp4"
-        os.utime(path, (NOW_MS / 1000, NOW_MS / 1000))
+        media = tmp_path / "kept" / "media" / "cams" / "gate" / name
+        for one_of in (path, media):
+            os.utime(one_of, (NOW_MS / 1000, NOW_MS / 1000))
         await shelf.clear(GATE, NOW_MS + STALE_MS)
         assert media.exists()
         await shelf.clear(GATE, NOW_MS + STALE_MS + 1000)
         assert not media.exists()
         assert not path.exists()
+
+    asyncio.run(go())
+
+
+def files(tmp_path: Path, kind: str) -> list[str]:
+    return sorted(one.name for one in (tmp_path / "kept" / kind / "cams" / "gate").glob("*"))
+
+
+def old(tmp_path: Path) -> None:
+    """All files are of NOW_MS."""
+    for one in (tmp_path / "kept" / "media").rglob("*.*"):
+        os.utime(one, (NOW_MS / 1000, NOW_MS / 1000))
+
+
+def test_of_two_who_make_a_clip_the_first_counts(shelf: Shelf, tmp_path: Path) -> None:
+    async def go() -> None:
+        pauses = [asyncio.Event(), asyncio.Event()]
+        reached = [asyncio.Event(), asyncio.Event()]
+        tasks = [
+            await keep(keeper_of(shelf), wish(), whole(size, pause, reached=there))
+            for size, pause, there in zip((10, 20), pauses, reached, strict=True)
+        ]
+        for there in reached:
+            await there.wait()
+        pauses[1].set()
+        first = await tasks[1]
+        assert first.bytes == 20
+        pauses[0].set()
+        assert await tasks[0] == first
+        assert await shelf.listed(GATE) == ([first], "")
+        assert files(tmp_path, "media") == [first.media]
+        data = b"".join([part async for part in shelf.read(first, 0, first.bytes)])
+        assert data == b"x" * 10 + b"y" * 10
+
+    asyncio.run(go())
+
+
+class Failing(Objects):
+    """A place that refuses some writes of cards."""
+
+    fails = 1
+
+    async def create(self, path: str, data: bytes) -> bool:
+        if path.startswith("cards/") and self.fails:
+            self.fails -= 1
+            await self.lost(path, data)
+            raise Unavailable("the place is away")
+        return await super().create(path, data)
+
+    async def lost(self, path: str, data: bytes) -> None:
+        """Nothing is written."""
+
+
+class Answerless(Failing):
+    """It is written, and its answer is lost."""
+
+    async def lost(self, path: str, data: bytes) -> None:
+        await Objects.create(self, path, data)
+
+
+def place_of(kind: type[Objects], tmp_path: Path) -> Objects:
+    there = open_objects(str(tmp_path / "kept"))
+    return kind(there._store, there.url)
+
+
+def test_without_its_card_a_file_does_not_stay(tmp_path: Path) -> None:
+    async def go() -> None:
+        shelf = Shelf(place_of(Failing, tmp_path))
+        with pytest.raises(Unavailable):
+            await (await keep(keeper_of(shelf), wish(), whole(10)))
+        assert files(tmp_path, "media") == files(tmp_path, "progress") == []
+        kept = await (await keep(keeper_of(shelf), wish(), whole(10)))
+        assert files(tmp_path, "media") == [kept.media]
+
+    asyncio.run(go())
+
+
+def test_with_its_card_a_file_stays_though_nobody_was_told(tmp_path: Path) -> None:
+    async def go() -> None:
+        shelf = Shelf(place_of(Answerless, tmp_path))
+        with pytest.raises(Unavailable):
+            await (await keep(keeper_of(shelf), wish(), whole(10)))
+        (kept,), _ = await shelf.listed(GATE)
+        assert files(tmp_path, "media") == [kept.media]
+
+    asyncio.run(go())
+
+
+def test_files_that_no_card_names_are_cleared_away(shelf: Shelf, tmp_path: Path) -> None:
+    async def go() -> None:
+        kept = await (await keep(keeper_of(shelf), wish(), whole(10)))
+        alone = await (await keep(keeper_of(shelf), wish(1), whole(10)))
+        making = await shelf.id_of(wish(2))
+
+        async def some() -> AsyncGenerator[bytes, None]:
+            yield b"xxx"
+
+        left = [media_name(kept.id, "mp4"), media_name(await shelf.id_of(wish(3)), "ts")]
+        for name in (*left, media_name(making, "mp4")):
+            await shelf.upload(GATE, name, some())
+        old(tmp_path)
+        await shelf.tell(wish(2), making, Progress(3, 10, NOW_MS))
+        path = tmp_path / "kept" / "progress" / "cams" / "gate" / f"{making}.json"
+        os.utime(path, (NOW_MS / 1000 + 10, NOW_MS / 1000 + 10))
+        await shelf.clear(GATE, NOW_MS + STALE_MS)
+        assert set(left) < set(files(tmp_path, "media"))
+        await shelf.clear(GATE, NOW_MS + STALE_MS + 1)
+        there = files(tmp_path, "media")
+        assert not set(left) & set(there)
+        assert {kept.media, alone.media} < set(there)
+        assert len(there) == 3  # and that of who still makes it
+        await shelf.clear(GATE, NOW_MS + STALE_MS + 20_000)
+        assert set(files(tmp_path, "media")) == {kept.media, alone.media}
+        assert files(tmp_path, "progress") == []
+
+    asyncio.run(go())
+
+
+def test_a_clip_that_is_kept_again_after_its_end_is_another_file(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    async def go() -> None:
+        one = await (await keep(keeper_of(shelf), wish(), whole(10)))
+        await shelf.delete(GATE, one.id)
+        assert files(tmp_path, "media") == []
+        other = await (await keep(keeper_of(shelf), wish(), whole(10)))
+        assert (other.id == one.id, other.media == one.media) == (True, False)
 
     asyncio.run(go())
 
