@@ -286,10 +286,14 @@ def test_chromium_shows_the_right_frames(reordered: Recorded, browser: Any, site
     page.close()
     assert duration_s == pytest.approx(len(numbers) / RATE, abs=0.05)
     assert len(seen) > len(numbers) / 4
+    newer = 0
     for media_s, width, height, gray in seen:
         picture = np.frombuffer(base64.b64decode(gray), np.uint8).reshape(height, width)
-        at = round(media_s * RATE)
-        assert blockcode.read(picture) == numbers[at], (media_s, at)
+        at, number = round(media_s * RATE), blockcode.read(picture)
+        # A callback that is late draws a newer picture than that of which it tells.
+        assert number in numbers[at : at + 4], (media_s, at)
+        newer += number != numbers[at]
+    assert newer <= len(seen) / 10
 
 
 def test_what_just_happened_is_waited_for(played: Stage, edge: str, client: httpx.Client) -> None:

@@ -210,6 +210,9 @@ class Replay:
         await come_to(channel, name.track, span.end_ms)
         live = live_rows(channel, name.track)
         runs = await self._history.between(name, span.start_ms, span.end_ms, live)
+        lead = self._lead(channel)
+        if runs and lead not in (None, name.track):
+            runs = await self._along(channel, Named(channel.name, lead), span, runs)
         count = sum(run.count for run in runs)
         if count > recorded.MOST_SEGMENTS:
             raise InputError(
@@ -218,6 +221,25 @@ class Replay:
                 hint="ask for a shorter range",
             )
         return runs
+
+    def _lead(self, channel: Channel) -> str | None:
+        """The track by whose borders the others are cut: the first of video in the newest session;
+        None where there is none."""
+        entries = self._registry.epochs.get(channel.name, {})
+        tracks = entries[max(entries)].open.tracks if entries else ()
+        return next((info.name for info in tracks if info.kind == "video"), None)
+
+    async def _along(self, channel: Channel, lead: Named, span: Span, runs: list[Run]) -> list[Run]:
+        """The runs without the segments at either end of which nearly nothing lies beside the lead:
+        all lists of a span begin and end at about the same time."""
+        assert span.start_ms is not None
+        assert span.end_ms is not None
+        live = live_rows(channel, lead.track)
+        first = await self._history.between(lead, span.start_ms, span.start_ms + 1, live)
+        last = await self._history.between(lead, span.end_ms - 1, span.end_ms, live)
+        return recorded.along(
+            runs, first[0].wall if first else None, last[-1].until if last else None
+        )
 
 
 class _Way(NamedTuple):

@@ -1,0 +1,64 @@
+"""Shaka plays the HLS playlists of a closed range, and from a moment on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hls_stage import Stage, stage, until
+from kit.dash_page import DashPage, player_pages
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(280),
+    pytest.mark.alone,
+    pytest.mark.slow,
+    pytest.mark.needs("chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def played(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with stage(one_broker, tmp_path_factory.mktemp("shaka-hls")) as found:
+        yield found
+
+
+@pytest.fixture
+def player(browser: Any) -> Iterator[DashPage]:
+    context = browser.new_context()
+    with player_pages() as pages:
+        yield DashPage(context.new_page(), pages, "shaka")
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def begun(played: Stage) -> datetime:
+    """Two sessions of 60 and 20 s, with a minute between them; an hour ago."""
+    at = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+    for offset_s, seconds in ((0, 60), (120, 20)):
+        begin = (at + timedelta(seconds=offset_s)).isoformat()
+        played.published("shaka/film", f"seconds={seconds}", f"--at={begin}")
+    return at
+
+
+def test_a_closed_range_over_an_absence(played: Stage, begun: datetime, player: DashPage) -> None:
+    start_s = begun.timestamp() + 52
+    url = f"{played.edge()}/media/shaka/film/index.m3u8?start={start_s}&end={start_s + 74}"
+    player.play(url)
+    until(lambda: player.stats()["ended"], "the end")
+    found = player.stats()
+    print(f"shaka: {found}")
+    assert found["errors"] == []
+    # Eight seconds of the first session, six of the second: as many pictures, but for a few that a
+    # busy machine drops at the beginning.
+    assert found["frames"] >= 14 * 30 - 6
+    assert [at for _, at in found["waits"] if 0.5 < at < 13.8] == []
+
+
+def test_a_replay_from_a_moment_on(played: Stage, begun: datetime, player: DashPage) -> None:
+    start_s = begun.timestamp() + 120
+    player.play(f"{played.edge()}/media/shaka/film/index.m3u8?start={start_s}")
+    player.played(8, "8 s played")
+    assert player.stats()["errors"] == []
