@@ -46,10 +46,11 @@ class Noting(RandomReader):
         end: int,
         key: str | None = None,
         about_bytes: int = 0,
+        track: str = "",
     ) -> list[Any]:
         if topic.endswith(".media"):
             self.media |= set(range(start, end))
-        return await super().read_raw(topic, partition, start, end, key, about_bytes)
+        return await super().read_raw(topic, partition, start, end, key, about_bytes, track)
 
 
 class HoldingWriter(LogWriter):

@@ -137,19 +137,6 @@ export class Player extends VideoPlayer {
 
   // -- what the controls do --------------------------------------------------------------------
 
-  toggle(): void {
-    if (this.video.paused) {
-      this.wantsPlay = true;
-      if (this.video.ended) this.video.currentTime = this.window()?.start ?? 0;
-      else if (this.following) this.toLive();
-      void this.play();
-    } else {
-      this.wantsPlay = false;
-      this.video.pause();
-    }
-    this.tick();
-  }
-
   toLive(): void {
     this.following = true;
     this.aim = null;

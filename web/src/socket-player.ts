@@ -38,7 +38,7 @@ export class SocketModePlayer extends VideoPlayer {
     this.socket.destroy();
   }
 
-  toggle(): void {
+  override toggle(): void {
     if (this.video.paused) {
       this.wantsPlay = true;
       const captured = this.socket.status().captured_ms;

@@ -158,12 +158,24 @@ export abstract class VideoPlayer {
 
   // -- what the controls do --------------------------------------------------------------------
 
-  abstract toggle(): void;
   abstract toLive(): void;
   /** Play from a moment on (Unix ms). */
   abstract goTo(time: number): void;
   /** Within the window, in the <video>'s time. */
   abstract seek(to: number): void;
+
+  toggle(): void {
+    if (this.video.paused) {
+      this.wantsPlay = true;
+      if (this.video.ended) this.video.currentTime = this.window()?.start ?? 0;
+      else if (this.following) this.toLive();
+      void this.play();
+    } else {
+      this.wantsPlay = false;
+      this.video.pause();
+    }
+    this.tick();
+  }
 
   setSpeed(speed: number): void {
     this.speed = speed;

@@ -28,12 +28,10 @@ from kinolog.core.errors import (
 from kinolog.core.log import get_logger
 from kinolog.core.names import StreamName
 from kinolog.log.client import KafkaSettings
-from kinolog.log.decode import to_record
 from kinolog.log.random_reader import FETCH_BYTES, RandomReader
 from kinolog.log.registry import Registry
 from kinolog.objects.store import Objects
 from kinolog.record.header import HEADER_NAME
-from kinolog.record.log_record import LogRecord
 
 MOST_FIRSTS: Final = 1_000
 AWAY_S: Final = 10.0
@@ -111,25 +109,6 @@ class TieredReader(RandomReader):
         self._marked = False
         self._firsts: OrderedDict[_Where, int | None] = OrderedDict()
 
-    async def read(
-        self,
-        topic: str,
-        partition: int,
-        start: int,
-        end: int,
-        key: str | None = None,
-        about_bytes: int = FETCH_BYTES[-1],
-        track: str = "",
-    ) -> list[LogRecord]:
-        """As RandomReader.read."""
-        low, messages = await self.read_above(topic, partition, start, end, key, about_bytes)
-        if start < low:
-            messages = [
-                *await self._older(topic, partition, start, min(end, low), key, track),
-                *messages,
-            ]
-        return [record for record in map(to_record, messages) if record is not None]
-
     async def read_raw(
         self,
         topic: str,
@@ -138,12 +117,13 @@ class TieredReader(RandomReader):
         end: int,
         key: str | None = None,
         about_bytes: int = FETCH_BYTES[-1],
+        track: str = "",
     ) -> list[Any]:
         """As RandomReader.read_raw; what comes from the archive is a Message."""
         low, messages = await self.read_above(topic, partition, start, end, key, about_bytes)
         if start >= low:
             return messages
-        return [*await self._older(topic, partition, start, min(end, low), key, ""), *messages]
+        return [*await self._older(topic, partition, start, min(end, low), key, track), *messages]
 
     async def bounds(self, topic: str, partition: int, key: str | None = None) -> tuple[int, int]:
         """As RandomReader.bounds; with a key, the first offset that is in the archive, where that

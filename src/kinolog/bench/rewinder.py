@@ -30,11 +30,10 @@ class Rewinders:
     moment on, each media playlist of it, and their first segments; then segments in playing time.
     """
 
-    def __init__(self, stream_url: str, count: int, seed: int = 0) -> None:
+    def __init__(self, stream_url: str, count: int) -> None:
         """`stream_url`: `…/media/{collection}/{stream}`."""
         self._base = stream_url.rstrip("/") + "/"
         self._count = count
-        self._seed = seed
         self.jumps_s: list[float] = []
         """From a jump to the last byte of the first segment of every track, in seconds."""
         self.failed: list[str] = []
@@ -55,7 +54,7 @@ class Rewinders:
             ranges = await self._ranges(client)
             async with asyncio.TaskGroup() as group:
                 tasks = [
-                    group.create_task(self._watch(client, ranges, self._seed + number))
+                    group.create_task(self._watch(client, ranges, number))
                     for number in range(self._count)
                 ]
                 try:

@@ -18,6 +18,7 @@ from kinolog.core.rsgi import HttpProtocol, Scope
 from kinolog.core.units import duration_ms, rfc3339
 from kinolog.delivery import answers
 from kinolog.delivery.channel import Channel
+from kinolog.delivery.rate import Buckets, Rate
 from kinolog.delivery.span import Span, moment_ms, parse_span
 from kinolog.log.marks import Found, MarkReader, MarkWriter
 from kinolog.record.mark import Mark, check_mark
@@ -62,7 +63,7 @@ class MarkServer:
         self._reader = reader
         self._writer = writer
         self._clock = clock
-        self._allowances: dict[StreamName, Allowance] = {}
+        self._rates = Buckets(Rate(RATE_HZ, BURST))
         self._kept: dict[tuple[StreamName, str], tuple[float, asyncio.Task[bytes]]] = {}
         self._reading = asyncio.Semaphore(_MOST_READS)
 
@@ -148,8 +149,7 @@ class MarkServer:
             return
         now_ms = self._clock.unix_ms()
         marks = read_marks(body, now_ms)
-        allowance = self._allowances.setdefault(name, Allowance())
-        if not allowance.take(len(marks), self._clock.monotonic()):
+        if not self._rates.allow(str(name), len(marks), self._clock.monotonic()):
             protocol.response_str(
                 429,
                 [("content-type", "text/plain; charset=utf-8"), ("retry-after", "1")],
@@ -165,24 +165,6 @@ class MarkServer:
             del self._kept[key]  # who asks now finds them
         body = msgspec.json.encode({"stream": str(name), "marks": [shown(m) for m in marks]})
         protocol.response_bytes(201, [_JSON, answers.NO_STORE], body)
-
-
-class Allowance:
-    """What may be written now: RATE_HZ more each second, BURST at most."""
-
-    def __init__(self) -> None:
-        self._left = float(BURST)
-        self._at_s: float | None = None
-
-    def take(self, count: int, now_s: float) -> bool:
-        """Take so many, if there are as many."""
-        if self._at_s is not None:
-            self._left = min(BURST, self._left + RATE_HZ * (now_s - self._at_s))
-        self._at_s = now_s
-        if count > self._left:
-            return False
-        self._left -= count
-        return True
 
 
 def read_marks(body: bytes, now_ms: int) -> list[Mark]:

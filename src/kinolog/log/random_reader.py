@@ -89,7 +89,7 @@ class RandomReader:
         """The records of [start, end) that are still kept, of one key where one is given.
         `about_bytes`: what they come to; far more is not fetched. `track`: the chunks of other
         tracks are not needed, and may be left out."""
-        messages = await self.read_raw(topic, partition, start, end, key, about_bytes)
+        messages = await self.read_raw(topic, partition, start, end, key, about_bytes, track)
         return [record for record in map(to_record, messages) if record is not None]
 
     async def read_raw(
@@ -100,8 +100,10 @@ class RandomReader:
         end: int,
         key: str | None = None,
         about_bytes: int = FETCH_BYTES[-1],
+        track: str = "",
     ) -> list[Any]:
-        """The client's own messages of [start, end): for topics without the kinolog header."""
+        """The client's own messages of [start, end): for topics without the kinolog header.
+        `track`: as of `read`."""
         return (await self.read_above(topic, partition, start, end, key, about_bytes))[1]
 
     async def read_above(

@@ -17,11 +17,11 @@ from kinolog.delivery.marks import (
     BURST,
     MOST_KEPT_BYTES,
     RATE_HZ,
-    Allowance,
     MarkServer,
     joined,
     read_marks,
 )
+from kinolog.delivery.rate import Buckets, Rate
 from kinolog.log.marks import Found
 from kinolog.record.mark import Mark
 
@@ -90,14 +90,14 @@ def test_what_is_shown_as_one_says_what_is_in_it_most_frequent_first() -> None:
 
 
 def test_an_allowance_comes_back_with_time() -> None:
-    allowance = Allowance()
-    taken = [allowance.take(100, 0.0) for _ in range(BURST // 100)]
+    buckets = Buckets(Rate(RATE_HZ, BURST))
+    taken = [buckets.allow("cams/gate", 100, 0.0) for _ in range(BURST // 100)]
     assert all(taken)
-    assert not allowance.take(1, 0.0)
-    assert not allowance.take(100, 0.5)
-    assert allowance.take(RATE_HZ // 2, 1.0)
-    assert allowance.take(BURST, 1000.0)
-    assert not allowance.take(1, 1000.0)
+    assert not buckets.allow("cams/gate", 1, 0.0)
+    assert not buckets.allow("cams/gate", 100, 0.5)
+    assert buckets.allow("cams/gate", RATE_HZ // 2, 1.0)
+    assert buckets.allow("cams/gate", BURST, 1000.0)
+    assert not buckets.allow("cams/gate", 1, 1000.0)
 
 
 class Reader:

@@ -1,41 +1,10 @@
-"""How much one client may cost: a bucket of tokens for each address and each session."""
+"""How much one client's reports may cost: a bucket for each address and each session."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable
-from typing import NamedTuple
 
-
-class Rate(NamedTuple):
-    """So many a second in the long run, and so many at once."""
-
-    per_s: float
-    burst: int
-
-
-class Buckets:
-    """Buckets by key, of those that were asked for last."""
-
-    def __init__(self, rate: Rate, most: int = 20_000) -> None:
-        self._rate = rate
-        self._most = most
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def has(self, key: str, wanted: int, now_s: float) -> bool:
-        """Whether so many tokens are there; none is taken."""
-        return self._level(key, now_s) >= wanted
-
-    def take(self, key: str, wanted: int, now_s: float) -> None:
-        """Take them."""
-        self._buckets[key] = (self._level(key, now_s) - wanted, now_s)
-        self._buckets.move_to_end(key)
-        if len(self._buckets) > self._most:
-            self._buckets.popitem(last=False)
-
-    def _level(self, key: str, now_s: float) -> float:
-        left, at_s = self._buckets.get(key, (float(self._rate.burst), now_s))
-        return min(self._rate.burst, left + (now_s - at_s) * self._rate.per_s)
+from kinolog.delivery.rate import Buckets, Rate
 
 
 class Limits:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kinolog.delivery.qoe.rate import Buckets, Limits, Rate, network
+from kinolog.delivery.qoe.rate import Limits, network
+from kinolog.delivery.rate import Buckets, Rate
 
 
 def test_a_bucket_fills_again() -> None:
