@@ -64,6 +64,7 @@ def absolute(start_s: float, end_s: float) -> str:
 @pytest.mark.parametrize(
     ("query", "cache"),
     [("", ""), (absolute(4, 12), "public, max-age=60"), ("start=-2h&end=-10m", "no-cache")],
+    ids=["live", "closed", "relative"],  # no time in a name: each of pytest's workers begins later
 )
 def test_headers_and_head(
     client: httpx.Client, protocol: Protocol, coding: str, query: str, cache: str
