@@ -72,6 +72,7 @@ async def make(
     collection = f"archive-{now_ms}"
     wanted = CollectionEntry(
         partitions=1,
+        max_partitions=1,  # else each stream would get a partition of its own
         replication_factor=1,
         retention_ms=(days + 30) * DAY_S * 1000,
         partition_mbps=0,

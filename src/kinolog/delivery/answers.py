@@ -6,9 +6,10 @@ import asyncio
 import re
 from functools import lru_cache
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from kinolog.core.errors import InputError
+from kinolog.core.origin import refusal
 from kinolog.core.rsgi import Headers, HttpProtocol, Scope
 
 CORS: Final[Headers] = [
@@ -82,9 +83,8 @@ def preflight_of(scope: Scope, protocol: HttpProtocol, method: str) -> None:
 def of_this_site(scope: Scope, protocol: HttpProtocol, *writes: str) -> bool:
     """Whether to go on with a path that takes these writes beside GET and HEAD; else answered.
 
-    A browser names the site of the page that writes (`Origin`), and a page of another one is
-    refused with 403. What names none is no browser. OPTIONS gives no leave to another site, not
-    even for reading: a browser would remember it for the path, and take it for writes.
+    A page of another site is refused with 403. OPTIONS gives no leave to one, not even for reading:
+    a browser would remember it for the path, and take it for writes.
     """
     if scope.method in ("GET", "HEAD"):
         return True
@@ -95,29 +95,11 @@ def of_this_site(scope: Scope, protocol: HttpProtocol, *writes: str) -> bool:
         else:
             protocol.response_str(405, [_TEXT, ("allow", allowed)], f"only {allowed}\n")
         return False
-    origin = scope.headers.get("origin")
-    if origin is None:
+    text = refusal(scope)
+    if text is None:
         return True
-    host = scope.authority or scope.headers.get("host") or ""
-    if _host_of(origin) == _host_of(f"//{host}") != "":
-        return True
-    text = (
-        f"a page of {origin[:100]!r} may not write here, at {host[:100]!r}: "
-        "only pages of the same host may (a proxy in between passes on Host)"
-    )
     protocol.response_str(403, [_TEXT, NO_STORE], text + "\n")
     return False
-
-
-def _host_of(origin: str) -> str:
-    """Host and port, the port left out where it is that of a scheme; "" where there is none."""
-    try:
-        found = urlsplit(origin.strip())
-        port = found.port
-    except ValueError:
-        return ""
-    name = found.hostname or ""
-    return name if port in (None, 80, 443) or not name else f"{name}:{port}"
 
 
 async def body(protocol: HttpProtocol, most_bytes: int, within_s: float = BODY_S) -> bytes | None:

@@ -142,7 +142,10 @@ class Hub:
         entry = self._catalog.registry.streams.get(name)
         first_epoch = entry.placements[0].from_epoch if entry is not None else 0
         now_ms = self._clock.unix_ms()
-        return await find_start(self._reader, name, placement, known, now_ms, first_epoch)
+        doubt = name in self._in_doubt
+        return await find_start(
+            self._reader, name, placement, known, now_ms, first_epoch, in_doubt=doubt
+        )
 
     async def _follow(
         self, channel: Channel, starts: Mapping[Place, tuple[Start, int]], begun: int

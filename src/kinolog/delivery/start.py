@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from kinolog.core.names import StreamName
-from kinolog.log.index_reader import dead_ms, is_void, newest_entries, over_at
+from kinolog.log.index_reader import CLOSING, dead_ms, is_void, newest_entries, over_at
 from kinolog.log.random_reader import RandomReader
 from kinolog.record.control import IndexEntry, SegmentEntry, SessionEntry
 from kinolog.record.registry import EpochEntry, Placement
@@ -40,9 +41,12 @@ async def find_start(
     known: Mapping[int, EpochEntry],
     now_ms: int,
     first_epoch: int = 0,
+    *,
+    in_doubt: bool = False,
 ) -> Start:
     """Where to begin reading a stream's newest window in one placement. `known`: the registry's
-    epochs of the stream. What is older than `first_epoch` is of a deleted stream of that name."""
+    epochs of the stream. What is older than `first_epoch` is of a deleted stream of that name.
+    `in_doubt`: the stream may go on behind a close, untold to the registry."""
     index, media = topic(placement.base, "index"), topic(placement.base, "media")
     partition = placement.partition
     here = {
@@ -51,17 +55,27 @@ async def find_start(
         if (entry.base, entry.partition) == (placement.base, partition)
     }
     newest_here = here[max(here)] if here else None
-    found = await newest_entries(
+    read = functools.partial(
+        newest_entries,
         reader,
         index,
         partition,
         name.name,
         lambda found: _covers(found, known) or any(e.epoch < first_epoch for e in found[:1]),
-        down_to=newest_here.close_index if newest_here is not None else -1,
         without_archive=True,
     )
+    closed = newest_here.close_index if newest_here is not None else -1
+    found: list[IndexEntry] = []
+    over = None
+    if closed >= 0 and not in_doubt:
+        # What the neighbours indexed since the close is not read, however long ago that was. A
+        # session that the registry was not told of is found by what it sends (Channel.missed).
+        found = await read(down_to=closed, below=closed + CLOSING)
+        over = over_at(newest_here, found)
+    if over is None or not found:
+        found = await read(down_to=closed)
+        over = over_at(newest_here, found)
     entries = [entry for entry in found if entry.epoch >= first_epoch]
-    over = over_at(newest_here, entries)
     sessions: dict[int, Session] = {**here}
     sessions |= {e.epoch: e for e in entries if isinstance(e, SessionEntry)}
     segments = [

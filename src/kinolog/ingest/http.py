@@ -19,6 +19,7 @@ from kinolog.core.errors import (
 )
 from kinolog.core.log import get_logger
 from kinolog.core.names import StreamName
+from kinolog.core.origin import refusal
 from kinolog.core.rsgi import HttpProtocol, Scope
 from kinolog.core.units import unix_ms
 from kinolog.ingest.demux import PushedBytes, demux
@@ -52,6 +53,11 @@ class HttpIngest:
         """201 with what was taken, once the body has ended and Kafka has acknowledged it all."""
         if scope.method not in ("PUT", "POST"):
             protocol.response_str(405, [_TEXT, ("allow", "PUT, POST")], "publish by PUT or POST\n")
+            return
+        # A form of any page could send a body here without asking first.
+        foreign = refusal(scope)
+        if foreign is not None:
+            protocol.response_str(403, [_TEXT, _CLOSE], f"{foreign}\n")
             return
         try:
             name = StreamName.parse(scope.path.removeprefix("/ingest/").strip("/"))

@@ -23,6 +23,10 @@ MOST_BLOCKS = 16
 """Of the archive, that are looked through for a track's newest: hours of a stream. A track that has
 been silent for longer begins again."""
 
+CLOSING = 4096
+"""Behind the entry that was acknowledged before a close, so many index records may hold the last
+entries of its session, between those of other streams."""
+
 _FIRST_STEP = 256
 _AT_ONCE = 1_000
 
@@ -36,6 +40,7 @@ async def newest_entries(
     lowest: int = 0,
     down_to: int = -1,
     *,
+    below: int | None = None,
     without_archive: bool = False,
 ) -> list[IndexEntry]:
     """As `newest_indexed`, without the offsets."""
@@ -47,6 +52,7 @@ async def newest_entries(
         enough,
         lowest,
         down_to,
+        below=below,
         without_archive=without_archive,
     )
     return [entry for _, entry in found]
@@ -61,17 +67,20 @@ async def newest_indexed(
     lowest: int = 0,
     down_to: int = -1,
     *,
+    below: int | None = None,
     without_archive: bool = False,
 ) -> list[tuple[int, IndexEntry]]:
     """Entries of one stream in log order with their offsets, as many from the end as `enough` asks
     for, and all from the offset `down_to` on (-1: no such); all there are where it is never
-    satisfied. Steps back in doubling strides, so the cost follows what is found, not the length of
-    the archive.
+    satisfied. `below`: an offset to begin at in place of the end. Steps back in doubling strides,
+    so the cost follows what is found, not the length of the archive.
 
     The archive is asked only for what Kafka does not have, a block at a time, MOST_BLOCKS at most.
     `without_archive`: where it does not answer, what Kafka has is enough; else ArchiveUnavailable.
     """
     low, end = await reader.bounds(topic, partition)
+    if below is not None:
+        end = min(end, below)
     above = low
     low = max(low, lowest)
     found: list[tuple[int, IndexEntry]] = []

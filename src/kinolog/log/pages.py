@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from kinolog.core.errors import WireError
-from kinolog.log.index_reader import newest_indexed, newest_pages
+from kinolog.log.index_reader import CLOSING, newest_indexed, newest_pages
 from kinolog.log.paging import decoded, read_entries, read_track
 from kinolog.log.random_reader import RandomReader
 from kinolog.record.chain import Chain
@@ -23,9 +23,6 @@ from kinolog.record.table import PackedTable, Row, Table
 MOST_BYTES = 8 << 20
 _ROW_BYTES = 88
 _REF_BYTES = 150
-_CLOSING = 4096
-"""Behind the entry that was acknowledged before a close, so many index records may hold the last
-entries of its session."""
 
 
 class IndexPlace(NamedTuple):
@@ -113,7 +110,7 @@ class Pages:
         if newest is not None and newest.close_index >= 0:
             _, end = await self._reader.bounds(place.topic, place.partition)
             start = newest.close_index
-            end = min(end, start + _CLOSING)
+            end = min(end, start + CLOSING)
             found = await read_entries(self._reader, *place, start, end)
             closing = [(at, e) for at, e in found if not isinstance(e, PageEntry)]
             pages = newest_pages(closing)
