@@ -21,6 +21,7 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 
 from kinolog.core.errors import WireError
+from kinolog.record.absent import Lost
 from kinolog.record.control import Open
 
 T = TypeVar("T")
@@ -60,7 +61,7 @@ class Index(msgspec.Struct, omit_defaults=True):
     the values of the index topic's records, as they are there. `newest`: of each track, epoch and
     number of the newest segment in this block or one before it. `near`: greater than the first
     media log offset of each segment in this block or one before it. `lost`: segments that Kafka did
-    not have any more when the block was made."""
+    not have any more when the block was made; `losses`: which, in this block or one before it."""
 
     stream: str
     base: str
@@ -78,6 +79,7 @@ class Index(msgspec.Struct, omit_defaults=True):
     newest: dict[str, tuple[int, int]] = {}
     near: int = 0
     lost: int = 0
+    losses: list[Lost] = []
 
 
 class Records(msgspec.Struct):

@@ -35,10 +35,11 @@ class Shelf:
         self._names: OrderedDict[tuple[Book, int], _Listed] = OrderedDict()
         self._kept = 0
 
-    async def first(self, book: Book) -> Name | None:
-        """A book's first block."""
+    async def first(self, book: Book, *, anew: bool = False) -> Name | None:
+        """A book's first block. `anew`: where none was known, it is looked for now."""
         known = self._folders.get(book)
-        for folder in await self._all(book, AGE_S if known and known[0] else EMPTY_AGE_S):
+        empty_age_s = 0 if anew else EMPTY_AGE_S
+        for folder in await self._all(book, AGE_S if known and known[0] else empty_age_s):
             names = await self._of(book, folder, AGE_S)
             if names:
                 return names[0]

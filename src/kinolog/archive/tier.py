@@ -11,13 +11,13 @@ from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from kinolog.archive.blocks import Blocks
 from kinolog.archive.marker import is_marked
 from kinolog.archive.names import Book
 from kinolog.archive.shelf import Shelf
-from kinolog.core.clock import Clock
+from kinolog.core.clock import Clock, SystemClock
 from kinolog.core.errors import (
     ArchiveUnavailable,
     ConfigError,
@@ -30,10 +30,14 @@ from kinolog.core.names import StreamName
 from kinolog.log.client import KafkaSettings
 from kinolog.log.random_reader import FETCH_BYTES, RandomReader
 from kinolog.log.registry import Registry
-from kinolog.objects.store import Objects
+from kinolog.objects.store import Objects, open_objects
+from kinolog.record.absent import Absent
 from kinolog.record.header import HEADER_NAME
 
+K = TypeVar("K")
+V = TypeVar("V")
 MOST_FIRSTS: Final = 1_000
+"""Streams of which is kept where their archive begins, and what nobody has."""
 AWAY_S: Final = 10.0
 """A store that did not answer is not asked for so long: whoever asks is told at once."""
 PATIENCE_S: Final = 4.0
@@ -43,6 +47,9 @@ OLDER_S: Final = 8.0
 """So long for a block's index: who opens a stream, or joins it, may wait for it."""
 MARKED_S: Final = 60.0
 UNMARKED_S: Final = 1.0
+ABSENT_S: Final = 10.0
+"""What nobody has is asked for again so soon: a block that was being stored when Kafka deleted its
+records is there by then."""
 ENTRIES_AT_ONCE: Final = 1_000
 """Made into messages without a break: some ms."""
 _log = get_logger("kinolog.archive")
@@ -90,6 +97,23 @@ class _Where(NamedTuple):
     of_index: bool
 
 
+class _First(NamedTuple):
+    """The first offset that the archive has (None: it has nothing), when Kafka's log began at
+    `low`."""
+
+    offset: int | None
+    low: int
+
+
+class _Absent(NamedTuple):
+    """What nobody had of a stream at a moment (monotonic seconds), when Kafka's log began at
+    `low`; None: nothing of it is archived."""
+
+    found: Absent | None
+    low: int
+    at_s: float
+
+
 class TieredReader(RandomReader):
     """As RandomReader; with a key, also what is in the archive."""
 
@@ -107,7 +131,8 @@ class TieredReader(RandomReader):
         self._blocks = Blocks(objects)
         self._away_until_s = self._marked_until_s = float("-inf")
         self._marked = False
-        self._firsts: OrderedDict[_Where, int | None] = OrderedDict()
+        self._firsts: OrderedDict[_Where, _First] = OrderedDict()
+        self._absent: OrderedDict[Book, _Absent] = OrderedDict()
 
     async def read_raw(
         self,
@@ -133,17 +158,49 @@ class TieredReader(RandomReader):
         where = self._where(topic, partition, key) if low > 0 else None
         if where is None:
             return low, high
+        known = self._firsts.get(where)
         try:
             async with self._asked(where.book, PATIENCE_S):
-                first = await self._first(where)
+                # Kafka has deleted something since: it was archived before, if anybody archives.
+                anew = known is not None and known.offset is None and known.low != low
+                first = await self._first(where, anew=anew)
         except ArchiveUnavailable:
-            first = self._firsts.get(where, 0)
+            first = known.offset if known is not None else 0
         else:
-            self._firsts[where] = first
-            self._firsts.move_to_end(where)
-            while len(self._firsts) > MOST_FIRSTS:
-                self._firsts.popitem(last=False)
+            _keep(self._firsts, where, _First(first, low))
         return (min(low, first) if first is not None else low), high
+
+    async def absent(self, topic: str, partition: int, key: str) -> Absent | None:
+        """As RandomReader.absent, of a media topic: what is below Kafka's log start offset and in
+        no block. While the archive does not answer, nothing is known."""
+        low, _ = await super().bounds(topic, partition)
+        where = self._where(topic, partition, key) if low > 0 else None
+        if where is None or not self._is_archived(where.book):
+            return None
+        book = where.book
+        kept = self._absent.get(book)
+        now_s = self._clock.monotonic()
+        if kept is not None and kept.low == low and now_s - kept.at_s < ABSENT_S:
+            self._absent.move_to_end(book)
+            return kept.found
+        try:
+            async with self._asked(book, PATIENCE_S):
+                found = await self._absent_below(book, low)
+        except ArchiveUnavailable:
+            return None
+        _keep(self._absent, book, _Absent(found, low, now_s))
+        return found
+
+    async def _absent_below(self, book: Book, low: int) -> Absent | None:
+        last = await self._shelf.last(book)
+        if last is None:
+            return None
+        try:
+            head = (await self._blocks.entries(last.path)).head
+        except NotFound:
+            self._shelf.forget(book)
+            return None
+        return Absent(low, head.newest, head.losses)
 
     async def kept_from(self, topic: str, partition: int, key: str) -> int:
         """As RandomReader.kept_from. ArchiveUnavailable where the archive does not answer, or is
@@ -163,9 +220,10 @@ class TieredReader(RandomReader):
             await self._check_marked()
         return min(low, first) if first is not None else low
 
-    async def _first(self, where: _Where) -> int | None:
-        """The first offset that the archive has of a stream's index, or of its media."""
-        first = await self._shelf.first(where.book)
+    async def _first(self, where: _Where, *, anew: bool = False) -> int | None:
+        """The first offset that the archive has of a stream's index, or of its media. `anew`: as of
+        Shelf.first."""
+        first = await self._shelf.first(where.book, anew=anew)
         if first is None or where.of_index:
             return first.start if first is not None else None
         try:
@@ -273,6 +331,20 @@ class TieredReader(RandomReader):
             return None
         book = book_at(self._registry, self._prefix, base, partition, key)
         return _Where(book, suffix == "index") if book is not None else None
+
+
+def reader_of(kafka: KafkaSettings, registry: Registry, archive: str | None) -> RandomReader:
+    """A pool of readers of Kafka, and of the archive where one is named."""
+    if not archive:
+        return RandomReader(kafka)
+    return TieredReader(kafka, registry, open_objects(archive, make=False), SystemClock())
+
+
+def _keep(kept: OrderedDict[K, V], key: K, value: V) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    while len(kept) > MOST_FIRSTS:
+        kept.popitem(last=False)
 
 
 def book_at(registry: Registry, prefix: str, base: str, partition: int, key: str) -> Book | None:

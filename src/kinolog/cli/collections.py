@@ -10,6 +10,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from kinolog.cli.common import Json, KafkaFlags, kafka_of, note, settings_of, show
+from kinolog.cli.kept_in_archive import kept_in_archive, told
 from kinolog.cli.parameters import PARAMETERS
 from kinolog.core.errors import ConfigError
 from kinolog.core.units import duration_ms, show_duration, show_size, size_bytes
@@ -252,12 +253,15 @@ def delete(
         if answer.strip() != name:
             raise ConfigError("not deleted", hint="type the name, or pass --yes")
 
-    async def work() -> None:
+    async def work() -> dict[str, str] | None:
         async with roles.backend(kafka_of(settings)) as base:
             await base.catalog.delete(name)
+        return await kept_in_archive(settings.archive, name, "now")
 
-    roles.run(work())
+    kept = roles.run(work())
     note(f"collection {name} is deleted")
+    if kept is not None:
+        note(told(kept))
 
 
 _COLUMNS = {

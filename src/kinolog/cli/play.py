@@ -46,6 +46,7 @@ def play(
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     keep_times: Annotated[bool, Parameter(negative="")] = False,
     across: Annotated[bool, Parameter(negative="")] = False,
+    archive: str | None = None,
     kafka: KafkaFlags = _KAFKA,
 ) -> None:
     """Write a stream as fragmented MP4 to standard output.
@@ -83,8 +84,10 @@ def play(
         Time stamps are capture times (Unix), not from zero.
     across
         Go on, with new headers, where the tracks change.
+    archive
+        Where `kinolog worker archive` writes: what Kafka has deleted is read from there.
     """
-    settings = settings_of(kafka)
+    settings = settings_of(kafka, archive=archive)
     if output is None and sys.stdout.isatty():
         raise ConfigError(
             "video is not written to a terminal",
@@ -138,7 +141,7 @@ class _Output:
 async def _play(
     settings: Settings, wish: Wish, movie: Movie, out: _Output, path: Path | None
 ) -> None:
-    async with roles.backend(kafka_of(settings)) as base:
+    async with roles.backend(kafka_of(settings), archive=settings.archive) as base:
         archive = Archive(base.kafka, base.catalog.registry, base.reader, SystemClock())
         progress, wait = _Progress(path), _Wait()
         task = asyncio.create_task(_copy(flow(archive, wish), movie, out, progress, wait))

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from cyclopts import App
 
 from kinolog.cli.common import MOMENT, Json, KafkaFlags, kafka_of, note, settings_of, show
+from kinolog.cli.kept_in_archive import kept_in_archive, told
 from kinolog.cli.parameters import PARAMETERS
 from kinolog.core.clock import SystemClock
 from kinolog.core.names import StreamName
@@ -86,14 +87,17 @@ def delete(stream: str, /, *, kafka: KafkaFlags = _KAFKA) -> None:
     settings = settings_of(kafka)
     name = StreamName.parse(stream)
 
-    async def work() -> list[str]:
+    async def work() -> tuple[list[str], dict[str, str] | None]:
         async with roles.backend(kafka_of(settings)) as base:
-            return await base.catalog.delete_stream(name)
+            left = await base.catalog.delete_stream(name)
+        return left, await kept_in_archive(settings.archive, str(name), "now")
 
-    left = roles.run(work())
+    left, kept = roles.run(work())
     note(f"{name} is forgotten")
     for one in left:
         note(f"its records stay in {one} until retention takes them: Kafka deletes no single key")
+    if kept is not None:
+        note(told(kept))
 
 
 @app.command
@@ -125,21 +129,24 @@ def trim(
     name = StreamName.parse(stream)
     before_ms = unix_ms(before, SystemClock().unix_ms())
 
-    async def work() -> list[Trimmed]:
+    async def work() -> tuple[list[Trimmed], dict[str, str] | None]:
         async with roles.backend(kafka_of(settings)) as base:
             registry, prefix = base.catalog.registry, base.kafka.prefix
             admin = Admin(base.kafka)
-            return await trim_stream(admin, registry, base.reader, prefix, name, before_ms)
+            done = await trim_stream(admin, registry, base.reader, prefix, name, before_ms)
+        return done, await kept_in_archive(settings.archive, str(name), show_time(before_ms))
 
-    done = roles.run(work())
+    done, kept = roles.run(work())
     if json:
-        show([one._asdict() for one in done], {}, as_json=True)
+        show([one._asdict() | {"archive": kept} for one in done], {}, as_json=True)
         return
     for one in done:
         note(
             f"{name}: {one.records} records deleted of {one.topic}/{one.partition}, "
             f"which begins at offset {one.offset} now"
         )
+    if kept is not None:
+        note(told(kept))
 
 
 @app.command

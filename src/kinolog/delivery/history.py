@@ -20,18 +20,20 @@ from kinolog.core.names import StreamName
 from kinolog.log.pages import Bottom, Frontier, IndexPlace, Leaf, Pages
 from kinolog.log.random_reader import RandomReader
 from kinolog.log.registry import Registry
+from kinolog.record.absent import Absent
+from kinolog.record.page import GAP
 from kinolog.record.registry import EpochEntry
 from kinolog.record.table import Row, Table
 from kinolog.record.topics import topic
 from kinolog.timeline.extent import Extent, extents
-from kinolog.timeline.window import Run, Session, in_time, runs
+from kinolog.timeline.window import Run, Session, in_time, runs, with_gaps
 
 MOST_FRONTIERS = 256
 MOST_OLDER = 64
 """So often an index may have begun anew."""
 AGE_S = 0.5
 """An index is not asked again for what it did not have before so long."""
-LOW_AGE_S = 1.0
+KEPT_AGE_S = 1.0
 
 
 class Named(NamedTuple):
@@ -46,6 +48,21 @@ class _Reach(NamedTuple):
 
     unix_ms: float | None
     msn: int | None
+
+
+class _Kept(NamedTuple):
+    """What is kept of a stream's media in a place, as it was at a moment (monotonic seconds): from
+    the log offset `low` on, without what is `absent`."""
+
+    at_s: float
+    low: int
+    absent: Absent | None
+
+    def lacks(self, track: str, leaf: Leaf) -> bool:
+        """Whether something of a page may be absent."""
+        return self.absent is not None and self.absent.among(
+            track, leaf.first_msn, leaf.below_msn, leaf.ref.epoch, leaf.ref.first
+        )
 
 
 class _Older(NamedTuple):
@@ -110,21 +127,25 @@ class History:
         self._olders: OrderedDict[tuple[IndexPlace, str], tuple[int | None, tuple[_Older, ...]]] = (
             OrderedDict()
         )
-        self._lows: OrderedDict[tuple[str, int, str], tuple[float, int]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int, str], _Kept] = OrderedDict()
 
     async def between(self, name: Named, start_ms: float, end_ms: float, live: Table) -> list[Run]:
         """The segments that overlap [start_ms, end_ms) (Unix ms), in the order of time. `live`: the
-        newest segments, as an edge that follows the stream has them; they need no index."""
+        newest segments, as an edge that follows the stream has them; they need no index, but for
+        those among them or behind them that were deleted before anybody had them."""
         found: list[Run] = []
         newest = live.msn[0] - 1 if len(live) else None
+        if self._reader.tiered and len(live) and _lacks(live, end_ms):
+            newest = None
         for place, sessions in self._places_of(name):
             reach = _Reach(end_ms, newest if place.newest else None)
             found += await self._read(
                 name, place, sessions, reach, lambda leaf, _: _in_time(leaf, start_ms, end_ms)
             )
-        if newest is not None:
-            kept = [part for run in found if (part := run.numbered(0, newest + 1)) is not None]
-            found = [*kept, *self._of_live(name, live)]
+        if len(live):
+            older = [part for run in found if (part := run.numbered(0, live.msn[0])) is not None]
+            beside = _beside(found, live) if newest is None else []
+            found = [*older, *beside, *self._of_live(name, live)]
         return in_time(found, start_ms, end_ms)
 
     async def extents(
@@ -137,7 +158,7 @@ class History:
         newest = live.msn[0] - 1 if len(live) else None
         for place, sessions in self._places_of(name):
 
-            def wanted(leaf: Leaf, low: int, sessions: Mapping[int, Session] = sessions) -> bool:
+            def wanted(leaf: Leaf, kept: _Kept, sessions: Mapping[int, Session] = sessions) -> bool:
                 if not _in_time(leaf, start_ms, end_ms):
                     return False
                 ref = leaf.ref
@@ -146,7 +167,8 @@ class History:
                     session is None
                     or not ref.solid
                     or not start_ms <= ref.wall < ref.until <= end_ms
-                    or not low <= ref.first <= ref.last < session.void_from
+                    or not kept.low <= ref.first <= ref.last < session.void_from
+                    or kept.lacks(name.track, leaf)
                 ):
                     return True
                 found.append(Extent(ref.wall, ref.until, ref.epoch))
@@ -180,21 +202,23 @@ class History:
         place: _Place,
         sessions: Mapping[int, Session],
         reach: _Reach,
-        wanted: Callable[[Leaf, int], bool],
+        wanted: Callable[[Leaf, _Kept], bool],
     ) -> list[Run]:
-        """The rows of a place that count, of those pages that are wanted, given the media topic's
-        log start offset, and of what is in no page."""
+        """The rows of a place that count, of those pages that are wanted, given what of the media
+        is kept, and of what is in no page. What nobody has is a gap."""
         known = await self._frontier(name, place, reach)
-        low = await self._low(name.stream, place)
+        kept = await self._what_is_kept(name.stream, place)
         found: list[Run] = []
         for frontier, below in reversed(known.all):
 
             def counts(leaf: Leaf, below: float = below) -> bool:
-                return leaf.ref.last >= low and leaf.first_msn < below and wanted(leaf, low)
+                return leaf.ref.last >= kept.low and leaf.first_msn < below and wanted(leaf, kept)
 
             tables = await self._pages.tables(place.index(name.stream), frontier.leaves, counts)
-            for run in runs([*tables, frontier.tail], sessions, low):
+            for run in runs([*tables, frontier.tail], sessions, kept.low):
                 part = run if below == inf else run.numbered(0, below)
+                if part is not None and kept.absent is not None:
+                    part = with_gaps(part, name.track, kept.absent)
                 if part is not None:
                     found.append(part)
         return found
@@ -362,21 +386,41 @@ class History:
             self._olders.popitem(last=False)
         return tuple(found)
 
-    async def _low(self, stream: StreamName, place: _Place) -> int:
-        """The first media log offset that is kept of a stream, asked at most once a second."""
+    async def _what_is_kept(self, stream: StreamName, place: _Place) -> _Kept:
+        """What is kept of a stream's media in a place, asked at most once a second."""
         key = (topic(place.base, "media"), place.partition, stream.name)
         now_s = self._clock.monotonic()
-        kept = self._lows.get(key)
-        if kept is None or now_s - kept[0] >= LOW_AGE_S:
+        kept = self._kept.get(key)
+        if kept is None or now_s - kept.at_s >= KEPT_AGE_S:
             low, _ = await self._reader.bounds(*key)
-            kept = self._lows[key] = (now_s, low)
-            self._lows.move_to_end(key)
-            while len(self._lows) > MOST_FRONTIERS:
-                self._lows.popitem(last=False)
-        return kept[1]
+            kept = self._kept[key] = _Kept(now_s, low, await self._reader.absent(*key))
+            self._kept.move_to_end(key)
+            while len(self._kept) > MOST_FRONTIERS:
+                self._kept.popitem(last=False)
+        return kept
 
 
 _NO_ROWS = Table()
+
+
+def _lacks(live: Table, end_ms: float) -> bool:
+    """Whether there may be something before a moment, or some number, that is not in memory."""
+    return live.msn[-1] - live.msn[0] >= len(live) or live.wall[-1] < end_ms < inf
+
+
+def _beside(found: Sequence[Run], live: Table) -> list[Run]:
+    """What is not in memory, from its first number on: because nobody has it, or because nobody has
+    the record that opens its session."""
+    first, last, have = live.msn[0], live.msn[-1], set(live.msn)
+    rows = ((run, index) for run in found for index in range(run.start, run.stop))
+    parts = (
+        run.cut(index, index + 1)
+        for run, index in rows
+        if (msn := run.table.msn[index]) > first
+        and msn not in have
+        and (msn < last or run.table.flags[index] & GAP)
+    )
+    return [part for part in parts if part is not None]
 
 
 def _after(table: Table, sessions: Mapping[int, Session], unix_ms: float) -> int | None:

@@ -17,6 +17,7 @@ from kinolog.core.names import StreamName
 from kinolog.log.client import KafkaSettings
 from kinolog.log.cursor import Cursor, Pulled
 from kinolog.log.random_reader import RandomReader
+from kinolog.log.reach import Reach
 from kinolog.log.registry import Registry
 from kinolog.log.seek import Beginning, Seeker, Session, Stretch
 from kinolog.record.log_record import LogRecord
@@ -66,7 +67,7 @@ class Archive:
         last = stretches[-1]
         _, present = await self.reader.bounds(last.media, last.partition)
         at, beginning = await self._begin(name, stretches, moment)
-        cursor = Cursor(self.kafka, name.name)
+        cursor = Reach(self.reader, Cursor(self.kafka, name.name), name.name)
         try:
             yield Passage([], beginning.session, False, beginning.found)
             while at < len(stretches) - 1:
@@ -92,7 +93,7 @@ class Archive:
             await cursor.close()
 
     async def _tail(
-        self, name: StreamName, cursor: Cursor, stretch: Stretch, until_ms: int | None
+        self, name: StreamName, cursor: Reach, stretch: Stretch, until_ms: int | None
     ) -> AsyncGenerator[Passage, None]:
         while until_ms is None or self.clock.unix_ms() <= until_ms + _LATE_MS:
             pulled = await cursor.pull(_PULL_S)
@@ -166,7 +167,7 @@ def _stretches(entry: StreamEntry) -> list[Stretch]:
 
 
 async def _up_to(
-    cursor: Cursor, position: int, end: int, *, exact: bool = False
+    cursor: Reach, position: int, end: int, *, exact: bool = False
 ) -> AsyncGenerator[Pulled, None]:
     """What the cursor pulls until everything below `end` has been read; with `exact`, nothing of
     what came along from behind it."""

@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from kinolog.core.errors import KafkaUnavailable
 from kinolog.log.client import KafkaSettings, Reachability, checked, kafka_errors, translate
 from kinolog.log.decode import to_record
+from kinolog.record.absent import Absent
 from kinolog.record.log_record import LogRecord
 
 T = TypeVar("T")
@@ -131,6 +132,11 @@ class RandomReader:
         """The first offset that is kept of a key, for who deletes what tells of those before it:
         never one that is too great because something does not answer."""
         return (await self.bounds(topic, partition))[0]
+
+    async def absent(self, topic: str, partition: int, key: str) -> Absent | None:
+        """What the index lists of a key's media and nobody has, for a reader that has more than
+        Kafka has; None where that is not known, or nothing."""
+        return None
 
     async def older(self, topic: str, partition: int, before: int, key: str) -> list[Any]:
         """Messages of a key that are in no log that a link leads to: the newest few below an

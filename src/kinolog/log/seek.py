@@ -11,10 +11,13 @@ from typing import NamedTuple
 
 from kinolog.core.errors import WireError
 from kinolog.log.index_reader import is_void, newest_entries
+from kinolog.log.paged_seek import ends_ms, newest_at, tracks
+from kinolog.log.pages import IndexPlace, Pages
 from kinolog.log.random_reader import RandomReader
 from kinolog.record.control import IndexEntry, SegmentEntry, SessionEntry, decode_index
 from kinolog.record.page import PageEntry
 from kinolog.record.registry import EpochEntry
+from kinolog.record.table import Row
 from kinolog.record.topics import topic
 
 Session = SessionEntry | EpochEntry
@@ -22,6 +25,8 @@ Session = SessionEntry | EpochEntry
 _STEP = 2_000
 _MARGINS_MS = (15_000, 120_000, 960_000, 7_200_000)
 _SKEW_MS = 60_000
+_BESIDE_MS = 250
+"""Tracks are cut at their first frame behind a border: so far apart at most, mostly 20 ms."""
 
 
 class Beginning(NamedTuple):
@@ -79,8 +84,17 @@ class Seeker:
         """The newest keyframe's segment at or before a capture time (audio alone: any segment);
         else the oldest that is kept."""
         await self._prepare()
+        return await self._by_pages(unix_ms) or await self._by_log(unix_ms)
+
+    async def in_log_order(self, unix_ms: int) -> Beginning:
+        """As at_time, but never behind a segment that begins later than that, whatever was
+        published since."""
+        await self._prepare()
+        return await self._by_log(unix_ms)
+
+    async def _by_log(self, unix_ms: int) -> Beginning:
         index, partition = self.stretch.index, self.stretch.partition
-        index_low, end = await self.reader.bounds(index, partition)
+        index_low, end = await self.reader.bounds(index, partition, self.key)
         for margin_ms in (*_MARGINS_MS, None):
             start = index_low
             if margin_ms is not None:
@@ -97,6 +111,54 @@ class Seeker:
             if start == index_low:
                 break
         return await self.oldest()
+
+    async def _by_pages(self, unix_ms: int) -> Beginning | None:
+        """As at_time; None where the index has no pages, or nothing in them that is old enough."""
+        here = [entry for entry in self._sessions.values() if isinstance(entry, EpochEntry)]
+        if not here:
+            return None
+        pages = Pages(self.reader)
+        place = IndexPlace(self.stretch.index, self.stretch.partition, self.key)
+        newest = max(here, key=lambda entry: entry.epoch)
+        found = await tracks(pages, place, newest, tiered=self.reader.tiered)
+        best: tuple[str, Row] | None = None
+        for track in found:
+
+            def starts(row: Row, name: str = track.name) -> bool:
+                return row.independent and self._is_row(row) and self._leads(row.epoch, name)
+
+            row = await newest_at(pages, place, track, unix_ms, starts)
+            if row is not None and (best is None or row.wall > best[1].wall):
+                best = track.name, row
+        if best is None:
+            return None
+        name, start = best
+        session = self._sessions[start.epoch]
+        scale = {info.name: info.timescale for info in session.open.tracks}
+        offset = start.first
+        for track in found:
+            if track.name != name:
+
+                def beside(row: Row) -> bool:
+                    return row.epoch == start.epoch and self._is_row(row)
+
+                for at_ms in (start.wall, start.wall + _BESIDE_MS):
+                    row = await newest_at(pages, place, track, at_ms, beside)
+                    if row is not None and ends_ms(row, scale, track.name) > start.wall:
+                        offset = min(offset, row.first)
+        return Beginning(offset, session, True)
+
+    def _is_row(self, row: Row) -> bool:
+        """Whether a segment counts, and its media is kept."""
+        if row.epoch not in self._sessions or row.first < self.low:
+            return False
+        newer = (s.open_offset for epoch, s in self._sessions.items() if epoch > row.epoch)
+        return row.first < min(newer, default=float("inf"))
+
+    def _leads(self, epoch: int, track: str) -> bool:
+        """Whether a reader begins with this track: one of video, where there is one."""
+        kinds = {one.name: one.kind for one in self._sessions[epoch].open.tracks}
+        return kinds.get(track) == "video" or "video" not in kinds.values()
 
     async def newest(self) -> Beginning:
         """The newest keyframe's segment in the index, if its session is the newest."""
@@ -125,14 +187,16 @@ class Seeker:
             return found
         # Its open has aged out, perhaps all of it: the index tells which session is the oldest
         # that something is kept of.
-        index_low, end = await self.reader.bounds(self.stretch.index, self.stretch.partition)
+        index_low, end = await self.reader.bounds(
+            self.stretch.index, self.stretch.partition, self.key
+        )
         async for entry in self._entries(index_low, end):
             if isinstance(entry, SegmentEntry) and entry.epoch in self._sessions:
                 return self._of_session(entry.epoch)
         return found
 
     async def _prepare(self) -> None:
-        self.low, _ = await self.reader.bounds(self.stretch.media, self.stretch.partition)
+        self.low, _ = await self.reader.bounds(self.stretch.media, self.stretch.partition, self.key)
         self._sessions = self.stretch.sessions(self.known)
         if not self._sessions:
             # The registry lost it, or was not told: the index's session entries are the truth.
@@ -183,8 +247,7 @@ class Seeker:
         session = self._sessions.get(entry.epoch)
         if session is None or not entry.ind or not self._is_kept(entry):
             return False
-        kinds = {track.name: track.kind for track in session.open.tracks}
-        return kinds.get(entry.track) == "video" or "video" not in kinds.values()
+        return self._leads(entry.epoch, entry.track)
 
     def _last_start(self, seen: list[SegmentEntry]) -> Beginning | None:
         """The last segment to begin with, and what of other tracks overlaps its beginning."""

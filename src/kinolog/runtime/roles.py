@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import uvloop
 
 from kinolog import __version__
-from kinolog.archive.tier import TieredReader
+from kinolog.archive.tier import reader_of
 from kinolog.core.clock import SystemClock
 from kinolog.core.errors import ConfigError
 from kinolog.core.log import get_logger
@@ -94,7 +94,7 @@ async def backend(
     finally:
         telling.cancel()
     try:
-        reader = reader_of(kafka, catalog, archive)
+        reader = reader_of(kafka, catalog.registry, archive)
     except ConfigError:
         await catalog.close()
         raise
@@ -103,14 +103,6 @@ async def backend(
     finally:
         await reader.close()
         await catalog.close()
-
-
-def reader_of(kafka: KafkaSettings, catalog: Catalog, archive: str | None) -> RandomReader:
-    """A pool of readers of Kafka, and of the archive where one is named."""
-    if not archive:
-        return RandomReader(kafka)
-    objects = open_objects(archive, make=False)
-    return TieredReader(kafka, catalog.registry, objects, SystemClock())
 
 
 def _tell_of_connecting(kafka: KafkaSettings) -> None:
@@ -122,7 +114,7 @@ async def ingest_desk(base: Backend, settings: Settings) -> AsyncIterator[LocalD
     """A desk that writes to the log; at the end what is queued is flushed. Its reads do not wait
     for those of viewers."""
     writer = LogWriter(base.kafka)
-    reader = reader_of(base.kafka, base.catalog, settings.archive)
+    reader = reader_of(base.kafka, base.catalog.registry, settings.archive)
     ack_log = AckLog(settings.ack_log) if settings.ack_log else None
     services = Services(
         catalog=base.catalog,

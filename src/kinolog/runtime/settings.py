@@ -64,7 +64,8 @@ class Settings(KafkaChoice):
     archive: str | None = Field(
         None,
         description="where `kinolog worker archive` has written what Kafka deletes in time: a "
-        "directory, `s3://bucket/prefix`, `gs://…`, `az://…`; edges and ingest read it from there",
+        "directory, `s3://bucket/prefix`, `gs://…`, `az://…`; edges, ingest, `kinolog play` and "
+        "the SDK read it from there",
     )
     log_level: str = Field(
         "info", description="`debug`, `info`, `warning` or `error`; other verbs: `warning`"

@@ -9,8 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from kinolog.archive.tier import reader_of
 from kinolog.cluster import running_servers
 from kinolog.core.clock import SystemClock
+from kinolog.core.errors import ConfigError
 from kinolog.log import choice
 from kinolog.log.catalog import Catalog
 from kinolog.log.choice import KafkaChoice
@@ -31,6 +33,12 @@ if TYPE_CHECKING:
     from kinolog.sdk.streams import StreamInfo
 
 
+class _Choice(KafkaChoice):
+    """A Kafka, and its archive."""
+
+    archive: str | None = None
+
+
 class Base:
     """An open connection's parts; belongs to the background loop."""
 
@@ -47,8 +55,9 @@ class Connection:
     """A cluster. Made by `kinolog.connect`; opened at its first use, and closed by `close`, the
     end of a `with` block, or, where it was never entered, with the last thing that uses it."""
 
-    def __init__(self, kafka: KafkaSettings) -> None:
+    def __init__(self, kafka: KafkaSettings, archive: str | None = None) -> None:
         self.kafka = kafka
+        self._archive = archive
         self._base: Base | None = None
         self._users = 0
         self._kept = False
@@ -197,7 +206,12 @@ class Connection:
         async with self._locked():
             if self._base is None:
                 catalog = await Catalog.open(self.kafka, SystemClock())
-                self._base = Base(self.kafka, catalog, RandomReader(self.kafka))
+                try:
+                    reader = reader_of(self.kafka, catalog.registry, self._archive)
+                except ConfigError:
+                    await catalog.close()
+                    raise
+                self._base = Base(self.kafka, catalog, reader)
             self._users += 1
             return self._base
 
@@ -224,6 +238,7 @@ def connect(
     kafka_config: str | Path | Mapping[str, str] | None = None,
     topic_prefix: str | None = None,
     data_dir: str | Path | None = None,
+    archive: str | None = None,
 ) -> Connection:
     """A cluster to read from and publish to.
 
@@ -232,8 +247,9 @@ def connect(
     `data_dir` (default `./.kinolog`).
 
     `bootstrap_servers`: host:port[,host:port…]. `kafka_config`: librdkafka's client properties, as
-    a file or a mapping (security.protocol, sasl.*, ssl.*). Raises ConfigError; that Kafka cannot
-    be reached (KafkaUnavailable, KafkaRefused) is said at the first use, or by `with`.
+    a file or a mapping (security.protocol, sasl.*, ssl.*). `archive`: where `kinolog worker
+    archive` writes; what Kafka has deleted is read from there. Raises ConfigError; that Kafka
+    cannot be reached (KafkaUnavailable, KafkaRefused) is said at the first use, or by `with`.
 
         with kinolog.connect("broker-1:9092") as cluster:
             for chunk in cluster.chunks("cams/gate", start="-1m"):
@@ -241,17 +257,19 @@ def connect(
     """
     properties = kafka_config if isinstance(kafka_config, Mapping) else None
     chosen = choice.load(
-        KafkaChoice,
+        _Choice,
         Path(config) if config is not None else None,
         bootstrap_servers=bootstrap_servers,
         kafka_config=kafka_config if properties is None else None,
         topic_prefix=topic_prefix,
         data_dir=data_dir,
+        archive=archive,
     )
     return Connection(
         chosen.kafka(
             running_servers,
             properties=properties,
             naming='kinolog.connect(bootstrap_servers="host:port")',
-        )
+        ),
+        chosen.archive,
     )

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
+from kinolog.record.absent import Absent
+from kinolog.record.page import GAP
 from kinolog.record.table import Row, Table
 
 CLOCK_MS = 1000
@@ -108,6 +110,30 @@ def runs(tables: Iterable[Table], sessions: Mapping[int, Session], low: int) -> 
             )
             if run is not None:
                 yield run
+
+
+def with_gaps(run: Run, track: str, absent: Absent) -> Run:
+    """The run, in which those segments that nobody has are gaps."""
+    table, msn = run.table, run.table.msn
+    stop = bisect_left(table.first, absent.below, run.start, run.stop)
+    epoch, number = absent.newest.get(track, (-1, -1))
+    spans = []
+    if run.epoch >= epoch:
+        newer = run.epoch > epoch
+        spans = [(run.start if newer else bisect_right(msn, number, run.start, stop), stop)]
+    spans += [
+        (bisect_left(msn, one.first, run.start, stop), bisect_right(msn, one.last, run.start, stop))
+        for one in absent.lost
+        if one.track == track and one.epoch == run.epoch
+    ]
+    missing = {index for span in spans for index in range(*span)}
+    if not missing:
+        return run
+    marked = Table(
+        row._replace(flags=row.flags | GAP) if index in missing else row
+        for index, row in enumerate(run, run.start)
+    )
+    return replace(run, table=marked, start=0, stop=run.count)
 
 
 def in_time(found: Iterable[Run], start_ms: float, end_ms: float) -> list[Run]:

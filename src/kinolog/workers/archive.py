@@ -28,6 +28,7 @@ from kinolog.log.catalog import Catalog
 from kinolog.log.group import Member, Pulled, Share
 from kinolog.log.random_reader import RandomReader
 from kinolog.objects.store import Objects
+from kinolog.record.absent import Lost, add_lost
 from kinolog.record.control import SegmentEntry, SessionEntry, decode_index
 from kinolog.record.header import HEADER_NAME, decode_header
 from kinolog.record.registry import EpochEntry
@@ -77,6 +78,7 @@ class _Stream:
     below: int
     newest: dict[str, tuple[int, int]]
     near: int
+    losses: list[Lost]
     touched_s: float
 
 
@@ -293,7 +295,7 @@ class Archive:
             if book is None:
                 return None
         stretch_ms = self._stretch_of(book.stream.collection)
-        stream = _Stream(book, Waiting(stretch_ms, self._most_bytes), 0, {}, 0, 0.0)
+        stream = _Stream(book, Waiting(stretch_ms, self._most_bytes), 0, {}, 0, [], 0.0)
         last = await self._shelf.last(book)
         if last is not None:
             await self._check_same(share, key, await self._go_on(stream, last.path), last.path)
@@ -321,6 +323,7 @@ class Archive:
         head = (await self._blocks.entries(path)).head
         stream.below = head.below
         stream.newest = dict(head.newest)
+        stream.losses = list(head.losses)
         name = parse(path)
         stream.near = max(head.near, name.near if name is not None else 0)
         stream.waiting.drop(head.below)
@@ -433,6 +436,7 @@ class Archive:
                 self._leave_out(partition, stream.book.stream.name, start, error)
             return None
         stream.below, stream.newest, stream.near = index.below, dict(index.newest), index.near
+        stream.losses = list(index.losses)
         stream.waiting.drop(index.below)
         return Made(
             index.stream,
@@ -521,12 +525,14 @@ def _encode(
     kept: list[Media] = []
     at = lost = 0
     newest = dict(block.stream.newest)
+    losses = list(block.stream.losses)
     for entry in sorted(block.segments, key=lambda one: (one.track, one.epoch, one.msn)):
         found = of.get((entry.track, entry.epoch, entry.msn), [])
         newest[entry.track] = (entry.epoch, entry.msn)
         size = sum(len(one.value) for one in found)
         if size != sum(entry.sizes):
             lost += 1
+            add_lost(losses, entry.track, entry.epoch, entry.msn)
             continue
         first, last = entry.offsets[0], sum(entry.offsets)
         stored.append(Stored(entry.track, entry.epoch, entry.msn, first, last, at, size))
@@ -562,5 +568,6 @@ def _encode(
         newest=newest,
         near=max([near, *(one.first + 1 for one in stored)]),
         lost=lost,
+        losses=losses,
     )
     return index, encode(index, kept)

@@ -55,7 +55,7 @@ async def trim(
         below = following[0].from_epoch if following else float("inf")
         stretch = Stretch(placement.base, placement.partition, placement.from_epoch, below)
         low, high = await reader.bounds(stretch.media, stretch.partition)
-        beginning = await Seeker(reader, name.name, stretch, known).at_time(before_ms)
+        beginning = await Seeker(reader, name.name, stretch, known).in_log_order(before_ms)
         offset = min(max(beginning.offset, low), high)
         if offset > low:
             await admin.delete_records(stretch.media, stretch.partition, offset)

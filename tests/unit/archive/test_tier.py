@@ -19,6 +19,7 @@ from kinolog.log.index_reader import newest_indexed
 from kinolog.log.pruning import prune
 from kinolog.log.random_reader import RandomReader
 from kinolog.objects.store import Objects, open_objects
+from kinolog.record.absent import Absent
 from kinolog.record.control import Open, SessionEntry, encode_value
 from kinolog.record.registry import CollectionEntry, EpochEntry, Placement, StreamEntry
 
@@ -216,5 +217,44 @@ def test_nobody_concludes_from_a_place_that_is_no_archive(kafka: SimpleNamespace
         stage.clock.now_s += AWAY_S
         assert await pruned() == [1, 2]  # the archive begins at 300
         assert set(known) == {3}
+
+    asyncio.run(go())
+
+
+def test_an_archive_that_was_empty_is_looked_into_when_kafka_deletes(
+    kafka: SimpleNamespace,
+) -> None:
+    """The clock stands still: nothing ages."""
+
+    async def go() -> None:
+        stage = Stage()
+        await mark(stage.store)  # type: ignore[arg-type]
+        assert await stage.reader.bounds(MEDIA, 3, KEY) == (500, 600)
+        assert await stage.reader.absent(MEDIA, 3, KEY) is None
+        await stage.fill()
+        asked = stage.store.asked
+        assert await stage.reader.bounds(MEDIA, 3, KEY) == (500, 600)
+        assert stage.store.asked == asked
+        kafka.low[MEDIA] = 510
+        assert await stage.reader.bounds(MEDIA, 3, KEY) == (100, 600)
+        assert await stage.reader.absent(MEDIA, 3, KEY) == Absent(510, {}, [])
+
+    asyncio.run(go())
+
+
+def test_what_nobody_has_is_not_known_while_the_store_is_away(kafka: SimpleNamespace) -> None:
+    async def go() -> None:
+        stage = Stage()
+        await stage.fill()
+        stage.store.away = True
+        assert await stage.reader.absent(MEDIA, 3, KEY) is None
+        stage.store.away = False
+        assert await stage.reader.absent(MEDIA, 3, KEY) is None  # left alone for a while
+        stage.clock.now_s += AWAY_S
+        assert await stage.reader.absent(MEDIA, 3, KEY) == Absent(500, {}, [])
+        kafka.low[MEDIA] = 0
+        asked = stage.store.asked
+        assert await stage.reader.absent(MEDIA, 3, KEY) is None  # Kafka has all
+        assert stage.store.asked == asked
 
     asyncio.run(go())

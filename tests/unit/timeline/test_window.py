@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+from kinolog.record.absent import Absent, Lost
 from kinolog.record.page import PageEntry
 from kinolog.record.table import PackedTable, Row, Table, seal
-from kinolog.timeline.window import Run, Session, in_time, runs
+from kinolog.timeline.window import Run, Session, in_time, runs, with_gaps
 
 SECOND = 90_000
 
@@ -101,3 +104,20 @@ def test_a_packed_table_is_the_table() -> None:
     mixed = Table([*table(3, 4, 1000, 1), *table(9, 4, 50_000, 2)])
     assert list(packed(mixed)) == list(mixed)
     assert packed(mixed).epoch_starts() == mixed.epoch_starts() == [0, 4]
+
+
+@pytest.mark.parametrize("made", [lambda plain: plain, packed])
+def test_what_nobody_has_is_a_gap(made: Callable[[Table], Table]) -> None:
+    """Of epoch 1 the numbers 2 to 4 are lost, of epoch 2 what is behind 11, below the offset 140 of
+    which Kafka has the rest; the shared table stays as it is."""
+    whole = made(Table([*table(0, 8, 0, 1), *table(8, 8, 30_000, 2)]))
+    absent = Absent(140, {"video": (2, 11)}, [Lost("video", 1, 2, 4), Lost("audio", 1, 0, 1)])
+    sessions = {1: Session(SECOND), 2: Session(SECOND)}
+    found = [with_gaps(run, "video", absent) for run in runs([whole], sessions, 10)]
+    assert [row.msn for run in found for row in run] == list(range(1, 16))
+    assert [row.msn for run in found for row in run if row.gap] == [2, 3, 4, 12, 13]
+    assert not any(row.gap for row in whole)
+    assert [run.between(0, 99_999) for run in found] == found
+    whole_again = list(runs([whole], sessions, 10))
+    archived = Absent(140, {"video": (2, 13)}, [])
+    assert [with_gaps(run, "video", archived) for run in whole_again] == whole_again

@@ -16,6 +16,7 @@ from kinolog.core.clock import Clock
 from kinolog.core.names import StreamName
 from kinolog.log.group import Pulled, Share
 from kinolog.objects.store import Objects, open_objects
+from kinolog.record.absent import Lost
 from kinolog.record.control import SegmentEntry, encode_value
 from kinolog.record.header import Header, encode_header
 from kinolog.record.registry import CollectionEntry, Placement, StreamEntry
@@ -228,5 +229,29 @@ def test_an_index_that_is_made_again_keeps_the_names_in_order() -> None:
         assert len(found) >= 25
         assert [name.near for name in found] == sorted(name.near for name in found)
         assert await numbers(objects, "one") == list(range(58))
+
+    asyncio.run(go())
+
+
+def test_each_block_tells_what_was_lost_before_it() -> None:
+    """Of a stream Kafka has deleted the media of some segments; a worker that takes over goes on
+    with what is told of them."""
+
+    async def go() -> None:
+        objects = open_objects("memory:")
+        log = written(("one",))
+        for msn in (3, 4, 5, 12):
+            log.media[msn] = Message(b"another", msn, b"")
+        made, _ = await run(worker(log, objects), log)
+        assert sum(one.lost for one in made) == 4
+        lost = [Lost("video", 7, 3, 5), Lost("video", 7, 12, 12)]
+        assert (await Blocks(objects).entries(made[-1].path)).head.losses == lost
+        for msn in range(30, 60):
+            log.write("one", msn)
+        log.media[30] = Message(b"another", 30, b"")
+        made, _ = await run(worker(log, objects), log)
+        assert len(made) > 1
+        head = (await Blocks(objects).entries(made[-1].path)).head
+        assert head.losses == [*lost, Lost("video", 7, 30, 30)]
 
     asyncio.run(go())

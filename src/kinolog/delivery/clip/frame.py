@@ -60,6 +60,8 @@ class Frames:
             await loader.arrived(channel, track, at_ms, at_ms + 1)
             for back_ms in BACK_MS:
                 rows = await loader.rows(track, at_ms - back_ms - 1000 * HOLE_S, at_ms + 1)
+                while rows and rows[-1].gap:
+                    rows.pop()
                 if not _shows(rows, infos, at_ms):
                     break
                 chosen = from_independent(rows, at_ms)
@@ -138,13 +140,13 @@ def nothing(stream: StreamName, at_ms: int) -> NotFound:
 
 
 def shown_in(rows: Sequence[Row], infos: Mapping[int, OpenTrack], at_ms: int) -> int | None:
-    """Which row a moment lies in; a short hole is the row's before it."""
-    before = [index for index, row in enumerate(rows) if row.wall <= at_ms]
+    """Which row a moment lies in; a short hole, or the beginning of a gap, is the row's before."""
+    before = [index for index, row in enumerate(rows) if row.wall <= at_ms and not row.gap]
     if not before:
         return None
     row = rows[before[-1]]
     ends_ms = row.wall + 1000 * row.dur / infos[row.epoch].timescale
-    return before[-1] if not row.gap and at_ms < ends_ms + 1000 * HOLE_S else None
+    return before[-1] if at_ms < ends_ms + 1000 * HOLE_S else None
 
 
 def _shows(rows: Sequence[Row], infos: Mapping[int, OpenTrack], at_ms: int) -> bool:

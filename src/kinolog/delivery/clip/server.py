@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from typing import Final, NamedTuple
@@ -29,6 +30,8 @@ KEPT_BYTES: Final = 12 << 20
 KEPT_STORED: Final = 1 << 30
 """On disk."""
 MOST_MAKING: Final = 2
+SHORT_MS: Final = 600_000
+"""One of the turns is for clips that are shorter: none waits for those of days."""
 MOST_WAITED_FOR: Final = 16
 """Clips that are being made, or wait for it: more are refused."""
 MOST_SENDING: Final = 32
@@ -56,6 +59,7 @@ class ClipServer:
         self._used: WeakValueDictionary[_Key, Clip] = WeakValueDictionary()
         self._making: dict[_Key, asyncio.Task[Clip]] = {}
         self._turn = asyncio.Semaphore(MOST_MAKING)
+        self._long_turn = asyncio.Semaphore(MOST_MAKING - 1)
         self._sending = 0
 
     async def answer(
@@ -154,7 +158,10 @@ class ClipServer:
         return clip
 
     async def _make(self, channel: Channel, key: _Key) -> Clip:
-        async with self._turn:
+        async with contextlib.AsyncExitStack() as turns:
+            if key.end_ms - key.start_ms >= SHORT_MS:
+                await turns.enter_async_context(self._long_turn)
+            await turns.enter_async_context(self._turn)
             self._let_go()
             return await self._maker.make(key.stream, channel, key.start_ms, key.end_ms)
 
