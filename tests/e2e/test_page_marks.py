@@ -1,5 +1,5 @@
-"""Marks on the page's timeline: they come, say what they are, lead there; with a mouse, with keys,
-with fingers on a phone."""
+"""Marks on the page's timeline: they come, say what they are, lead there, are set; with a mouse,
+with keys, with fingers on a phone."""
 
 from __future__ import annotations
 
@@ -36,6 +36,13 @@ class Marked:
 
     edge: str
     begun_s: float
+    other: str
+    """An edge that takes no marks."""
+
+    @property
+    def closed(self) -> Marked:
+        """The same by the other edge."""
+        return Marked(self.other, self.begun_s, self.other)
 
     def add(self, at: float | str, **words: Any) -> None:
         """Write a mark by HTTP; a number counts from where the recording began."""
@@ -56,7 +63,7 @@ def marked(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         with httpx.Client(timeout=30) as client:
             url = f"{edge}/media/{STREAM}/video.m3u8"
             until(lambda: client.get(url).text.count("#EXTINF") > 2, "some segments")
-        made = Marked(edge, begun_s)
+        made = Marked(edge, begun_s, found.edge("--no-take-marks"))
         made.add(30, text="the door opens", kind="door")
         made.add(90, end=begun_s + 100, text="a dog", kind="detection")
         yield made
@@ -145,6 +152,46 @@ def test_many_are_one_until_they_are_looked_at_closely(page: Page, marked: Marke
     for _ in range(2):
         page.get_by_role("button", name="Zoom in").click()
     until(lambda: page.locator(".mark-one").count() >= 5, "a pin for each", 15)
+
+
+def test_a_mark_is_set_at_what_is_shown(page: Page, marked: Marked) -> None:
+    page.evaluate("at => window.kinolog.goTo(at)", 1000 * (marked.begun_s + 20))
+    is_at(page, marked, 20)
+    page.keyboard.press("b")
+    field = page.get_by_placeholder("What is there")
+    assert field.input_value() == ""  # the key is no text
+    page.keyboard.type("a hat, by kbd")  # none of these is a key of the player
+    page.keyboard.press("Enter")
+    until(lambda: pin(page, "a hat, by kbd").count() == 1, "the mark", 5)
+    assert field.count() == 0
+    (found,) = (
+        one
+        for one in httpx.get(f"{marked.edge}/media/{STREAM}/events").json()["marks"]
+        if one.get("text") == "a hat, by kbd"
+    )
+    assert -0.3 < datetime.fromisoformat(found["at"]).timestamp() - marked.begun_s - 20 < 4
+    page.get_by_role("button", name="Mark", exact=True).click()
+    page.keyboard.press("Escape")
+    assert field.count() == 0
+
+
+def test_a_mark_that_is_refused(page: Page) -> None:
+    page.route(
+        "**/events",
+        lambda route: route.fulfill(status=403, content_type="text/plain", body="not here"),
+    )
+    page.get_by_role("button", name="Mark", exact=True).click()
+    page.get_by_role("button", name="Set", exact=True).click()
+    until(lambda: page.get_by_role("alert").inner_text() == "Not set: not here", "why not")
+
+
+def test_where_no_marks_are_taken(browser: Any, marked: Marked) -> None:
+    found = opened(browser, marked.closed, viewport={"width": 1280, "height": 1000})
+    assert found.get_by_role("button", name="Clip", exact=True).count() == 1
+    assert found.get_by_role("button", name="Mark", exact=True).count() == 0
+    found.keyboard.press("b")
+    assert found.locator(".mark-tool").count() == 0
+    found.context.close()
 
 
 class Fingers:

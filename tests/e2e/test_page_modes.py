@@ -224,18 +224,30 @@ def test_the_stats_are_there_in_each_mode_and_can_be_copied(played: Played, page
             assert line in copied, copied
 
 
-def test_a_viewer_by_dash_is_counted(page: Page, played: Played) -> None:
-    camera = played.stage.camera("modes/alone")
-    ready(played.edge, "modes/alone")
-    url = f"{played.edge}/media/modes/alone/viewers"
+@pytest.mark.parametrize(("mode", "player"), [("dash", "dash"), ("ws", "page")])
+def test_a_viewer_is_counted(page: Page, played: Played, mode: str, player: str) -> None:
+    stream = f"modes/alone-{mode}"
+    camera = played.stage.camera(stream)
+    ready(played.edge, stream)
+    url = f"{played.edge}/media/{stream}/viewers"
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(f"{played.edge}/watch/modes/alone?mode=dash")
+    page.goto(f"{played.edge}/watch/{stream}?mode={mode}")
     until(lambda: stats(page).get("phase") == "playing", "it to play")
-    until(lambda: httpx.get(url).json()["players"] == {"dash": 1}, "a viewer by DASH", 30)
+    until(lambda: httpx.get(url).json()["players"] == {player: 1}, "a viewer", 30)
     # The addresses of media stay the same for all, and so cacheable.
-    assert [one for one in asked if ".m4s" in one]
+    assert mode == "ws" or [one for one in asked if ".m4s" in one]
     assert not [one for one in asked if "CMCD" in one]
+    if mode == "ws":
+        until(lambda: httpx.get(url).json()["played_s"] > 5, "a report after ten seconds", 30)
+        found, said = httpx.get(url).json(), stats(page)
+        print(found, said)
+        assert (found["viewers"], found["sessions"], found["stalled"]) == (1, 1, 0)
+        assert 0 < found["startup_ms"]["p50"] < 20_000
+        assert found["bitrate_kbps"]["p50"] > 50
+        assert found["latency_ms"]["p50"] == pytest.approx(1000 * said["latency_s"], abs=1500)
+        page.keyboard.press("k")
+        until(lambda: httpx.get(url).json()["paused"] == 1, "the pause", 10)
     page.goto("about:blank")
     until(lambda: httpx.get(url).json()["viewers"] == 0, "no viewer any more", 30)
     stop(camera)

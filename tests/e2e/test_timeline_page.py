@@ -85,7 +85,7 @@ def test_any_moment_and_back_to_the_present(played: Stage, browser: Any) -> None
     page.mouse.down()
     page.mouse.move(*at(1, 0.75), steps=4)
     page.mouse.up()
-    link = page.locator(".clip-tools a").get_attribute("href")
+    link = page.get_by_role("link", name="Download").get_attribute("href")
     assert link is not None
     asked = dict(item.split("=") for item in link.partition("?")[2].split("&"))
     length_s = float(asked["end"]) - float(asked["start"])

@@ -8,8 +8,12 @@ import { AT_LIVE, type Begin, type Snapshot, VideoPlayer } from "./video-player"
 
 /** dash.js rights most stalls by itself; after so long without a picture it begins anew. */
 const STUCK_S = 10;
+/** After a publisher came back it is given less, if it stands at the end of what the one before sent. */
+const RENEWED_S = 1.5;
 const GIVES_UP_AFTER_S = 5;
 const EDGE_S = 1.5;
+/** It has played on so long after a publisher came back, so with what that one sends. */
+const MOVES_MS = 5000;
 
 export class DashPlayer extends VideoPlayer {
   readonly mode = "dash";
@@ -20,6 +24,8 @@ export class DashPlayer extends VideoPlayer {
   private catchesUp: boolean | null = null;
   private attempt = 0;
   private builtAt = 0;
+  /** When the edge listed a publisher that is not the one of before; null: it plays since. */
+  private renewedAt: number | null = null;
   private readonly rates: Record<string, RateWindow> = {};
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
   private readonly reporting: Reporting;
@@ -44,7 +50,10 @@ export class DashPlayer extends VideoPlayer {
   }
 
   override observe(stream: Stream | null, listed: boolean, failures: number): void {
-    const returned = stream?.state === "live" && this.stream !== null && this.stream.state !== "live";
+    const before = this.stream;
+    const live = stream?.state === "live" && before !== null;
+    const returned = live && before.state !== "live";
+    if (returned || (live && before.epoch !== stream.epoch)) this.renewedAt = performance.now();
     super.observe(stream, listed, failures);
     if (returned && (this.playlist !== "here" || this.video.ended)) this.retry(0);
   }
@@ -174,7 +183,11 @@ export class DashPlayer extends VideoPlayer {
     if (!this.following && this.video.playbackRate !== this.speed) this.video.playbackRate = this.speed;
     const still_s = this.age(this.movedAt);
     const wants = this.wantsPlay && this.stream?.state === "live" && !this.video.ended;
-    if (!wants || still_s < STUCK_S || this.age(this.builtAt) < STUCK_S) return;
+    if (this.renewedAt !== null && this.movedAt > this.renewedAt + MOVES_MS) this.renewedAt = null;
+    const renewed = this.renewedAt !== null && this.following && this.builtAt < this.renewedAt;
+    const least_s = renewed ? RENEWED_S : STUCK_S;
+    const since_s = this.age(renewed ? (this.renewedAt ?? 0) : this.builtAt);
+    if (!wants || still_s < least_s || since_s < least_s) return;
     this.recoveries += 1;
     if (!this.following && this.started) this.since = this.video.currentTime * 1000;
     this.load();

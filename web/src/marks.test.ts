@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import {
   type Mark,
   askFor,
@@ -8,6 +8,8 @@ import {
   marksOf,
   near,
   nextMark,
+  setMark,
+  withOwn,
   wordsOf,
 } from "./marks";
 
@@ -89,5 +91,43 @@ describe("marks", () => {
     expect(asked.start).toBeLessThanOrEqual(view.from - 30_000);
     expect(asked.end).toBeGreaterThanOrEqual(view.to + 30_000);
     expect((asked.end - asked.start) / asked.resolution).toBeLessThan(2000);
+  });
+});
+
+describe("a mark of one's own", () => {
+  afterEach(() => vi.unstubAllGlobals());
+  const PATH = "/media/cams/gate";
+
+  it("is shown at once, and once", () => {
+    const told = [mark(1000), mark(3000)];
+    const own = mark(2000, { id: "own" });
+    expect(withOwn(told, [own]).map(({ at }) => at)).toEqual([1000, 2000, 3000]);
+    expect(withOwn([...told, own], [own])).toHaveLength(3);
+  });
+
+  it("is written with its moment, to the millisecond, and a text where there is one", async () => {
+    const sent: [string, RequestInit][] = [];
+    vi.stubGlobal("fetch", async (url: string, options: RequestInit) => {
+      sent.push([url, options]);
+      const marks = [{ id: "x", at: "2026-01-01T00:00:00.250Z", kind: "marker", text: "here" }];
+      return Response.json({ stream: "cams/gate", marks }, { status: 201 });
+    });
+    const at = Date.parse("2026-01-01T00:00:00.250Z");
+    expect(await setMark(PATH, at, "here")).toMatchObject({ id: "x", at, text: "here" });
+    await setMark(PATH, at, "");
+    expect(sent.map(([url, { method }]) => [url, method])).toEqual(Array(2).fill([`${PATH}/events`, "POST"]));
+    expect(sent.map(([, { body }]) => JSON.parse(body as string))).toEqual([
+      { at: at / 1000, text: "here" },
+      { at: at / 1000 },
+    ]);
+  });
+
+  it("is refused in the edge's words", async () => {
+    const refusal = new Response("this edge takes no marks\n", {
+      status: 403,
+      headers: { "content-type": "text/plain; charset=utf-8" },
+    });
+    vi.stubGlobal("fetch", async () => refusal);
+    await expect(setMark(PATH, 1, "")).rejects.toThrow("this edge takes no marks");
   });
 });

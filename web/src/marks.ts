@@ -1,6 +1,7 @@
-/** Marks on a stream's time, as arithmetic: no DOM, no player. Times are Unix ms. */
+/** Marks on a stream's time: no DOM, no player. Times are Unix ms. */
 
-import { type View, span, xOf } from "./timeline-view";
+import { postJson, sentence } from "./asking";
+import { type View, seconds, span, xOf } from "./timeline-view";
 
 export interface Mark {
   id: string;
@@ -19,6 +20,8 @@ export interface Mark {
 /** What `events` at an edge says of a stream. */
 export interface ToldMarks {
   complete: boolean;
+  /** Whether the edge takes more. */
+  takes?: boolean;
   marks: {
     id: string;
     at: string;
@@ -42,6 +45,19 @@ export const marksOf = (told: ToldMarks): Mark[] =>
     last: Date.parse(last ?? at),
     words: words ?? { [text || kind]: count ?? 1 },
   }));
+
+/** Write a mark; as it was written, once it is in the log. Rejects with the edge's sentence. */
+export async function setMark(path: string, at: number, text: string): Promise<Mark> {
+  const answer = await postJson(`${path}/events`, { at: Number(seconds(at)), ...(text ? { text } : {}) });
+  if (!answer.ok) throw new Error(await sentence(answer));
+  const [made] = marksOf((await answer.json()) as ToldMarks);
+  if (!made) throw new Error("the edge told of no mark");
+  return made;
+}
+
+/** What an edge tells of, with marks of one's own that it has not told of yet. */
+export const withOwn = (told: readonly Mark[], own: readonly Mark[]): Mark[] =>
+  [...told, ...own.filter(({ id }) => !told.some((one) => one.id === id))].sort((a, b) => a.at - b.at);
 
 /** Marks that are too near to each other to be told apart at this zoom. */
 export interface Cluster {

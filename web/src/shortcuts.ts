@@ -14,6 +14,7 @@ export type Action =
   | "faster"
   | "mark-back"
   | "mark-on"
+  | "mark-set"
   | "forward"
   | "louder"
   | "quieter";
@@ -30,6 +31,7 @@ const KEYS: Record<string, Action> = {
   ".": "step-on",
   "[": "mark-back",
   "]": "mark-on",
+  b: "mark-set",
   "<": "slower",
   ">": "faster",
   ArrowLeft: "back",
@@ -38,7 +40,7 @@ const KEYS: Record<string, Action> = {
   ArrowDown: "quieter",
 };
 
-export const KEY_HELP = "k play · m mute · l live · ←/→ 5 s · ,/. one picture · </> speed · [/] marks · f full screen · p picture in picture · i stats";
+export const KEY_HELP = "k play · m mute · l live · ←/→ 5 s · ,/. one picture · </> speed · [/] marks · b set a mark · f full screen · p picture in picture · i stats";
 
 /** What a key press asks of the player; null where it belongs to something else. */
 export function keyAction(event: KeyboardEvent): Action | null {

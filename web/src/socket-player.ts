@@ -1,6 +1,7 @@
 /** A stream over a WebSocket, chunk by chunk, behind the controls that all modes have. */
 
 import { phaseOf } from "./recovery";
+import { Reporting } from "./reporting";
 import { AT_LIVE, type Begin, type Snapshot, VideoPlayer } from "./video-player";
 import { FASTEST, SocketPlayer } from "./ws/player";
 
@@ -13,6 +14,9 @@ export class SocketModePlayer extends VideoPlayer {
   readonly socket: SocketPlayer;
   /** Stepped away from the live edge, picture by picture. */
   private stepped = false;
+  /** Sent elsewhere, and not playing there yet. */
+  private sought = false;
+  private readonly reporting: Reporting;
 
   constructor(
     video: HTMLVideoElement,
@@ -21,6 +25,7 @@ export class SocketModePlayer extends VideoPlayer {
     begin: Begin = AT_LIVE,
   ) {
     super(video, begin, onTick);
+    this.reporting = new Reporting(url);
     this.socket = new SocketPlayer(video, url, {
       ...(begin.at === null ? {} : { start: begin.at, speed: begin.speed }),
       paused: begin.paused,
@@ -36,6 +41,7 @@ export class SocketModePlayer extends VideoPlayer {
 
   protected close(): void {
     this.socket.destroy();
+    this.reporting.leave();
   }
 
   override toggle(): void {
@@ -54,6 +60,7 @@ export class SocketModePlayer extends VideoPlayer {
 
   toLive(): void {
     this.stepped = false;
+    this.sought = true;
     this.aim = null;
     this.speed = 1;
     this.socket.toLive();
@@ -66,6 +73,7 @@ export class SocketModePlayer extends VideoPlayer {
 
   goTo(time: number): void {
     this.stepped = false;
+    this.sought = true;
     this.aim = time;
     this.socket.seek(time);
     this.tick();
@@ -98,6 +106,12 @@ export class SocketModePlayer extends VideoPlayer {
   protected watch(): void {
     this.following = this.socket.wantsLive && !this.stepped;
     if (this.following) this.speed = 1;
+    if (this.socket.status().epoch === 0) return; // there is nothing to play yet
+    const stats = this.stats();
+    // The phase waits a moment before it says so.
+    if (this.stalledSince && stats.phase === "playing") stats.phase = "buffering";
+    if (stats.phase === "playing") this.sought = false;
+    this.reporting.tell(stats, this.sought);
   }
 
   protected window(): null {

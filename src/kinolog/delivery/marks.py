@@ -97,7 +97,8 @@ class MarkServer:
         if resolution_ms < 0:
             raise InputError("resolution is a length", hint="for example 1s")
         found = await self._found(name, scope.query_string, start_ms, end_ms, resolution_ms)
-        head = msgspec.json.encode({"stream": str(name), "now": rfc3339(now_ms)})
+        takes = self._writer is not None
+        head = msgspec.json.encode({"stream": str(name), "now": rfc3339(now_ms), "takes": takes})
         headers = [*answers.CORS, _JSON, answers.NO_CACHE]
         answers.send(scope, protocol, headers, b"%b,%b" % (head[:-1], found))
 

@@ -134,6 +134,7 @@ def test_an_answer_is_made_once_for_all_who_ask_the_same() -> None:
         assert (told["stream"], told["complete"], len(told["marks"])) == ("a/b", True, 2)
         assert told["now"].endswith("Z")
         assert told["resolution_s"] == 0
+        assert told["takes"] is False
         assert reader.asked == 1
         await server.close()
 

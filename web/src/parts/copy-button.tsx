@@ -14,7 +14,14 @@ async function copy(text: string): Promise<void> {
   if (!copied) throw new Error("copying was refused");
 }
 
-export function CopyButton({ text, what }: { text: string; what: string }) {
+interface Copied {
+  text: string;
+  /** For those who hear the button. */
+  what: string;
+  label?: string;
+}
+
+export function CopyButton({ text, what, label = "Copy" }: Copied) {
   const [said, setSaid] = useState("");
   useEffect(() => {
     if (!said) return;
@@ -30,7 +37,7 @@ export function CopyButton({ text, what }: { text: string; what: string }) {
   return (
     <button type="button" class="copy" onClick={act} aria-label={`Copy ${what}`}>
       <Icon name={said === "Copied" ? "check" : "copy"} />
-      <span aria-live="polite">{said || "Copy"}</span>
+      <span aria-live="polite">{said || label}</span>
     </button>
   );
 }

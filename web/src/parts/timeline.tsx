@@ -1,7 +1,7 @@
 /** The stream's past as a bar: zoom from days to seconds, drag to seek, drag a clip. */
 
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { clock } from "../format";
+import { between, withEdge } from "../clip-range";
 import {
   type Cluster,
   type Mark,
@@ -13,6 +13,7 @@ import {
   marksOf,
   near,
   nextMark,
+  withOwn,
   wordsOf,
 } from "../marks";
 import { keyAction } from "../shortcuts";
@@ -37,6 +38,8 @@ import {
 } from "../timeline-view";
 import { useNow } from "../use-now";
 import type { Snapshot, VideoPlayer } from "../video-player";
+import { ClipPanel } from "./clip-panel";
+import { MarkTool } from "./mark-tool";
 
 const AGAIN_MS = 5_000;
 const MARKS_AGAIN_MS = 2_000;
@@ -48,7 +51,6 @@ const LINGER_MS = 1_500;
 const STEADY_PX = 8;
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
-const LONGEST_CLIP_MS = 2 * HOUR_MS;
 const ZOOMS: [string, number][] = [
   ["1 min", 60_000],
   ["10 min", 600_000],
@@ -156,16 +158,27 @@ export function Timeline({ path, player, snapshot }: Props) {
     [all, player, snapshot.live],
   );
 
-  const [marks, more] = useMarks(path, view);
+  const { marks, more, takes, add } = useMarks(path, view);
   const clusters = useMemo(() => (view ? clustered(marks, view, width) : []), [marks, view, width]);
-  const latest = useRef({ marks, player, go, oldest });
-  latest.current = { marks, player, go, oldest };
+  // The moment at which a mark is being set; playing goes on meanwhile.
+  const [marking, setMarking] = useState<number | null>(null);
+  const markButton = useRef<HTMLButtonElement>(null);
+  const mark = () => {
+    const date = player.stats().playing_date;
+    if (takes && date) setMarking(Math.min(Date.parse(date), Date.now()));
+  };
+  const latest = useRef({ marks, player, go, oldest, mark });
+  latest.current = { marks, player, go, oldest, mark };
   useEffect(() => {
     const press = async (event: KeyboardEvent) => {
       const action = keyAction(event);
+      const now = latest.current;
+      if (action === "mark-set") {
+        event.preventDefault();
+        now.mark();
+      }
       if (action !== "mark-on" && action !== "mark-back") return;
       event.preventDefault();
-      const now = latest.current;
       const date = now.player.stats().playing_date; // the snapshot may be from before a seek
       const from = date ? Date.parse(date) : Date.now();
       const find = action === "mark-on" ? nextMark : markBefore;
@@ -242,21 +255,55 @@ export function Timeline({ path, player, snapshot }: Props) {
         <span class="spacer" />
         {more && <span class="timeline-note">more marks than are shown: zoom in</span>}
         {failed && <span class="timeline-note">the edge does not answer</span>}
+        {takes && (
+          <button
+            type="button"
+            ref={markButton}
+            aria-expanded={marking !== null}
+            aria-keyshortcuts="b"
+            title="Set a mark at the moment that is shown (b)"
+            onClick={() => (marking === null ? mark() : setMarking(null))}
+          >
+            Mark
+          </button>
+        )}
         <ClipTools
-          path={path}
-          clip={clip}
           clipping={clipping}
           onToggle={() => {
             setClipping(!clipping);
             setClip(null);
           }}
           onBefore={() => {
-            const end = playing ?? Date.now();
-            setClip({ start: end - 30_000, end });
+            setClip(withEdge(null, "end", playing ?? Date.now(), Date.now()));
             setClipping(true);
           }}
         />
       </div>
+      {marking !== null && (
+        <MarkTool
+          path={path}
+          at={marking}
+          onSet={add}
+          onClose={() => {
+            setMarking(null);
+            markButton.current?.focus();
+          }}
+        />
+      )}
+      {clipping && (
+        <ClipPanel
+          path={path}
+          clip={clip}
+          there={all}
+          bitrate_bps={snapshot.stats.bitrate_bps}
+          onEdge={(side) => setClip(withEdge(clip, side, playing ?? Date.now(), Date.now()))}
+          onShow={(range) => {
+            setClip(range);
+            const margin = (range.end - range.start) / 2 + 2_000;
+            change({ from: range.start - margin, to: range.end + margin });
+          }}
+        />
+      )}
     </section>
   );
 
@@ -368,8 +415,7 @@ function Bar(props: BarProps) {
     rest();
     if (dragged?.kind !== "pan") props.onHover(time);
     if (dragged?.kind === "clip") {
-      const [start, end] = [Math.min(dragged.from, time), Math.max(dragged.from, time)];
-      props.onClip({ start, end: Math.min(end, start + LONGEST_CLIP_MS) });
+      props.onClip(between(dragged.from, time, Date.now()));
     } else if (dragged?.kind === "pan") {
       props.onView(moved(latest.current.view, dragged.from - time));
     }
@@ -530,32 +576,58 @@ function hueOf(kind: string): number {
   return 150 + (sum % 8) * 20;
 }
 
-/** The marks in a view and around it, asked for again and again; and whether there are more. */
-function useMarks(path: string, view: View | null): [Mark[], boolean] {
-  const [marks, setMarks] = useState<Mark[]>([]);
+interface Marks {
+  marks: Mark[];
+  /** There are more than these. */
+  more: boolean;
+  /** The edge takes marks. */
+  takes: boolean;
+  /** Show one that was just written, before the edge tells of it. */
+  add: (mark: Mark) => void;
+}
+
+/** The marks in a view and around it, asked for again and again. */
+function useMarks(path: string, view: View | null): Marks {
+  const [told, setTold] = useState<Mark[]>([]);
+  const [own, setOwn] = useState<Mark[]>([]);
   const [more, setMore] = useState(false);
+  const [takes, setTakes] = useState(false);
+  const ask = useRef<() => Promise<void>>(async () => undefined);
+  /** Answers to questions up to this one may not know of what was added. */
+  const turns = useRef({ asked: 0, heard: 0, added: 0 });
   const asked = view ? askFor(view) : null;
   const { start, end, resolution } = asked ?? { start: 0, end: 0, resolution: 1 };
   useEffect(() => {
     if (end <= start) return;
     const ending = new AbortController();
     const look = async () => {
-      if (document.hidden) return;
+      const count = turns.current;
+      const turn = ++count.asked;
       const found = await askMarks(path, start, end, resolution, ending.signal);
-      if (!found || ending.signal.aborted) return;
+      if (!found || ending.signal.aborted || turn < count.heard) return;
+      count.heard = turn;
       const next = marksOf(found);
-      setMarks((before) => (JSON.stringify(before) === JSON.stringify(next) ? before : next));
+      setTold((before) => (JSON.stringify(before) === JSON.stringify(next) ? before : next));
+      if (turn > count.added) setOwn([]);
       setMore(!found.complete);
+      if (found.takes !== undefined) setTakes(found.takes);
     };
+    ask.current = look;
     const first = setTimeout(look, SETTLE_MS);
-    const timer = setInterval(look, MARKS_AGAIN_MS);
+    const timer = setInterval(() => void (document.hidden || look()), MARKS_AGAIN_MS);
     return () => {
       ending.abort();
       clearTimeout(first);
       clearInterval(timer);
     };
   }, [path, start, end, resolution]);
-  return [marks, more];
+  const marks = useMemo(() => withOwn(told, own), [told, own]);
+  const add = useCallback((mark: Mark) => {
+    turns.current.added = turns.current.asked;
+    setOwn((before) => [...before, mark]);
+    void ask.current();
+  }, []);
+  return { marks, more, takes, add };
 }
 
 /** What an edge tells of the marks in a range; null where it does not, as without events. */
@@ -628,28 +700,13 @@ function Jump({ onGo }: { onGo: (time: number) => void }) {
   );
 }
 
-function ClipTools(words: {
-  path: string;
-  clip: Range | null;
-  clipping: boolean;
-  onToggle: () => void;
-  onBefore: () => void;
-}) {
-  const { clip } = words;
-  const length_s = clip ? (clip.end - clip.start) / 1000 : 0;
-  const query = clip ? `start=${seconds(clip.start)}&end=${seconds(Math.min(clip.end, Date.now()))}` : "";
+function ClipTools(words: { clipping: boolean; onToggle: () => void; onBefore: () => void }) {
   return (
     <div class="clip-tools">
-      {clip && length_s > 0.2 && (
-        <a class="button" href={`${words.path}/clip.mp4?${query}&download=1`} download>
-          Download {length_s < 60 ? `${length_s.toFixed(1)} s` : clock(length_s)}
-        </a>
-      )}
-      {words.clipping && !clip && <span class="timeline-note">drag over what you want</span>}
-      <button type="button" onClick={words.onBefore} title="The last 30 seconds before the playhead">
+      <button type="button" onClick={words.onBefore} title="A clip of the 30 seconds before the playhead">
         Last 30 s
       </button>
-      <button type="button" aria-pressed={words.clipping} onClick={words.onToggle}>
+      <button type="button" aria-expanded={words.clipping} onClick={words.onToggle}>
         Clip
       </button>
     </div>

@@ -256,7 +256,7 @@ class KeptServer:
             if self._is_to_clear(stream):
                 await self._shelf.clear(stream, self._clock.unix_ms())
             cards, more = await self._shelf.listed(stream, after, limit)
-        body: dict[str, Any] = {"clips": [told(card) for card in cards]}
+        body: dict[str, Any] = {"takes": self._takes, "clips": [told(card) for card in cards]}
         if more:
             body["next"] = f"/media/{stream}/clips?after={more}&limit={limit}"
         return msgspec.json.encode(body)

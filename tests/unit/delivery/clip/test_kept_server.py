@@ -103,6 +103,7 @@ def test_the_place_is_asked_once_a_second_and_cleared_once_a_minute(shelf: Watch
         (shown,) = {one.body for one in several}
         assert [one["name"] for one in json.loads(shown)["clips"]] == ["3", "2", "1"]
         assert "media" not in json.loads(shown)["clips"][0]
+        assert json.loads(shown)["takes"] is True
         assert (shelf.lists, shelf.clears) == (1, 1)
         # What has changed here is seen at once.
         await put(shelf, 4)
@@ -127,6 +128,7 @@ def test_where_nothing_is_kept_what_is_there_is_sent(shelf: Watched) -> None:
             told = await ask(server, method, rest)
             assert (told.status, b"--no-keep-clips" in told.body) == (403, True)
         assert (await ask(server, "GET", f"clips/{card.id}")).status == 200
+        assert json.loads((await ask(server, "GET", "clips")).body)["takes"] is False
         await server.close()
 
     asyncio.run(go())
