@@ -90,7 +90,7 @@ def test_live_over_a_restart(played: Stage, player: DashPage, query: str) -> Non
     stop(camera)
     left = time.time()
     until(lambda: player.stats()["ahead"] < 0.3, "the buffer to run out")
-    played.camera(stream, query)
+    camera = played.camera(stream, query)
     until(lambda: player.stats()["at"] > left, "pictures of the new session")
     player.played(8, "8 s played after the restart")
     found = player.stats()
@@ -102,3 +102,61 @@ def test_live_over_a_restart(played: Stage, player: DashPage, query: str) -> Non
         assert [at for wall, at in stalls if wall < leaving] == []
         back = min(wall for wall, at in found["plays"] if at > left)
         assert [at for wall, at in stalls if wall > back + 1] == []
+    stop(camera)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("player", "query"),
+    [("dashjs", "gop=1.7"), ("shaka", ""), ("shaka", "gop=1.7")],  # dash.js, regular: docs/plan.md
+    indirect=["player"],
+)
+def test_a_publisher_that_was_killed(played: Stage, player: DashPage, query: str) -> None:
+    """Nothing says that it has left: the player waits, and goes on when it is back."""
+    stream = f"dash/killed-{player.player}{'-irregular' if query else ''}"
+    camera = played.camera(stream, query)
+    edge = played.edge()
+    url = f"{edge}/media/{stream}/manifest.mpd"
+    answered: list[tuple[int, int]] = []
+
+    def answers(response: Any) -> None:
+        if response.url.startswith(edge):
+            length = response.headers.get("content-length", "-1")
+            answered.append((response.status, int(length)))
+
+    player.page.on("response", answers)
+    with httpx.Client(timeout=30) as client:
+        until(lambda: client.get(url).status_code == 200, "a manifest")
+        player.play(url)
+        player.played(4, "4 s played")
+        camera.kill()
+        camera.wait(10)
+        killed = time.time()
+        streams = f"{edge}/api/streams"
+
+        def states() -> dict[str, str]:
+            return {one["name"]: one["state"] for one in client.get(streams).json()["streams"]}
+
+        until(lambda: states()[stream.partition("/")[2]] == "away", "the edge to notice")
+        at_leaving = player.stats()["at"]
+        player.page.wait_for_timeout(20_000)  # longer than a player has patience
+    before = player.stats()
+    camera = played.camera(stream, query)
+    back = time.time()
+    try:
+        until(lambda: player.stats()["at"] > back, "pictures of the new session")
+        player.played(6, "6 s played after the return")
+    finally:
+        print(player.stats(), answered[-12:])
+    found = player.stats()
+    empty = sum(status == 200 and not length for status, length in answered)
+    refused = [status for status, _ in answered if status >= 400]
+    kind = "irregular" if query else "regular"
+    print(
+        f"{player.player}, {kind}: played to {at_leaving - killed:+.2f} s of the kill, pictures of "
+        f"the new session, {empty} empty bodies, refused {refused}, errors {found['errors']}"
+    )
+    assert before["errors"] == found["errors"] == []
+    assert refused == []
+    assert found["ahead"] > 0
+    stop(camera)

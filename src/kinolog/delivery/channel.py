@@ -96,6 +96,17 @@ class Channel:
         """How long the newest session has been known here; 0 before the first."""
         return 0.0 if self._opened_at is None else self._clock.monotonic() - self._opened_at
 
+    @property
+    def quiet_ms(self) -> float:
+        """For how long nothing has come of the session that is live: its ingest died, or its
+        publisher hangs. By this process's own clock once something came, by the last capture time
+        before that; 0 where no session is live."""
+        if self.live.state != "live" or self.live.open is None:
+            return 0.0
+        if self.heard_at is not None:
+            return 1000 * (self._clock.monotonic() - self.heard_at)
+        return max(0.0, self._clock.unix_ms() - self.last_ms)
+
     def asked(self) -> None:
         """Somebody asked for something of this stream."""
         self.asked_at = self._clock.monotonic()

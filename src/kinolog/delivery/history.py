@@ -74,12 +74,12 @@ class _Older(NamedTuple):
 
 class _Known(NamedTuple):
     """A track's frontier in a place, as it was at a moment (monotonic seconds); and those before
-    it, the newest first. `whole`: all of them; not where the archive did not answer."""
+    it, the newest first. `told`: what the registry said of the place's newest epoch then. `whole`:
+    all of them; not where the archive did not answer."""
 
     frontier: Frontier
     older: tuple[_Older, ...]
-    epoch: int
-    state: str
+    told: EpochEntry
     at_s: float
     whole: bool
 
@@ -329,11 +329,12 @@ class History:
     def _reaches(self, known: _Known, place: _Place, reach: _Reach) -> bool:
         newest = place.epochs[-1]
         frontier = known.frontier
-        if known.epoch == newest.epoch:
-            if known.state == newest.state != "live" and known.whole:
-                return True  # nothing more comes
-            if self._clock.monotonic() - known.at_s < AGE_S:
-                return True
+        if known.told != newest:
+            return False  # another session, or an index that was made again
+        if newest.state != "live" and known.whole:
+            return True  # nothing more comes
+        if self._clock.monotonic() - known.at_s < AGE_S:
+            return True
         if reach.msn is not None:
             return frontier.newest_msn >= reach.msn
         if len(frontier.tail):
@@ -355,7 +356,7 @@ class History:
             older = await self._older(index, name.track, frontier, end)
         except ArchiveUnavailable:
             older, whole = (), False  # what is newer is to be played all the same
-        return _Known(frontier, older, newest.epoch, newest.state, at_s, whole)
+        return _Known(frontier, older, newest, at_s, whole)
 
     async def _older(
         self, index: IndexPlace, track: str, frontier: Frontier, end: int

@@ -62,7 +62,7 @@ class Listing:
             rates = {track.name: track.bit_rates() for track in live.tracks.values()}
             assert live.open is not None
             return entry | {
-                "state": "away" if _silent(channel, self._clock) else live.state,
+                "state": "away" if _silent(channel) else live.state,
                 "since_ms": live.epoch,
                 "epoch": live.epoch,
                 "last_ms": channel.last_ms,
@@ -94,15 +94,10 @@ class Listing:
         return found
 
 
-def _silent(channel: Channel, clock: Clock) -> bool:
-    """A live stream of which nothing comes: its ingest died, or its publisher hangs. By this
-    process's own clock once something came; by the last capture time before that."""
-    if channel.live.state != "live" or channel.live.open is None:
-        return False
-    late_ms = max(STALE_MS, 3 * channel.live.open.target_ms)
-    if channel.heard_at is not None:
-        return (clock.monotonic() - channel.heard_at) * 1000 > late_ms
-    return clock.unix_ms() - channel.last_ms > late_ms
+def _silent(channel: Channel) -> bool:
+    """A live stream of which nothing comes."""
+    opened = channel.live.open
+    return opened is not None and channel.quiet_ms > max(STALE_MS, 3 * opened.target_ms)
 
 
 def _track(info: OpenTrack, rates: tuple[int, int] | None) -> dict[str, Any]:

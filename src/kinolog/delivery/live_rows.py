@@ -33,9 +33,9 @@ async def come_to(channel: Channel, track: str, end_ms: float) -> None:
             return
 
 
-def row_in_progress(channel: Channel, track: str) -> Row | None:
+def row_in_progress(channel: Channel, track: str, *, over: bool = False) -> Row | None:
     """The segment that a track has begun, once its first part is listed, as if it were to be as
-    long as the target; None where there is none, or it is a gap."""
+    long as the target, or, `over`, as long as it is; None where there is none, or it is a gap."""
     found = channel.live.tracks.get(track)
     version = found.version if found is not None else None
     if version is None or not version.segments or version.tail_ended:
@@ -43,6 +43,8 @@ def row_in_progress(channel: Channel, track: str) -> Row | None:
     tail = version.segments[-1]
     if tail.ended or tail.gap or tail.first_offset < 0:
         return None
+    if over:
+        return _row(tail)
     target_ticks = rescale(version.open.target_ms, 1000, tail.timescale)
     return _row(tail)._replace(dur=max(target_ticks, tail.duration_ticks))
 

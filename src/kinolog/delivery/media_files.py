@@ -39,6 +39,12 @@ def patience_s(channel: Channel) -> float:
     return 3 * target_seconds(opened) if opened is not None else FIRST_WAIT_S
 
 
+def left_off(channel: Channel) -> bool:
+    """Whether nothing has come of the live session for as long as a request may wait: its ingest
+    died without a word, as far as can be told."""
+    return channel.quiet_ms >= 1000 * patience_s(channel)
+
+
 class MediaFiles:
     """Answers for the channels of this process."""
 
@@ -73,21 +79,27 @@ class MediaFiles:
     async def _segment(
         self, scope: Scope, protocol: HttpProtocol, channel: Channel, asked: Media
     ) -> None:
-        """A whole segment; as it grows, once it has begun."""
+        """A whole segment; as it grows, once it has begun. One that does not come in time, or that
+        a session which has left off would have, is empty: DASH players ask for it by the clock,
+        and after an error some never play again."""
         track, epoch, msn, _ = asked
         deadline = self._clock.monotonic() + patience_s(channel)
         while True:
-            found = media_requests.segment(channel.live, track, epoch, msn, self._clock.unix_ms())
+            over = epoch == channel.live.epoch and left_off(channel)
+            found = media_requests.segment(
+                channel.live, track, epoch, msn, self._clock.unix_ms(), over=over
+            )
             if not isinstance(found, Wait):
-                await self._send(scope, protocol, channel, asked, found)
+                headers = _GROWING if over and not found else _M4S
+                await self._send(scope, protocol, channel, asked, found, headers)
                 return
             segment = channel.live.find(track, epoch, msn)
             if segment is not None and segment.size and not segment.gap:
                 await self._grow(protocol, channel, track, segment)
                 return
             left_s = deadline - self._clock.monotonic()
-            if left_s <= 0 or not await channel.wait(Awaited(track, 0, CHUNK), left_s):
-                answers.refuse(protocol, 503, f"media segment {msn} did not come in time")
+            if over or left_s <= 0 or not await channel.wait(Awaited(track, 0, CHUNK), left_s):
+                answers.send(scope, protocol, _GROWING, b"")
                 return
 
     async def _grow(
@@ -109,6 +121,8 @@ class MediaFiles:
             if chunks:
                 continue
             if segment.ended or segment.gap:
+                return
+            if segment.epoch == channel.live.epoch and left_off(channel):
                 return
             if not await channel.wait(Awaited(track, 0, CHUNK), patience_s(channel)):
                 return
@@ -141,6 +155,7 @@ class MediaFiles:
         channel: Channel,
         asked: Media,
         found: bytes | Missing,
+        headers: Headers = _M4S,
     ) -> None:
         track, epoch, msn, index = asked
         if isinstance(found, Missing) and channel.live.find(track, epoch, msn) is None:
@@ -152,6 +167,6 @@ class MediaFiles:
                 else:
                     found = media_requests.part_of(past, index)
         if isinstance(found, bytes):
-            answers.send(scope, protocol, _M4S, found)
+            answers.send(scope, protocol, headers, found)
         else:
             answers.refuse(protocol, 404, f"media segment {msn} is not here", 1)

@@ -98,17 +98,20 @@ def part_of(segment: Segment, index: int) -> bytes | Missing:
 
 
 def segment(
-    live: LiveStream, name: str, epoch: int, msn: int, now_ms: int = 0
+    live: LiveStream, name: str, epoch: int, msn: int, now_ms: int = 0, *, over: bool = False
 ) -> bytes | Wait | Missing:
     """A whole segment's bytes; Wait for the one in progress and the next two. `now_ms`: the time of
-    day, by which DASH players count on when a session is over (0: two segments further)."""
+    day, by which DASH players count on when a session is over (0: two segments further). `over`:
+    the session is, though nothing in the log says so."""
     track = live.tracks.get(name)
     if track is None:
         return Missing.UNKNOWN
     found = track.find(epoch, msn)
     if found is not None:
         return whole_of(found) if found.ended else Wait(msn, None)
-    if _never_used(live, track, epoch, msn, now_ms):
+    if (over or epoch != live.epoch or live.state != "live") and _never_used(
+        live, track, epoch, msn, now_ms
+    ):
         return b""
     return _absent(live, track, epoch, msn, None)
 
@@ -118,9 +121,9 @@ def _never_used(live: LiveStream, track: Track, epoch: int, msn: int, now_ms: in
     DASH asks for it by the clock before its manifest can tell it; an empty body it takes as it is,
     after a 404 it may never play again."""
     session = live.opens.get(epoch)
-    if session is None or (epoch == live.epoch and live.state == "live"):
+    if session is None:
         return False
-    used = [one for one in (*track.retired, *track.segments) if one.epoch == epoch]
+    used = [one for one in (*track.retired, *track.held) if one.epoch == epoch]
     if not used:
         return False
     last = max(used, key=lambda one: one.msn)

@@ -64,12 +64,25 @@ class Asked:
         self.response_bytes(status, headers, body.encode())
 
 
+class LaterClock(SystemClock):
+    """The time of day and the other, so much later."""
+
+    later_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.later_s
+
+    def unix_ms(self) -> int:
+        return super().unix_ms() + int(1000 * self.later_s)
+
+
 class Scene:
     """A channel that is fed record by record, and requests of it."""
 
     def __init__(self) -> None:
-        self.channel = Channel(StreamName("demo", "cam"), SystemClock())
-        self.files = MediaFiles(NoPast(), SystemClock())  # type: ignore[arg-type]
+        self.clock = LaterClock()
+        self.channel = Channel(StreamName("demo", "cam"), self.clock)
+        self.files = MediaFiles(NoPast(), self.clock)  # type: ignore[arg-type]
         self.left = iter(RECORDS)
 
     async def feed_up_to(self, track: str, msn: int, chunk: int) -> None:
@@ -209,5 +222,41 @@ def test_who_waits_for_the_next_segment_when_the_session_ends_gets_an_empty_one(
         await scene.feed(scene.left)
         assert await task
         assert (asked.status, asked.pieces) == (200, [b""])
+
+    asyncio.run(work())
+
+
+def test_of_a_session_that_has_left_off_there_is_what_came() -> None:
+    """Nothing in the log says that it is over: what is in progress ends, what would be due is
+    empty, for as long as a cache may need to hear of more."""
+
+    async def work() -> None:
+        scene, reading, waiting = Scene(), Asked("v0/5/1.m4s"), Asked("v0/5/2.m4s")
+        await scene.feed_up_to("v0", 1, 5)
+        tasks = [scene.ask(reading), scene.ask(waiting)]
+        await settled()
+        assert (reading.status, waiting.status) == (200, 0)
+        scene.clock.later_s = 6.5  # three target durations are 6 s
+        scene.channel.expire(scene.clock.monotonic())
+        await settled()
+        assert [task.done() for task in tasks] == [True, True]
+        assert (waiting.status, waiting.pieces) == (200, [b""])
+        for rest, status in (("v0/5/1.m4s", 200), ("v0/5/4.m4s", 200), ("v0/6/2.m4s", 0)):
+            late = Asked(rest)
+            task = scene.ask(late)
+            await settled()
+            assert late.status == status
+            if status:
+                assert late.said["cache-control"] == "public, max-age=1"
+                assert b"".join(late.pieces) == (b"".join(reading.pieces) if "/1." in rest else b"")
+            else:
+                task.cancel()  # of a session of which another edge may know
+        early = Asked("v0/5/999999999.m4s")
+        assert await scene.ask(early)
+        assert early.status == 404
+        await scene.feed(scene.left)  # it was not over
+        again = Asked("v0/5/1.m4s")
+        assert await scene.ask(again)
+        assert b"".join(again.pieces) == SEGMENT
 
     asyncio.run(work())

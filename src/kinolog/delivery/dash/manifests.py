@@ -14,12 +14,13 @@ from kinolog.delivery.dash.begins import Begins
 from kinolog.delivery.dash.periods import Begin, Stretch, joined, lead_first, periods, unbroken
 from kinolog.delivery.history import History, Named
 from kinolog.delivery.live_rows import come_to, live_rows, row_in_progress
+from kinolog.delivery.media_files import left_off
 from kinolog.delivery.span import Span, nothing_between
 from kinolog.log.registry import Registry
 from kinolog.record.control import Open, OpenTrack
 from kinolog.record.table import Table
 from kinolog.timeline.measure import rates
-from kinolog.timeline.track import WINDOW_MS, WINDOW_TARGETS
+from kinolog.timeline.track import WINDOW_MS, WINDOW_TARGETS, State
 from kinolog.timeline.window import Run, Session, runs
 
 MOST_SEGMENTS: Final = 200_000
@@ -64,18 +65,18 @@ class Manifests:
 
         return await asyncio.to_thread(make)
 
-    async def growing(self, channel: Channel, span: Span | None) -> str | None:
+    async def growing(self, channel: Channel, span: Span | None, now_ms: int) -> str | None:
         """Of a stream that goes on, from its window or from what `span` says on; the last one of a
-        stream that has ended. None while there is nothing to list."""
+        stream that has ended. None while there is nothing to list. `now_ms`: Unix time."""
         opens = self._opens(channel)
         target_ms = self._target_ms(channel)
-        state = channel.live.state
+        state: State = "away" if left_off(channel) else channel.live.state
         sessions: _Sessions = {}
         peaks: dict[str, int] = {}
         newest_ms = 0
         for track in _tracks(opens):
             live = live_rows(channel, track)
-            row = row_in_progress(channel, track)
+            row = row_in_progress(channel, track, over=state != "live")
             if row is not None:
                 live.append(row)
             found = await self._rows(channel, track, span, live)
@@ -93,7 +94,7 @@ class Manifests:
                     )
                 _add(sessions, opens, track, pieces, begins)
                 previous = run
-            if row is not None and row.epoch in sessions:
+            if state == "live" and row is not None and row.epoch in sessions:
                 last = sessions[row.epoch][track]
                 last[-1] = last[-1]._replace(growing=True)
         if not sessions:
@@ -106,6 +107,7 @@ class Manifests:
             depth_ms = span.dvr_ms
         elif span is not None and span.start_ms is not None:
             depth_ms = max(depth_ms, newest_ms - span.start_ms + 2 * target_ms)
+        depth_ms += depth_ms * (max(0, now_ms - newest_ms) // depth_ms)
         said = mpd.Live(
             newest_ms,
             depth_ms,

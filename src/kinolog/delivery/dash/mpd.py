@@ -31,8 +31,10 @@ _LEAST_LATENCY_MS: Final = 600
 
 class Live(NamedTuple):
     """What a manifest that grows says beside its Periods. Times: Unix ms, and ms. `depth_ms`: how
-    far back it goes; `part_ms`: 0 where there are no parts, and so no low latency; `fast_ms`: by
-    how much the source's clock, which media time follows, is ahead of the time of day by now."""
+    far back from now it goes, so that what is listed stays within while nothing comes: a player
+    that falls out of it seeks to the present, and dash.js never leaves a place without media;
+    `part_ms`: 0 where there are no parts, and so no low latency; `fast_ms`: by how much the
+    source's clock, which media time follows, is ahead of the time of day by now."""
 
     published_ms: int
     depth_ms: int

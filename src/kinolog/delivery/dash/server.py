@@ -132,7 +132,7 @@ class DashServer:
             text: str | None = await self._manifests.closed(channel, span)
         else:
             await self._first_segments(channel)
-            text = await self._manifests.growing(channel, span)
+            text = await self._manifests.growing(channel, span, self._clock.unix_ms())
         if text is None:
             return None
         plain = text.encode()
