@@ -13,7 +13,7 @@ import httpx
 import pytest
 from hls_stage import stage, until
 from kit.page_player import stats
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, Route
 
 pytestmark = [
     pytest.mark.cluster,
@@ -177,3 +177,41 @@ def test_where_it_is_only_shown(page: Page, edges: Edges) -> None:
     assert panel.get_by_role("button", name="Keep").count() == 0
     assert panel.get_by_role("button", name="Delete short").count() == 0
     assert panel.get_by_role("button", name="Copy the link to short").count() == 1
+
+
+def test_a_download_says_what_its_edge_says_of_it(page: Page, edges: Edges) -> None:
+    panel = opened(page, edges.none)
+    drag(page, 10, LATER_S)
+    link = panel.get_by_role("link", name="Download")
+    with page.expect_download(timeout=60_000) as got:
+        link.click()
+    assert got.value.suggested_filename.endswith(".mp4")
+    assert got.value.path().stat().st_size > 100_000
+    assert panel.locator(".clip-offer").inner_text() == ""
+    # Which clips an edge refuses, and of which it says what, test_clip_changes shows.
+    asked: list[str] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route.request.headers.get("range", ""))
+        route.fulfill(status=400, content_type="text/plain", body="the codec of video changes\n")
+
+    page.route("**/clip.mp4*", refuse)
+    link.click()
+    until(lambda: "Not one file: the codec of video changes" in panel.inner_text(), "why")
+    assert asked == ["bytes=0-0"]
+    page.unroute("**/clip.mp4*")
+
+    def tell(route: Route) -> None:
+        if route.request.headers.get("range"):
+            changes = {"kinolog-changes": "2026-01-01T12:00:00.123Z"}
+            route.fulfill(status=206, headers=changes, body="x")
+        else:
+            route.continue_()
+
+    page.route("**/clip.mp4*", tell)
+    with page.expect_download(timeout=60_000):
+        link.click()
+    said = panel.locator(".clip-offer").inner_text()
+    assert "Some players stop" in said
+    assert ":00.123" in said
+    assert "Not one file" not in said

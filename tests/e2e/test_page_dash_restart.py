@@ -86,7 +86,6 @@ def test_it_goes_on(played: Stage, edge: str, page: Page, how: str, away_s: int)
     print(summary(before), summary(after), sep="\n")
     assert page.evaluate("window.samePage") is True
     assert after["following"]
-    assert after["latency_s"] < 6
     assert after["stalls"] - before["stalls"] <= 2
-    assert found_s < 9
+    until(lambda: stats(page)["latency_s"] < 3, "it to come near again", 90)
     stop(camera)

@@ -22,10 +22,11 @@ from kinolog.core.clock import SystemClock
 from kinolog.core.errors import ConfigError, InputError, NotFound
 from kinolog.core.names import StreamName
 from kinolog.core.units import show_size
+from kinolog.delivery.clip.changes import moments
 from kinolog.delivery.clip.clip import Clip
 from kinolog.delivery.clip.files import TYPES, FragmentedClip, TsClip, as_file, file_name
 from kinolog.delivery.clip.keeper import Keeper
-from kinolog.delivery.clip.kept_server import told
+from kinolog.delivery.clip.kept_server import told as card_told
 from kinolog.delivery.clip.maker import ClipMaker
 from kinolog.delivery.clip.shelf import Wish, clip_name
 from kinolog.delivery.history import History
@@ -164,6 +165,9 @@ async def _clip(
                         progress.wrote(len(part))
                 file.flush()
             progress.done()
+            told = moments(found.changes)
+            if told:
+                note(f"its codec parameters change, where some players stop: at {', '.join(told)}")
         finally:
             maker.close()
             await history.close()
@@ -173,6 +177,7 @@ async def _clip(
         "start_ms": found.begins_ms,
         "seconds": round(found.seconds, 3),
         "bytes": progress.bytes,
+        "changes": told,
     }
 
 
@@ -194,7 +199,7 @@ async def _keep(settings: Settings, wish: Wish, name: str) -> dict[str, Any]:
     shelf = shelf_of(settings)
     id = await shelf.id_of(wish)
     with contextlib.suppress(NotFound):
-        return told(await shelf.card(wish.stream, id))
+        return card_told(await shelf.card(wish.stream, id))
     async with roles.backend(kafka_of(settings), archive=settings.archive) as base:
         registry = base.catalog.registry
         if wish.stream not in registry.streams:
@@ -215,7 +220,7 @@ async def _keep(settings: Settings, wish: Wish, name: str) -> dict[str, Any]:
                 if progress is not None and progress.of:
                     share = min(99, 100 * progress.bytes // progress.of)
                     note(f"{wish.stream}: {share} % of {show_size(progress.of)}")
-            return told(task.result())
+            return card_told(task.result())
         finally:
             await keeper.close()
             maker.close()

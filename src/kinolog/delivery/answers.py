@@ -16,7 +16,7 @@ CORS: Final[Headers] = [
     ("access-control-allow-origin", "*"),
     (
         "access-control-expose-headers",
-        "content-length, content-range, date, kinolog-preroll, server-timing",
+        "content-length, content-range, date, kinolog-changes, kinolog-preroll, server-timing",
     ),
 ]
 _PREFLIGHT: Final[Headers] = [

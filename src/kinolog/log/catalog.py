@@ -244,9 +244,9 @@ class Catalog:
         assert entry is not None
         return entry, entry is new
 
-    async def has_topic(self, base: str, suffix: Suffix) -> bool:
+    async def has_topic(self, base: str, suffix: Suffix, timeout_s: float = 10.0) -> bool:
         """Whether a topic is there. All are asked for: to ask for one may make it."""
-        return topic(base, suffix) in (await self._admin.describe()).topics
+        return topic(base, suffix) in (await self._admin.describe(timeout_s=timeout_s)).topics
 
     async def ensure_events(self, stream: StreamName) -> None:
         """Make the events topic of the stream's newest place where it is missing, as of a

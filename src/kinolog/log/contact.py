@@ -16,6 +16,7 @@ from kinolog.record.topics import registry_topic
 
 _EVERY_S = 1.0
 _PATIENCE_S = 2.0
+_ANY_S = 1.0
 
 
 class Contact:
@@ -25,7 +26,7 @@ class Contact:
 
     def __init__(self, settings: KafkaSettings, clock: Clock) -> None:
         self._clock = clock
-        self._answered_at = clock.monotonic()
+        self._answered_at = self._heard_at = clock.monotonic()
         self._place = TopicPartition(registry_topic(settings.prefix), 0)
         self._consumer, _ = checked(settings, Consumer, **consumer_config())
         self._closing = threading.Event()
@@ -35,6 +36,12 @@ class Contact:
     def age_s(self) -> float:
         """Seconds since Kafka last answered."""
         return self._clock.monotonic() - self._answered_at
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since any broker last said anything: it grows while no broker is there, and not
+        while a leader moves."""
+        return self._clock.monotonic() - self._heard_at
 
     async def __aenter__(self) -> Contact:
         self._thread.start()
@@ -52,9 +59,17 @@ class Contact:
     def _run(self) -> None:
         try:
             while not self._closing.is_set():
-                with contextlib.suppress(KafkaException):
+                try:
                     self._consumer.get_watermark_offsets(self._place, timeout=_PATIENCE_S)
-                    self._answered_at = self._clock.monotonic()
+                    self._answered_at = self._heard_at = self._clock.monotonic()
+                except KafkaException:
+                    self._ask_any()
                 self._closing.wait(_EVERY_S)
         finally:
             self._consumer.close()
+
+    def _ask_any(self) -> None:
+        """Ask whichever broker is there: every one of them answers this."""
+        with contextlib.suppress(KafkaException):
+            self._consumer.list_topics(self._place.topic, timeout=_ANY_S)
+            self._heard_at = self._clock.monotonic()

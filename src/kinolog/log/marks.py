@@ -21,7 +21,7 @@ from kinolog.core.names import StreamName
 from kinolog.core.units import show_duration
 from kinolog.log.catalog import Catalog
 from kinolog.log.client import KafkaSettings
-from kinolog.log.random_reader import RandomReader
+from kinolog.log.random_reader import AWAY_S, RandomReader
 from kinolog.log.writer import LogWriter, Target
 from kinolog.record.mark import Mark, decode_mark, encode_mark, late_with, newest_by_id
 from kinolog.record.registry import StreamEntry
@@ -122,10 +122,13 @@ class MarkReader:
         now_s = self._clock.monotonic()
         if now_s - self._asked_at.get(base, -_ASK_AGAIN_S) < _ASK_AGAIN_S:
             return False
-        self._asked_at[base] = now_s
-        if await self._catalog.has_topic(base, "events"):
+        self._reader.check_there()
+        # Nothing is known where Kafka does not answer: who asks next asks it again.
+        if await self._catalog.has_topic(base, "events", AWAY_S):
             self._there.add(base)
             self._asked_at.pop(base, None)
+        else:
+            self._asked_at[base] = now_s
         return base in self._there
 
 

@@ -24,6 +24,11 @@ Work = Callable[[Consumer, float], T]
 
 _DEADLINE_S = 30.0
 _PATIENCE_S = 20.0
+AWAY_S = 4.0
+"""Where no broker has said anything for so long, nobody is kept waiting for one."""
+_MISSED_S = 2.0
+"""Where none has for so long, a question that one a second asks has had no answer."""
+_LEAST_S = 0.2
 _AGAIN_S = 0.1
 _NO_WAIT_MS = 1
 """What is read is there already. A fetch that waits at the partition's end for more holds up the
@@ -76,6 +81,20 @@ class RandomReader:
             size: queue.SimpleQueue() for size in FETCH_BYTES
         }
         self._pool = ThreadPoolExecutor(size, thread_name_prefix="kafka-read")
+        self._silent_s: Callable[[], float] = lambda: 0.0
+
+    def heed(self, silent_s: Callable[[], float]) -> None:
+        """From now on give up, with KafkaUnavailable, when no broker has said anything for AWAY_S,
+        and at once where that is so already. `silent_s`: for how long that is, seconds."""
+        self._silent_s = silent_s
+
+    def check_there(self) -> None:
+        """KafkaUnavailable where no broker is there."""
+        silent_s = self._silent_s()
+        if silent_s >= AWAY_S:
+            raise KafkaUnavailable(
+                f"Kafka at {self._settings.bootstrap_servers} has not answered for {silent_s:.0f} s"
+            )
 
     async def read(
         self,
@@ -119,7 +138,9 @@ class RandomReader:
         """As read_raw, and before it the log start offset, below which nothing was read."""
         wanted = key.encode() if key is not None else None
         return await self._run(
-            lambda c, wait_s: _messages(c, topic, partition, start, end, wanted, wait_s),
+            lambda c, wait_s: _messages(
+                c, topic, partition, start, end, wanted, wait_s, self.check_there
+            ),
             about_bytes,
         )
 
@@ -166,14 +187,21 @@ class RandomReader:
     def _with(self, work: Work[T], size: int) -> T:
         """`work` with a consumer; again for a while when a leader has died under it."""
         deadline = time.monotonic() + _PATIENCE_S
+        self.check_there()
         for wait_s in itertools.chain(_ANSWER_S, itertools.repeat(_ANSWER_S[-1])):
             try:
-                return self._once(work, wait_s, size)
+                return self._once(work, self._wait_s(wait_s), size)
             except KafkaUnavailable:
+                self.check_there()
                 if time.monotonic() >= deadline:
                     raise
             time.sleep(_AGAIN_S)
         raise AssertionError("endless")
+
+    def _wait_s(self, wait_s: float) -> float:
+        """For how long to wait for an answer: no longer than until it is known that none comes."""
+        silent_s = self._silent_s()
+        return wait_s if silent_s < _MISSED_S else min(wait_s, max(_LEAST_S, AWAY_S - silent_s))
 
     def _once(self, work: Work[T], wait_s: float, size: int) -> T:
         try:
@@ -216,10 +244,12 @@ def _messages(
     end: int,
     key: bytes | None,
     wait_s: float,
+    check_there: Callable[[], None],
 ) -> tuple[int, list[Any]]:
     """The log start offset, and every message of [start, end), of one key where one is given: those
     of its neighbours are let go at once. Ends at the partition's end too, so that a range whose
-    last offsets are transaction markers does not wait for ever."""
+    last offsets are transaction markers does not wait for ever. `check_there` raises where nothing
+    is to be waited for any more."""
     low, high = _bounds(consumer, topic, partition, wait_s)
     start, end = max(start, low), min(end, high)
     found: list[Any] = []
@@ -231,6 +261,7 @@ def _messages(
         while True:
             message = consumer.poll(1.0)
             if message is None:
+                check_there()
                 quiet_s += 1.0
                 if quiet_s >= _DEADLINE_S:
                     raise KafkaUnavailable(

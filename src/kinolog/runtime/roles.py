@@ -237,6 +237,8 @@ async def serve(
             routes.append(("/ingest/", http_ingest.answer))
         metrics = Metrics()
         contact = await stack.enter_async_context(Contact(kafka, SystemClock()))
+        # Viewers' reads; ingest has a reader of its own, which waits for Kafka to come back.
+        base.reader.heed(lambda: contact.silent_s)
         state = _readiness(base, desk, contact)
         routes += [("/health", health(state)), ("/ready", health(state))]
         routes.append(("/metrics", metrics.answer))

@@ -8,8 +8,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
+import pytest
 
 from kinolog.core.clock import SystemClock
+from kinolog.core.errors import KafkaUnavailable
 from kinolog.core.names import StreamName
 from kinolog.log.catalog import Catalog
 from kinolog.log.marks import LATE_MS, MOST_BYTES, MOST_READ, Found, MarkReader
@@ -29,6 +31,9 @@ class Partition:
 
     records: list[tuple[str, Mark]] = field(default_factory=list)
     read: list[tuple[int, int]] = field(default_factory=list)
+
+    def check_there(self) -> None:
+        pass
 
     async def bounds(self, _topic: str, _partition: int) -> tuple[int, int]:
         return 0, len(self.records)
@@ -57,8 +62,31 @@ def found(
     return asyncio.run(reader.between(NAME, start_ms, end_ms))
 
 
-async def _yes(_base: str, _suffix: str) -> bool:
+async def _yes(_base: str, _suffix: str, _timeout_s: float) -> bool:
     return True
+
+
+def test_a_kafka_that_does_not_answer_is_no_missing_topic() -> None:
+    asked: list[str] = []
+
+    async def has_topic(base: str, _suffix: str, _timeout_s: float) -> bool:
+        asked.append(base)
+        if len(asked) == 1:
+            raise KafkaUnavailable("away")
+        return True
+
+    async def go() -> Found:
+        entry = StreamEntry([Placement("base", 0)], created_ms=5)
+        registry = SimpleNamespace(streams={NAME: entry})
+        catalog = cast(Catalog, SimpleNamespace(registry=registry, has_topic=has_topic))
+        partition = Partition([("gate", mark(BEGIN_MS, 1))])
+        reader = MarkReader(catalog, cast(RandomReader, partition), SystemClock())
+        with pytest.raises(KafkaUnavailable):
+            await reader.between(NAME, BEGIN_MS, BEGIN_MS + 1)
+        return await reader.between(NAME, BEGIN_MS, BEGIN_MS + 1)
+
+    assert [one.at for one in asyncio.run(go()).marks] == [BEGIN_MS]
+    assert len(asked) == 2
 
 
 def mark(at_ms: int, number: int, of: int = 0) -> Mark:

@@ -1,6 +1,7 @@
 /** A clip: what is selected, to be downloaded or kept; and what is kept already. */
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { offer } from "../clip-offer";
 import { doubt, guess, lengthText, sizeText } from "../clip-range";
 import { type Card, type Making, type Shelf, forget, keep, moreOf, shelf } from "../kept";
 import { type Range, moment, seconds } from "../timeline-view";
@@ -66,9 +67,7 @@ export function ClipPanel({ path, clip, there, bitrate_bps, onEdge, onShow }: Pr
           {found?.takes && (
             <Keeping path={path} clip={clip} onKept={look} />
           )}
-          <a class="button" href={`${path}/clip.mp4?${query}&download=1`} download>
-            Download
-          </a>
+          <Download key={query} url={`${path}/clip.mp4?${query}&download=1`} now={now} />
         </div>
       )}
       {trouble && (
@@ -174,6 +173,50 @@ function Keeping({ path, clip, onKept }: { path: string; clip: Range; onKept: ()
         )}
       </span>
     </form>
+  );
+}
+
+/** A link that is asked about before it is followed: a refusal would be a file that is not there, without a word. */
+function Download({ url, now }: { url: string; now: number }) {
+  const [asking, setAsking] = useState(false);
+  const [refused, setRefused] = useState("");
+  const [changes, setChanges] = useState<number[]>([]);
+  const ending = useRef(new AbortController());
+  useEffect(() => {
+    const here = new AbortController();
+    ending.current = here;
+    return () => here.abort();
+  }, []);
+  const act = async (event: MouseEvent) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    if (asking) return;
+    const { signal } = ending.current;
+    setAsking(true);
+    setRefused("");
+    try {
+      const found = await offer(url, signal);
+      if (signal.aborted) return;
+      setRefused(found.refused);
+      setChanges(found.changes);
+      if (!found.refused) location.assign(url); // an attachment: the page stays
+    } catch (error) {
+      if (!signal.aborted) setRefused((error as Error).message);
+    } finally {
+      if (!signal.aborted) setAsking(false);
+    }
+  };
+  return (
+    <>
+      <a class="button" href={url} download aria-disabled={asking} onClick={act}>
+        Download
+      </a>
+      <span class="clip-offer" role="status">
+        {refused && <span class="clip-trouble">Not one file: {refused}</span>}
+        {changes.length > 0 &&
+          `Some players stop where its parameters change: ${changes.map((at) => moment(at, now, true)).join(", ")}`}
+      </span>
+    </>
   );
 }
 

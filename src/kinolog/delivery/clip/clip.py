@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from kinolog.core.timebase import rescale
 from kinolog.delivery.clip.body import Body, Place, Reader
+from kinolog.delivery.clip.changes import Change, changes, refuse_codecs
 from kinolog.delivery.clip.columns import Columns
 from kinolog.delivery.clip.lay import At, Piece, TrackLayer
 from kinolog.delivery.clip.spool import Spool
@@ -34,7 +35,8 @@ class ClipTrack(NamedTuple):
 class Clip:
     """A file, byte by byte: `head`, then the samples. `tag`: an entity tag. `begins_ms`: the date
     of the first frame (Unix ms); `length`: how long it is, in ticks of `timescale`. `tracks`: by
-    the numbers that they have in the body."""
+    the numbers that they have in the body. `changes`: where a track has other parameters from then
+    on, which not every player goes on at."""
 
     head: Head
     tracks: Mapping[int, ClipTrack]
@@ -43,6 +45,7 @@ class Clip:
     begins_ms: int
     length: int
     timescale: int
+    changes: Sequence[Change] = ()
 
     @property
     def seconds(self) -> float:
@@ -101,6 +104,7 @@ class Composer:
         self._layers: dict[int, TrackLayer] = {}
         self._inits: dict[int, list[bytes]] = {}
         self._groups: dict[int, _Group] = {}
+        self._epochs: dict[int, dict[int, None]] = {}  # of each track, in order
 
     def scale(self, track: int, epoch: int) -> int:
         """A track's timescale in the clip; `epoch`: its first, where it has not begun yet."""
@@ -112,6 +116,7 @@ class Composer:
         settle() has been called, before other columns are used."""
         epoch = columns.epoch[piece.segment]
         inits = self._inits.setdefault(track, [])
+        self._epochs.setdefault(track, {})[epoch] = None
         init = self._infos[track][epoch].init
         if init not in inits:
             inits.append(init)
@@ -138,12 +143,13 @@ class Composer:
             columns, pieces = group.columns, group.pieces
             self._layers[track].add(columns, pieces, group.at, group.places, group.descriptions)
 
-    def done(self, begins_ms: int, length: int) -> Clip:
-        """The file. `begins_ms`: the date of the first frame; `length`: in ticks of the first
-        track."""
+    def done(self, begins_ms: Mapping[int, int], length: int) -> Clip:
+        """The file. `begins_ms`: the date of the first frame of each epoch, in order; `length`: in
+        ticks of the first track. InputError where a codec becomes another."""
         self.settle()
         scale = self._layers[0].scale
         found: dict[int, ClipTrack] = {}
+        changed: list[Change] = []
         sound_enabled = False
         for number, layer in sorted(self._layers.items()):
             layer.finish()
@@ -157,11 +163,17 @@ class Composer:
                 self._inits[number], layer.scale, layer.tables, edits, enabled, layer.late
             )
             found[number] = ClipTrack(track, info, layer.media_time, heard)
+            if heard:
+                epochs = {epoch: begins_ms[epoch] for epoch in self._epochs[number]}
+                changed += changes(self._infos[number], epochs)
+        refuse_codecs(changed)
+        first_ms = next(iter(begins_ms.values()))
         data = head([one.track for one in found.values() if one.heard], scale, self._body.size,
-                    begins_ms // 1000)  # fmt: skip
+                    first_ms // 1000)  # fmt: skip
         digest = hashlib.blake2b(data.fixed, digest_size=12)
         digest.update(self._body.fingerprint())
-        return Clip(data, found, self._body, f'"{digest.hexdigest()}"', begins_ms, length, scale)
+        tag = f'"{digest.hexdigest()}"'
+        return Clip(data, found, self._body, tag, first_ms, length, scale, changed)
 
 
 def _edits(layer: TrackLayer, scale: int, length: int) -> list[Edit]:

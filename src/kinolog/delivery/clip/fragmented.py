@@ -8,6 +8,7 @@ from contextlib import aclosing
 
 from kinolog.core.errors import InputError
 from kinolog.delivery.clip.body import Reader
+from kinolog.delivery.clip.changes import moments
 from kinolog.delivery.clip.clip import Clip
 from kinolog.media.fragments import fragment_head, fragment_size, fragmented_head
 
@@ -20,9 +21,10 @@ class FragmentedClip:
     def __init__(self, clip: Clip) -> None:
         for one in clip.tracks.values():
             if len(one.track.inits) > 1:
+                own = [change for change in clip.changes if change.name == one.info.name]
                 raise InputError(
                     f"{one.info.name} changes its parameters in this range, which players do not "
-                    "take in a fragmented MP4",
+                    f"take in a fragmented MP4: at {', '.join(moments(own))}",
                     hint="ask for clip.mp4, or for a part of the range",
                 )
         self.clip = clip

@@ -211,5 +211,5 @@ def make(
         if piece.begin < piece.end:
             composer.add(0, columns, piece, at, loader.media(section.epoch))
     begins_ms = date_of(columns, section, at.timescale)
-    movie = composer.done(begins_ms, section.until - section.shown)
+    movie = composer.done({section.epoch: begins_ms}, section.until - section.shown)
     return Frame(section.epoch, section.shown, movie.begins_ms, movie)

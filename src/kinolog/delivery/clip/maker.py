@@ -20,6 +20,7 @@ from kinolog.core.errors import InputError
 from kinolog.core.names import StreamName
 from kinolog.core.timebase import rescale
 from kinolog.delivery.channel import Channel
+from kinolog.delivery.clip.changes import changes, refuse_codecs
 from kinolog.delivery.clip.clip import Clip, Composer
 from kinolog.delivery.clip.columns import Columns
 from kinolog.delivery.clip.cut import (
@@ -64,11 +65,12 @@ TOO_LONG: Final = "the tables of this clip take over 1 GB: players could not ope
 @dataclass
 class _Plan:
     """What a clip is of: names of tracks, the leading one first; `infos`: what each is in each
-    epoch. `rooms`: of each stretch but the first, by track, how far sound may go on into it."""
+    epoch. `begins_ms`: the date of the first frame of each epoch, in order. `rooms`: of each
+    stretch but the first, by track, how far sound may go on into it."""
 
     names: list[str]
     infos: list[Mapping[int, OpenTrack]]
-    begins_ms: int = 0
+    begins_ms: dict[int, int] = field(default_factory=dict)
     stretches: list[Stretch] = field(default_factory=list)
     rooms: list[dict[int, int]] = field(default_factory=list)
 
@@ -127,8 +129,8 @@ class ClipMaker:
     ) -> Clip:
         """The clip of [start_ms, end_ms) (Unix ms). `channel`: what of it is live is waited for.
 
-        NotFound where nothing is kept of it, InputError where its tables were too large,
-        Overloaded where those of all clips are.
+        NotFound where nothing is kept of it, InputError where its tables were too large or a codec
+        becomes another, Overloaded where those of all clips are.
         """
         loader = Loader(
             self._reader, self._history, self._registry, self._clock, stream, self._pool
@@ -177,6 +179,8 @@ class ClipMaker:
                 continue
             if not plan.stretches:
                 return None
+            # At once, before the index of all of it is read.
+            refuse_codecs(changes(plan.infos[0], plan.begins_ms))
             await _find_rooms(loader, plan)
             return plan
         raise AssertionError("the last step is complete")
@@ -240,7 +244,7 @@ async def _find(loader: Loader, plan: _Plan, span: tuple[int, int, int], *, comp
     before `since`, unless nothing older is to be had (`complete`)."""
     since_ms, start_ms, end_ms = span
     runs: list[_Run] = []
-    plan.stretches = []
+    plan.stretches, plan.begins_ms = [], {}
     before: Row | None = None
     async with aclosing(loader.walk(plan.names[0], since_ms, end_ms)) as found:
         async for rows in found:
@@ -279,8 +283,7 @@ async def _read_ends(
         )  # fmt: skip
         if got is None:
             continue
-        if not plan.stretches:
-            plan.begins_ms = date_of(ends, got[1], scale)
+        plan.begins_ms.setdefault(got[0].epoch, date_of(ends, got[1], scale))
         plan.stretches.append(got[0])
     if len(plan.stretches) > MOST_STRETCHES:
         raise InputError(

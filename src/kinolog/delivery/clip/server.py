@@ -18,6 +18,7 @@ from kinolog.core.rsgi import Headers, HttpProtocol, Scope
 from kinolog.delivery import answers
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.clip.body import Turns
+from kinolog.delivery.clip.changes import moments
 from kinolog.delivery.clip.clip import Clip
 from kinolog.delivery.clip.files import TYPES, TsClip, as_file, file_name
 from kinolog.delivery.clip.maker import ClipMaker
@@ -96,6 +97,8 @@ class ClipServer:
             ("content-disposition", f'{kind}; filename="{name}"'),
             answers.NO_CACHE if relative else ("cache-control", "public, max-age=60"),
         ]
+        if clip.changes:
+            headers.append(("kinolog-changes", ", ".join(moments(clip.changes))))
         if answers.unchanged(scope, file.tag):
             protocol.response_empty(304, headers)
         elif isinstance(file, TsClip):
