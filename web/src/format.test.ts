@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Stream } from "./api";
-import { age, bitrate, clock, codecName, frameRate, inOrder, makeup, sinceText } from "./format";
+import { age, behindText, bitrate, clock, codecName, frameRate, inOrder, makeup, sinceText } from "./format";
 
 const stream = (over: Partial<Stream> = {}): Stream => ({
   collection: "demo",
@@ -87,4 +87,13 @@ describe("streams", () => {
     ]).map((one) => one.name);
     expect(names).toEqual(["a", "z", "b", "c"]);
   });
+});
+
+describe("how far behind live", () => {
+  it("is told while something is published, and in the past", () => {
+    expect(behindText(1.62, true, true)).toBe("−1.6 s");
+    expect(behindText(125, false, false)).toBe("−2:05");
+  });
+  it("is never negative", () => expect(behindText(-1.6, true, true)).toBe("−0.0 s"));
+  it("is not told at the live edge of what is away", () => expect(behindText(1.6, false, true)).toBeNull());
 });

@@ -61,6 +61,14 @@ export function seconds(value: number | null | undefined, digits = 2): string {
   return value == null || !Number.isFinite(value) ? "–" : `${value.toFixed(digits)} s`;
 }
 
+/** How far behind live, "−1.6 s" or "−2:05", never less than nothing; null for a viewer of the live
+ * edge while nothing is published: there is no edge. */
+export function behindText(behind_s: number, live: boolean, following: boolean): string | null {
+  if (!live && following) return null;
+  const least = Math.max(0, behind_s);
+  return `−${least < 60 ? seconds(least, 1) : clock(least)}`;
+}
+
 export const STATE_LABELS: Record<StreamState, string> = {
   live: "Live",
   away: "Offline",

@@ -12,7 +12,8 @@ from kinolog.cli.parameters import PARAMETERS
 from kinolog.core.clock import SystemClock
 from kinolog.core.errors import ConfigError
 from kinolog.core.names import StreamName, check_part
-from kinolog.core.units import show_size, show_time, unix_ms
+from kinolog.core.units import show_size, show_time
+from kinolog.delivery.span import moment_ms
 from kinolog.objects.store import HINT, Objects, open_objects
 from kinolog.runtime import roles
 
@@ -92,7 +93,7 @@ def delete(
         Only tell what would be deleted.
     """
     objects = _objects(at)
-    before_ms = unix_ms(before, SystemClock().unix_ms())
+    before_ms = moment_ms("--before", before, SystemClock().unix_ms())
 
     async def work() -> dict[str, Any]:
         found = await old_blocks(objects, _prefix(name), before_ms)

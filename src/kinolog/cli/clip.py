@@ -53,6 +53,7 @@ def clip(
     keep: Annotated[bool, Parameter(negative="")] = False,
     name: str = "",
     clips: str | None = None,
+    archive: str | None = None,
     json: Json = False,
     kafka: KafkaFlags = _KAFKA,
 ) -> None:
@@ -93,8 +94,11 @@ def clip(
         Of a clip that is kept, for people. [default: after the stream and the time]
     clips
         Where clips are kept: a directory, s3://bucket/prefix … [default: KINOLOG_CLIPS]
+    archive
+        Where `kinolog worker archive` writes: what Kafka has deleted is read from there.
     """
-    settings = settings_of(kafka, clips=clips)
+    settings = settings_of(kafka, clips=clips, archive=archive)
+    ending_of(output)  # an error before anything is read
     stream_name = StreamName.parse(stream)
     now_ms = SystemClock().unix_ms()
     start_ms, end_ms = (
@@ -190,9 +194,14 @@ def _parts(
 
 
 def ending_of(output: str | None) -> str:
-    """What a file of this name is to be: one of TYPES; an MP4 where it does not say."""
-    ending = Path(output or "").suffix.removeprefix(".").lower()
-    return ending if ending in TYPES else "mp4"
+    """What a file of this name is to be: one of TYPES; an MP4 where it does not say. ConfigError
+    where it says something else."""
+    suffix = Path(output or "").suffix.lower()
+    ending = suffix.removeprefix(".") or "mp4"
+    if ending not in TYPES:
+        known = ", ".join(f".{one}" for one in TYPES)
+        raise ConfigError(f"a clip is not written as {suffix}", hint=f"end the name in {known}")
+    return ending
 
 
 async def _keep(settings: Settings, wish: Wish, name: str) -> dict[str, Any]:

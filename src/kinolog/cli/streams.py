@@ -11,8 +11,9 @@ from kinolog.cli.kept_in_archive import kept_in_archive, told
 from kinolog.cli.parameters import PARAMETERS
 from kinolog.core.clock import SystemClock
 from kinolog.core.names import StreamName
-from kinolog.core.units import show_time, unix_ms
+from kinolog.core.units import show_time
 from kinolog.delivery.pulse import Pulse
+from kinolog.delivery.span import moment_ms
 from kinolog.log.admin import Admin
 from kinolog.log.registry import Registry
 from kinolog.record.topics import topic
@@ -127,7 +128,7 @@ def trim(
     """
     settings = settings_of(kafka)
     name = StreamName.parse(stream)
-    before_ms = unix_ms(before, SystemClock().unix_ms())
+    before_ms = moment_ms("--before", before, SystemClock().unix_ms())
 
     async def work() -> tuple[list[Trimmed], dict[str, str] | None]:
         async with roles.backend(kafka_of(settings)) as base:
@@ -183,7 +184,7 @@ def _row(registry: Registry, pulse: Pulse, name: StreamName) -> dict[str, Any]:
     return {
         "stream": str(name),
         "state": pulse.state(epoch, name.name) if epoch is not None else "new",
-        "since": show_time(epoch.wall) if epoch is not None else "",
+        "since": show_time(epoch.wall) if epoch is not None and epoch.wall else "",
         "video": ", ".join(f"{t.codec} {t.width}x{t.height}" for t in tracks if t.kind == "video"),
         "audio": ", ".join(f"{t.codec} {t.language}" for t in tracks if t.kind == "audio"),
         "partition": f"{topic(placement.base, 'media')}/{placement.partition}",

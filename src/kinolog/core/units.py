@@ -109,4 +109,4 @@ def rfc3339(unix_ms: int) -> str:
 
 def show_time(ms: int) -> str:
     """RFC 3339 in UTC, to the second."""
-    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}" if ms else ""
+    return f"{datetime.fromtimestamp(ms // 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"

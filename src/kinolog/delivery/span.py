@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from kinolog.core.errors import InputError, NotFound
 from kinolog.core.names import StreamName
-from kinolog.core.units import duration_ms, show_duration, show_time, unix_ms
+from kinolog.core.units import duration_ms, rfc3339, show_duration, show_time, unix_ms
 
 SKEW_MS = 2_000
 """So far ahead a person's clock may be."""
@@ -94,9 +94,8 @@ def moment_ms(name: str, text: str, now_ms: int) -> int:
 
 def nothing_between(stream: StreamName, start_ms: int, end_ms: int) -> NotFound:
     """The error for a range (Unix ms) of which nothing is kept."""
-    return NotFound(
-        f"of {stream} nothing is kept between {show_time(start_ms)} and {show_time(end_ms)}"
-    )
+    show = show_time if start_ms // 1000 != end_ms // 1000 else rfc3339
+    return NotFound(f"of {stream} nothing is kept between {show(start_ms)} and {show(end_ms)}")
 
 
 def _dvr_ms(text: str) -> int:

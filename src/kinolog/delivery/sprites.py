@@ -106,7 +106,7 @@ class Sprites:
         most = MOST_PICTURES if every_ms >= COARSE_MS else MOST_EXACT
         count = len(grid.times_ms)
         if count > most:
-            least = show_duration(-(-(end_ms - start_ms) // MOST_PICTURES // 1000 + 1) * 1000)
+            least = show_duration(least_every_ms(end_ms - start_ms))
             raise InputError(
                 f"these are {count} pictures, a sheet has at most {most}",
                 hint=f"for this range every={least} or longer",
@@ -139,6 +139,12 @@ class Sprites:
                 read[key] = await self._frames.media(frame)
             media.append(read[key])
         return media
+
+
+def least_every_ms(span_ms: int) -> int:
+    """Whole seconds, in ms, at which a range of this length fits into one sheet."""
+    seconds = -(-span_ms // (MOST_PICTURES * 1000))
+    return max(seconds * 1000, COARSE_MS)
 
 
 def cues(grid: Grid, shown: Sequence[bool]) -> str:

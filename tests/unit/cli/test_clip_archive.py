@@ -14,7 +14,20 @@ from kinolog.runtime import roles
 KAFKA = ("--bootstrap-servers", "127.0.0.1:1")
 
 
-@pytest.mark.parametrize("more", [["--output=it.mp4"], ["--keep", "--clips=kept"]])
+def test_a_suffix_that_is_no_format_of_clips_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["clip", "cams/gate", "--start=-30s", "-o", "a.avi", *KAFKA])
+    said = capsys.readouterr().err
+    assert ".avi" in said
+    assert all(ending in said for ending in (".mp4", ".m4s", ".ts"))
+
+
+@pytest.mark.parametrize(
+    "more", [["--output=it.mp4"], ["--keep", "--clips=kept"], ["--archive=blocks"]]
+)
 def test_the_archive_that_is_set_is_read(
     more: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -25,7 +38,8 @@ def test_the_archive_that_is_set_is_read(
         raise KafkaUnavailable("it is not there")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("KINOLOG_ARCHIVE", "blocks")
+    if "--archive=blocks" not in more:
+        monkeypatch.setenv("KINOLOG_ARCHIVE", "blocks")
     monkeypatch.setattr(roles, "backend", backend)
     with pytest.raises(SystemExit):
         main(["clip", "cams/gate", "--start=-30s", "--end=-10s", *KAFKA, *more])

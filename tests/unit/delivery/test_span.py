@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kinolog.core.errors import InputError
-from kinolog.delivery.span import Span, asks_for_span, is_relative, parse_span
+from kinolog.core.names import StreamName
+from kinolog.delivery.span import Span, asks_for_span, is_relative, nothing_between, parse_span
 
 NOW = 1_700_000_000_000
 
@@ -63,3 +64,16 @@ def test_its_query_means_the_same(query: str) -> None:
     assert asks_for_span(span.query)
     assert not is_relative(span.query)
     assert parse_span(span.query, NOW + 5000) == span
+
+
+@pytest.mark.parametrize(
+    ("start_ms", "end_ms", "shown"),
+    [
+        (0, 86_400_000, "between 1970-01-01T00:00:00Z and 1970-01-02T00:00:00Z"),
+        (1_250, 1_750, "between 1970-01-01T00:00:01.250Z and 1970-01-01T00:00:01.750Z"),
+    ],
+)
+def test_what_is_not_kept_is_named_by_two_times_that_differ(
+    start_ms: int, end_ms: int, shown: str
+) -> None:
+    assert shown in str(nothing_between(StreamName("cams", "gate"), start_ms, end_ms))

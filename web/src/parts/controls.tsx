@@ -1,4 +1,4 @@
-import { clock, seconds } from "../format";
+import { behindText, clock } from "../format";
 import { MODE_NAMES, modeOf } from "../modes";
 import { KEY_HELP } from "../shortcuts";
 import type { Choice, Snapshot, VideoPlayer } from "../video-player";
@@ -144,20 +144,26 @@ function SeekBar({ player, snapshot }: { player: VideoPlayer; snapshot: Snapshot
 function LiveButton({ player, snapshot }: { player: VideoPlayer; snapshot: Snapshot }) {
   const { stats, following, paused } = snapshot;
   if (stats.behind_live_s === null) return null;
-  const near = following && !paused && stats.phase === "playing";
+  const near = snapshot.live && following && !paused && stats.phase === "playing";
   const past = !following && stats.playing_date ? Date.now() - Date.parse(stats.playing_date) : 0;
-  const behind_s = Math.max(stats.behind_live_s, past / 1000);
-  const behind = behind_s < 60 ? seconds(behind_s, 1) : clock(behind_s);
+  const behind = behindText(Math.max(stats.behind_live_s, past / 1000), snapshot.live, following);
+  const far = behind?.replace("−", "");
   return (
     <button
       type="button"
       class={`live-button ${near ? "live-near" : ""}`}
       onClick={() => player.toLive()}
-      aria-label={near ? `Live, ${behind} behind the edge` : `Go to live, ${behind} behind (l)`}
+      aria-label={
+        far === undefined
+          ? "Go to live (l): the publisher is away"
+          : near
+            ? `Live, ${far} behind the edge`
+            : `Go to live, ${far} behind (l)`
+      }
     >
       <span class="dot" aria-hidden="true" />
       Live
-      <span class="behind">−{behind}</span>
+      <span class="behind">{behind ?? "away"}</span>
     </button>
   );
 }

@@ -33,7 +33,7 @@ class SocketServer:
         socket = await protocol.accept()
         viewer = Viewer(self._stage, channel, socket)
         try:
-            asked = {name: values[-1] for name, values in query.items()}
+            asked = once_each(query)
             if "dvr" in asked:
                 raise InputError("a WebSocket has no window: ask for a start")
             wish = wish_of(
@@ -63,3 +63,11 @@ class SocketServer:
             await asyncio.sleep(_BEAT_S)
             for viewer in tuple(self._viewers):
                 viewer.beat()
+
+
+def once_each(query: dict[str, list[str]]) -> dict[str, str]:
+    """The parameters by name. InputError where one that counts here stands twice."""
+    for name in ("start", "end", "dvr", "speed", "tracks"):
+        if len(query.get(name, ())) > 1:
+            raise InputError(f"{name} stands twice")
+    return {name: values[-1] for name, values in query.items()}
