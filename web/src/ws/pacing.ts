@@ -1,13 +1,15 @@
 /** How fast to play what comes live, so that it is shown soon and does not stall; pure. */
 
 const FIRST_MARGIN_S = 0.06;
-const LEAST_MARGIN_S = 0.04;
+const LEAST_MARGIN_S = 0.025;
 const MOST_MARGIN_S = 1;
 /** What a stall teaches, and in what time two thirds of that are forgotten, down to what jitter needs. */
 const LESSON_S = 0.04;
-const FORGOTTEN_S = 20;
+const FORGOTTEN_S = 12;
 /** A browser that begins stalls for reasons of its own, which say nothing about the way of the media. */
 const SETTLING_S = 3;
+/** What is ahead so soon after a stall says nothing of jitter, and another stall nothing new. */
+const RECOVERING_S = 1;
 /** For how many seconds the least of each is remembered. */
 const REMEMBERED = 30;
 const WATCHED_S = 1.2;
@@ -64,8 +66,12 @@ export class Cushion {
   /** Playback ran dry. */
   stalled(): void {
     this.seen.length = 0;
-    if (this.settled_s === null || (this.taught_s ?? 0) < this.settled_s) return;
+    const now_s = this.taught_s ?? 0;
+    if (this.settled_s === null || now_s < this.settled_s) return;
     this.margin = Math.min(MOST_MARGIN_S, this.margin + LESSON_S);
+    // The lesson stands for this second: as a dip, it would hold the margin for half a minute.
+    if (this.leasts.at(-1)?.second === Math.floor(now_s)) this.leasts.pop();
+    this.settled_s = now_s + RECOVERING_S;
   }
 
   /** Playback went somewhere else: what was seen before counts no more. */
@@ -100,7 +106,7 @@ export class Cushion {
  */
 export function liveRate(rate: number, spare_s: number | null): number {
   if (spare_s === null) return rate;
-  const calm_s = rate === 1 ? 0.02 : 0.008;
+  const calm_s = rate === 1 ? 0.012 : 0.006;
   if (Math.abs(spare_s) < calm_s) return 1;
   const most = spare_s > MUCH_S ? MUCH_FASTER : FASTER;
   const step = spare_s > 0 ? Math.max(0.02, Math.min(most, spare_s)) : Math.max(-SLOWER, spare_s);

@@ -128,11 +128,15 @@ describe("Cushion", () => {
     cushion.stalled();
     expect(cushion.margin_s).toBeCloseTo(before + 0.04);
     cushion.note(20, 1);
-    expect(cushion.margin_s).toBeCloseTo(0.04 + before * Math.exp(-0.5));
+    expect(cushion.margin_s).toBeCloseTo(0.025 + (before + 0.04 - 0.025) * Math.exp(-10 / 12));
     cushion.note(3000, 1);
-    expect(cushion.margin_s).toBeCloseTo(0.04);
-    for (let n = 0; n < 50; n += 1) cushion.stalled();
-    expect(cushion.margin_s).toBe(1);
+    expect(cushion.margin_s).toBeCloseTo(0.025);
+    for (let n = 0; n < 200; n += 1) {
+      cushion.note(3000 + 1.1 * n, 1);
+      cushion.stalled();
+    }
+    expect(cushion.margin_s).toBeGreaterThan(0.3);
+    expect(cushion.margin_s).toBeLessThanOrEqual(1);
   });
   it("learns nothing from a browser that begins, and something afterwards", () => {
     const cushion = new Cushion(0.06);
@@ -145,6 +149,19 @@ describe("Cushion", () => {
     cushion.stalled();
     expect(cushion.margin_s).toBeGreaterThan(0.09);
   });
+  it("takes what is ahead at a stall for no dip, and one stall a second for one", () => {
+    const cushion = new Cushion(0.06);
+    cushion.note(0, 0.2);
+    for (let second = 4; second < 10; second += 1) cushion.note(second, 0.2);
+    cushion.note(9.5, 0);
+    cushion.stalled();
+    const taught = cushion.margin_s;
+    cushion.note(9.6, 0);
+    cushion.stalled();
+    expect(cushion.margin_s).toBeLessThanOrEqual(taught);
+    for (let second = 11; second < 39; second += 1) cushion.note(second, 0.2);
+    expect(cushion.margin_s).toBeLessThan(0.04);
+  });
   it("stays as wide as the dips of the last half minute", () => {
     const cushion = new Cushion(0.06);
     cushion.note(0, 0.2);
@@ -155,13 +172,13 @@ describe("Cushion", () => {
     const held = cushion.margin_s;
     expect(held).toBeGreaterThan(0.08);
     for (let second = 39; second < 140; second += 1) cushion.note(second, 0.2);
-    expect(cushion.margin_s).toBeCloseTo(0.04);
+    expect(cushion.margin_s).toBeCloseTo(0.025);
   });
 });
 
 describe("liveRate", () => {
   it("is calm near the margin, and does not hunt", () => {
-    expect(liveRate(1, 0.015)).toBe(1);
+    expect(liveRate(1, 0.01)).toBe(1);
     expect(liveRate(1.05, 0.02)).toBe(1.02);
     expect(liveRate(1.05, 0.005)).toBe(1);
     expect(liveRate(1.05, null)).toBe(1.05);
