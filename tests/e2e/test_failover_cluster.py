@@ -33,7 +33,7 @@ AWAY_S = 10.0
 GOES_ON_WITHIN_S = {"paused": 10.0, "killed": 45.0}
 
 
-@pytest.mark.parametrize("how", ["paused", "killed"])
+@pytest.mark.parametrize("how", ["paused", pytest.param("killed", marks=pytest.mark.slow)])
 def test_a_cluster_that_is_away_for_ten_seconds_costs_nothing(
     healthy_cluster3: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str], how: str
 ) -> None:

@@ -118,7 +118,13 @@ def _first(player: Player) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moved", [False, True], ids=["same-place", "moved-away"])
+@pytest.mark.parametrize(
+    "moved",
+    [
+        pytest.param(False, id="same-place"),
+        pytest.param(True, id="moved-away", marks=pytest.mark.slow),
+    ],
+)
 def test_a_stopped_ingest_that_wakes_up_is_a_zombie(
     healthy_cluster3: Cluster, tmp_path: Path, moved: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
