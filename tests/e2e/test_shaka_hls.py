@@ -1,16 +1,15 @@
-"""Shaka plays the HLS playlists live, over a restart, from a moment on, and of a closed range."""
+"""Shaka plays the HLS playlists live, from a moment on, and of a closed range."""
 
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
-from hls_stage import Stage, stage, stop, until
+from hls_stage import Stage, stage, until
 from kit.dash_page import DashPage, player_pages
 
 pytestmark = [
@@ -20,9 +19,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.needs("chromium"),
 ]
-
-# By dates, Shaka 5.2.12 counts an absence twice (docs/how-to/watch-with-players.md).
-BY_NUMBERS = {"manifest": {"hls": {"ignoreManifestProgramDateTime": True}}}
 
 
 @pytest.fixture(scope="module")
@@ -84,24 +80,6 @@ def test_live(played: Stage, player: DashPage) -> None:
     print(f"shaka, HLS: latency p50 {statistics.median(behind_s):.2f} s")
     assert found["errors"] == []
     assert [at for wall, at in found["waits"] if wall > before["wall"]] == []
-
-
-def test_live_over_a_restart(played: Stage, player: DashPage) -> None:
-    """No stall but the publisher's absence, no reload."""
-    camera = played.camera("shaka/restart")
-    player.play(_live(played, "shaka/restart"), BY_NUMBERS)
-    player.played(8, "8 s played")
-    stop(camera)
-    until(lambda: player.stats()["ahead"] < 0.3, "the buffer to run out")
-    frames = player.stats()["frames"]
-    played.camera("shaka/restart")
-    until(lambda: player.stats()["frames"] > frames + 30, "pictures of the new session")
-    again = time.time()
-    player.played(8, "8 s played after the restart")
-    found = player.stats()
-    print(f"waited {found['waits']}, a second of the new session at {again}")
-    assert found["errors"] == []
-    assert [at for wall, at in found["waits"] if wall > again + 2] == []
 
 
 def _live(played: Stage, stream: str) -> str:
