@@ -21,7 +21,7 @@ from kinolog.ingest.desk import REFUSED_S
 from kinolog.ingest.past import Place
 from kinolog.ingest.source import Expect, Format, SourceEvent
 from kinolog.log.client import KafkaSettings
-from kinolog.log.index_reader import newest_entries
+from kinolog.log.index_reader import newest_indexed
 from kinolog.log.writer import Delivered, LogWriter, Target
 from kinolog.record.control import SegmentEntry
 from kinolog.record.header import Header
@@ -58,10 +58,10 @@ async def segment_entries(desk: Desk, name: str) -> list[SegmentEntry]:
     """All index entries of a stream's segments."""
     stream = StreamName.parse(name)
     place = Place.of(desk.catalog.registry.streams[stream].placements[-1])
-    found = await newest_entries(
+    found = await newest_indexed(
         desk.reader, place.index, place.partition, stream.name, lambda _: False
     )
-    return [entry for entry in found if isinstance(entry, SegmentEntry)]
+    return [entry for _, entry in found if isinstance(entry, SegmentEntry)]
 
 
 def test_two_ingests_do_not_fight_for_ever(
@@ -404,11 +404,11 @@ def test_what_a_crash_left_of_a_stream_that_moves_is_indexed(one_broker: str) ->
         await newer.close("done")
         former = there.catalog.registry.streams[stream].placements[0]
         place = Place.of(former)
-        found = await newest_entries(
+        found = await newest_indexed(
             there.reader, place.index, place.partition, stream.name, lambda _: False
         )
         pictures = sum(
-            sum(entry.chunk_samples) for entry in found if isinstance(entry, SegmentEntry)
+            sum(entry.chunk_samples) for _, entry in found if isinstance(entry, SegmentEntry)
         )
         chunks = (await there.read(name)).epochs[0].tracks["video"].samples
         assert pictures == len(chunks) > 60

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from kinolog.core.names import StreamName
-from kinolog.log.index_reader import CLOSING, dead_ms, is_void, newest_entries, over_at
+from kinolog.log.index_reader import CLOSING, dead_ms, is_void, newest_indexed, over_at
 from kinolog.log.random_reader import RandomReader
 from kinolog.record.control import IndexEntry, SegmentEntry, SessionEntry
 from kinolog.record.registry import EpochEntry, Placement
@@ -55,25 +54,30 @@ async def find_start(
         if (entry.base, entry.partition) == (placement.base, partition)
     }
     newest_here = here[max(here)] if here else None
-    read = functools.partial(
-        newest_entries,
-        reader,
-        index,
-        partition,
-        name.name,
-        lambda found: _covers(found, known) or any(e.epoch < first_epoch for e in found[:1]),
-        without_archive=True,
-    )
     closed = newest_here.close_index if newest_here is not None else -1
+
+    async def read(below: int | None = None) -> list[IndexEntry]:
+        found = await newest_indexed(
+            reader,
+            index,
+            partition,
+            name.name,
+            lambda found: _covers(found, known) or any(e.epoch < first_epoch for e in found[:1]),
+            down_to=closed,
+            below=below,
+            without_archive=True,
+        )
+        return [entry for _, entry in found]
+
     found: list[IndexEntry] = []
     over = None
     if closed >= 0 and not in_doubt:
         # What the neighbours indexed since the close is not read, however long ago that was. A
         # session that the registry was not told of is found by what it sends (Channel.missed).
-        found = await read(down_to=closed, below=closed + CLOSING)
+        found = await read(closed + CLOSING)
         over = over_at(newest_here, found)
     if over is None or not found:
-        found = await read(down_to=closed)
+        found = await read()
         over = over_at(newest_here, found)
     entries = [entry for entry in found if entry.epoch >= first_epoch]
     sessions: dict[int, Session] = {**here}

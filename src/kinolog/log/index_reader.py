@@ -31,33 +31,6 @@ _FIRST_STEP = 256
 _AT_ONCE = 1_000
 
 
-async def newest_entries(
-    reader: RandomReader,
-    topic: str,
-    partition: int,
-    key: str,
-    enough: Callable[[list[IndexEntry]], bool],
-    lowest: int = 0,
-    down_to: int = -1,
-    *,
-    below: int | None = None,
-    without_archive: bool = False,
-) -> list[IndexEntry]:
-    """As `newest_indexed`, without the offsets."""
-    found = await newest_indexed(
-        reader,
-        topic,
-        partition,
-        key,
-        enough,
-        lowest,
-        down_to,
-        below=below,
-        without_archive=without_archive,
-    )
-    return [entry for _, entry in found]
-
-
 async def newest_indexed(
     reader: RandomReader,
     topic: str,

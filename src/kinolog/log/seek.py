@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kinolog.core.errors import WireError
-from kinolog.log.index_reader import is_void, newest_entries
+from kinolog.log.index_reader import is_void, newest_indexed
 from kinolog.log.paged_seek import ends_ms, newest_at, tracks
 from kinolog.log.pages import IndexPlace, Pages
 from kinolog.log.random_reader import RandomReader
@@ -171,9 +171,10 @@ class Seeker:
                 for e in entries
             )
 
-        entries = await newest_entries(
+        found = await newest_indexed(
             self.reader, self.stretch.index, self.stretch.partition, self.key, enough
         )
+        entries = [entry for _, entry in found]
         self._learn(entries)
         newest = max(self._sessions, default=0)
         seen = [e for e in entries if isinstance(e, SegmentEntry) and e.epoch == newest]

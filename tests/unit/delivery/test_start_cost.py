@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+from kinolog.archive.tier import Message
 from kinolog.core.names import StreamName
 from kinolog.delivery.start import Start, find_start
 from kinolog.log.index_reader import CLOSING
@@ -19,17 +20,6 @@ TRACK = OpenTrack("video", "video", "avc1.42C00A", TICKS // 2, b"")
 OPEN = Open("s", "p", "v", 2000, 200, [TRACK])
 FIRST_CHUNK = 101
 CLOSE_OFFSET = FIRST_CHUNK + SEGMENTS
-
-
-class Message:
-    def __init__(self, offset: int, value: bytes) -> None:
-        self._offset, self._value = offset, value
-
-    def offset(self) -> int:
-        return self._offset
-
-    def value(self) -> bytes:
-        return self._value
 
 
 class Index:
@@ -52,7 +42,9 @@ class Index:
 
     async def read_above(self, _: str, __: int, start: int, end: int, *___: Any) -> Any:
         self.read += end - start
-        found = [Message(at, encode_value(e)) for at, e in self._ours.items() if start <= at < end]
+        found = [
+            Message(b"", at, encode_value(e)) for at, e in self._ours.items() if start <= at < end
+        ]
         return 0, found
 
     def find(self, *, in_doubt: bool = False) -> Start:
