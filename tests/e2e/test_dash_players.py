@@ -98,7 +98,7 @@ def test_live_over_a_restart(played: Stage, player: DashPage, query: str) -> Non
     print(f"{player.player}, {kind}: waited {stalls}")
     assert found["ahead"] > 0
     if not query:
-        assert p50 < (1.0 if player.player == "dashjs" else 2.0)
+        assert p50 < 1.0
         assert [at for wall, at in stalls if wall < leaving] == []
         back = min(wall for wall, at in found["plays"] if at > left)
         assert [at for wall, at in stalls if wall > back + 1] == []

@@ -34,15 +34,16 @@ PAGE = """
 </script>
 """
 START = {
-    "dashjs": """(url) => {
+    "dashjs": """([url]) => {
       const player = window.player = dashjs.MediaPlayer().create();
       player.on("error", (event) => said.errors.push(JSON.stringify(event.error.message)));
       player.initialize(document.querySelector("video"), url, true);
     }""",
-    "shaka": """async (url) => {
+    "shaka": """async ([url, config]) => {
       const player = window.player = new shaka.Player();
       await player.attach(document.querySelector("video"));
       player.configure({ streaming: { lowLatencyMode: true } });
+      player.configure(config);
       player.addEventListener("error", (event) => said.errors.push(String(event.detail)));
       await player.load(url);
     }""",
@@ -116,9 +117,9 @@ class DashPage:
         page.goto(f"{pages}/")
         page.add_script_tag(url=f"{pages}/{SCRIPTS[player]}")
 
-    def play(self, url: str) -> None:
-        """Start, and wait for moving pictures."""
-        self.page.evaluate(START[self.player], url)
+    def play(self, url: str, config: dict[str, Any] | None = None) -> None:
+        """Start, and wait for moving pictures. `config`: Shaka's, beside low-latency mode."""
+        self.page.evaluate(START[self.player], [url, config or {}])
         until(lambda: self.stats()["frames"] > 5, f"{self.player}: the first pictures")
 
     def stats(self) -> dict[str, Any]:

@@ -50,6 +50,14 @@ class Live(NamedTuple):
             latency_ms = max(_LEAST_LATENCY_MS, 3 * self.part_ms + 100)
         return max(0, latency_ms - self.fast_ms)
 
+    def delay_ms(self, regular: bool) -> int:
+        """How far behind what can be asked for players should begin that do not heed the latency.
+        Shaka counts it from the newest part, and is later by what it takes to begin; it would never
+        make that up (docs/explanation/dash.md)."""
+        if not (self.part_ms and regular):
+            return self.latency_ms
+        return max(self.part_ms, self.latency_ms - 2 * self.part_ms)
+
     @property
     def early_ms(self) -> int:
         """How long before its end, by the time of day, a segment can be asked for: from its first
@@ -104,7 +112,7 @@ def growing(periods: Sequence[Period], rates: Rates, live: Live, *, ended: bool)
             f'publishTime="{rfc3339(live.published_ms)}" '
             f'minimumUpdatePeriod="{_duration(500 * live.target_ms)}" '
             f'timeShiftBufferDepth="{_duration(1000 * live.depth_ms)}" '
-            f'suggestedPresentationDelay="{_duration(1000 * live.latency_ms)}" '
+            f'suggestedPresentationDelay="{_duration(1000 * live.delay_ms(regular))}" '
         )
     # Shaka takes it for what must be buffered before it plays on.
     buffer_ms = live.part_ms or live.target_ms

@@ -90,7 +90,7 @@ def test_a_live_stream_of_regular_segments() -> None:
         '<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" profiles="urn:mpeg:dash:profile:isoff-live:2011'
         ',urn:mpeg:dash:profile:cmaf:2019" type="dynamic" publishTime="2023-11-14T22:13:24.000Z" '
         'minimumUpdatePeriod="PT1S" timeShiftBufferDepth="PT30S" '
-        'suggestedPresentationDelay="PT0.7S" availabilityStartTime="1970-01-01T00:00:00Z" '
+        'suggestedPresentationDelay="PT0.3S" availabilityStartTime="1970-01-01T00:00:00Z" '
         'maxSegmentDuration="PT2S" minBufferTime="PT0.2S">\n'
         '<ServiceDescription id="0"><Scope schemeIdUri="urn:dvb:dash:lowlatency:scope:2015"/>'
         '<Latency target="700" min="350" max="2100"/><PlaybackRate min="0.96" max="1.04"/>'
