@@ -173,6 +173,29 @@ def test_a_segment_comes_as_it_grows(played: Stage, client: httpx.Client) -> Non
     stop(camera)
 
 
+def test_a_session_is_listed_once_a_player_that_waited_has_its_place_in_it(
+    played: Stage, client: httpx.Client
+) -> None:
+    """It goes to where it should be by the clock: before the new Period, dash.js stands still."""
+    stream = "dash/returns"
+    url = f"{played.edge()}/media/{stream}/manifest.mpd"
+    camera = played.camera(stream)
+    until(lambda: client.get(url).status_code == 200, "a manifest")
+    stop(camera)
+    camera = played.camera(stream)
+    deadline = time.monotonic() + 60
+    while len(periods := (root := manifest(client, url)).findall("m:Period", NS)) == 1:
+        assert time.monotonic() < deadline
+    listed = time.time()
+    behind_s, start_s = (
+        float(text.removeprefix("PT").removesuffix("S"))
+        for text in (root.get("suggestedPresentationDelay", ""), periods[1].get("start", ""))
+    )
+    print(f"listed {listed - start_s:.2f} s after its begin, players are {behind_s:.2f} s behind")
+    assert behind_s < listed - start_s < behind_s + 2
+    stop(camera)
+
+
 @pytest.mark.parametrize(
     ("codec", "begins"), [("vp9", "vp09."), ("av1", "av01."), ("hevc", "hvc1.")]
 )

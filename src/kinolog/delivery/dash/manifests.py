@@ -20,7 +20,7 @@ from kinolog.log.registry import Registry
 from kinolog.record.control import Open, OpenTrack
 from kinolog.record.table import Table
 from kinolog.timeline.measure import rates
-from kinolog.timeline.track import WINDOW_MS, WINDOW_TARGETS, State
+from kinolog.timeline.track import WINDOW_MS, WINDOW_TARGETS, State, Version
 from kinolog.timeline.window import Run, Session, runs
 
 MOST_SEGMENTS: Final = 200_000
@@ -70,16 +70,19 @@ class Manifests:
         stream that has ended. None while there is nothing to list. `now_ms`: Unix time."""
         opens = self._opens(channel)
         target_ms = self._target_ms(channel)
-        state: State = "away" if left_off(channel) else channel.live.state
+        held = _too_new(channel, target_ms)
+        state: State = "away" if held or left_off(channel) else channel.live.state
         sessions: _Sessions = {}
         peaks: dict[str, int] = {}
         newest_ms = 0
         for track in _tracks(opens):
             live = live_rows(channel, track)
-            row = row_in_progress(channel, track, over=state != "live")
+            row = None if held else row_in_progress(channel, track, over=state != "live")
             if row is not None:
                 live.append(row)
             found = await self._rows(channel, track, span, live)
+            if held:
+                found = [run for run in found if run.epoch != channel.live.epoch]
             begins: dict[int, Begin] = {}
             previous: Run | None = None
             for run, pieces in await _apart(track, found, target_ms, peaks):
@@ -107,14 +110,9 @@ class Manifests:
             depth_ms = span.dvr_ms
         elif span is not None and span.start_ms is not None:
             depth_ms = max(depth_ms, newest_ms - span.start_ms + 2 * target_ms)
-        depth_ms += depth_ms * (max(0, now_ms - newest_ms) // depth_ms)
-        said = mpd.Live(
-            newest_ms,
-            depth_ms,
-            target_ms,
-            session.part_ms if session.parts else 0,
-            _fast_ms(sessions[max(sessions)]),
-        )
+        depth_ms = mpd.depth_ms(depth_ms, now_ms - newest_ms, target_ms)
+        fast_ms = _fast_ms(sessions[max(sessions)])
+        said = mpd.Live(newest_ms, depth_ms, target_ms, _part_ms(session), fast_ms)
 
         def make() -> str:
             listed = periods(_ordered(sessions, opens), _US * target_ms, growing=state == "live")
@@ -158,6 +156,44 @@ class Manifests:
 
 def _tracks(opens: Mapping[int, Open]) -> list[str]:
     return list(dict.fromkeys(info.name for one in opens.values() for info in one.tracks))
+
+
+def _part_ms(session: Open) -> int:
+    return session.part_ms if session.parts else 0
+
+
+def _too_new(channel: Channel, target_ms: int) -> bool:
+    """Whether the live session follows an absence, and is shorter yet than players are behind.
+
+    A player that has waited goes to where it should be by the clock. Where that lies before the new
+    Period, dash.js stands still for good. So the Period is listed once it has that place. One that
+    follows at once is listed at once, before the player runs out of pictures.
+    """
+    opened = channel.live.open
+    if channel.live.state != "live" or opened is None or left_off(channel):
+        return False
+    found = [
+        came
+        for track in channel.live.tracks.values()
+        if track.version and (came := _came(track.version, channel.live.epoch))
+    ]
+    behind_ms = mpd.behind_ms(target_ms, _part_ms(opened))
+    return (
+        bool(found)
+        and min(absent_ms for absent_ms, _ in found) > behind_ms
+        and max(length_ms for _, length_ms in found) < behind_ms
+    )
+
+
+def _came(version: Version, epoch: int) -> tuple[int, int] | None:
+    """For how long a track was absent before this session, and how much there is of it; None where
+    it is not listed, or nothing before it. Milliseconds."""
+    count = sum(one.epoch == epoch for one in version.segments)
+    if not 0 < count < len(version.segments):
+        return None
+    before, *new = version.segments[-count - 1 :]
+    absent_ms = new[0].wall - before.wall - before.duration_us // _US
+    return absent_ms, sum(one.duration_us for one in new) // _US
 
 
 def _info(opens: Mapping[int, Open], epoch: int, track: str) -> OpenTrack:

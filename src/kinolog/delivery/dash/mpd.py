@@ -27,14 +27,16 @@ _REGULAR: Final = 10
 """A segment of a regular track begins at most a so manieth of the target from where it should."""
 _LEAST_LATENCY_MS: Final = 600
 """A player that holds less than three parts of 0.2 s stalls at a small delay of the network."""
+_SPARE_TARGETS: Final = 2
+"""By so much a window is deeper than the publisher's absence: players go by a manifest that is a
+second or two old, and stand a little before what was published last."""
 
 
 class Live(NamedTuple):
     """What a manifest that grows says beside its Periods. Times: Unix ms, and ms. `depth_ms`: how
-    far back from now it goes, so that what is listed stays within while nothing comes: a player
-    that falls out of it seeks to the present, and dash.js never leaves a place without media;
-    `part_ms`: 0 where there are no parts, and so no low latency; `fast_ms`: by how much the
-    source's clock, which media time follows, is ahead of the time of day by now."""
+    far back from now it goes; `part_ms`: 0 where there are no parts, and so no low latency;
+    `fast_ms`: by how much the source's clock, which media time follows, is ahead of the time of day
+    by now."""
 
     published_ms: int
     depth_ms: int
@@ -45,10 +47,7 @@ class Live(NamedTuple):
     @property
     def latency_ms(self) -> int:
         """How far players should be behind the time of day, in media time."""
-        latency_ms = 3 * self.target_ms
-        if self.part_ms:
-            latency_ms = max(_LEAST_LATENCY_MS, 3 * self.part_ms + 100)
-        return max(0, latency_ms - self.fast_ms)
+        return max(0, behind_ms(self.target_ms, self.part_ms) - self.fast_ms)
 
     def delay_ms(self, regular: bool) -> int:
         """How far behind what can be asked for players should begin that do not heed the latency.
@@ -63,6 +62,19 @@ class Live(NamedTuple):
         """How long before its end, by the time of day, a segment can be asked for: from its first
         part on."""
         return max(0, self.target_ms - self.part_ms + self.fast_ms)
+
+
+def behind_ms(target_ms: int, part_ms: int) -> int:
+    """How far players should be behind what is published; `part_ms`: 0 where there are no parts."""
+    return max(_LEAST_LATENCY_MS, 3 * part_ms + 100) if part_ms else 3 * target_ms
+
+
+def depth_ms(least_ms: int, absent_ms: int, target_ms: int) -> int:
+    """How far back from now a manifest goes when the newest segment is `absent_ms` old: in whole
+    steps, so that what is listed stays within while nothing comes. A player that falls out of it
+    seeks to the present, and dash.js never leaves a place without media."""
+    needed_ms = max(0, absent_ms) + _SPARE_TARGETS * target_ms
+    return least_ms * (1 + needed_ms // least_ms)
 
 
 Rates = Mapping[str, int]

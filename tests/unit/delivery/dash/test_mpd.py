@@ -109,6 +109,16 @@ def test_a_live_stream_of_regular_segments() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("absent_s", "depth_s"), [(-1, 30), (0, 30), (25, 30), (26, 60), (30, 60), (56, 90)]
+)
+def test_the_window_goes_back_further_than_the_publisher_is_absent(
+    absent_s: int, depth_s: int
+) -> None:
+    """By a manifest of 2 s ago a player would else fall out of it, 30 s after the last picture."""
+    assert mpd.depth_ms(30_000, 1000 * absent_s, 2000) == 1000 * depth_s
+
+
 def test_the_template_counts_from_the_begin_of_the_period() -> None:
     (one,) = video_of(90, 92, first=50)
     one = one._replace(begin=Begin(5, START * 90_000))
