@@ -118,10 +118,17 @@ def test_a_period_begins_where_the_session_did_whoever_made_the_manifest(
 def test_a_relative_start_is_moved_to_the_absolute_one(base: str, client: httpx.Client) -> None:
     moved = client.get(f"{base}/manifest.mpd?start=-2h")
     assert moved.status_code == 307
-    assert moved.headers["location"].startswith("manifest.mpd?start=1")
+    where = moved.headers["location"]
+    assert re.fullmatch(r"manifest\.mpd\?start=1[\d.]+&behind=7200", where)
     assert moved.headers["access-control-allow-origin"] == "*"
-    root = manifest(client, f"{base}/{moved.headers['location']}")
+    root = manifest(client, f"{base}/{where}")
     assert root.get("type") == "dynamic"
+    assert root.get("suggestedPresentationDelay") == "PT7200S"
+    assert root.find("m:ServiceDescription/m:Latency", NS) is None
+    live = manifest(client, f"{base}/{where.replace('7200', '0')}")
+    assert live.find("m:ServiceDescription/m:Latency", NS) is not None
+    refused = client.get(f"{base}/manifest.mpd?start=-2h&behind=-1")
+    assert (refused.status_code, "behind" in refused.text) == (400, True)
     assert float(root.get("timeShiftBufferDepth", "")[2:-1]) > 3600
 
 

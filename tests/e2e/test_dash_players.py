@@ -68,6 +68,37 @@ def test_a_closed_range_over_an_absence(film: str, player: DashPage) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("player", PLAYERS, indirect=True)
+def test_a_replay_over_an_absence(played: Stage, player: DashPage) -> None:
+    """From a moment on of a stream that goes on: it begins there, waits no longer than the
+    publisher was away, and does not hurry to the present."""
+    stream = f"dash/replay-{player.player}"
+    begun = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=20)
+    played.published(stream, "seconds=12", f"--at={begun.isoformat()}")
+    camera = played.camera(stream)
+    url = f"{played.edge()}/media/{stream}/manifest.mpd"
+    with httpx.Client(timeout=30) as client:
+        until(lambda: b"<Latency" in client.get(url).content, "the camera")
+        until(lambda: client.get(url).content.count(b"<Period") == 2, "both sessions")
+    start_s = begun.timestamp() + 5
+    player.play(f"{url}?start={start_s}")
+    first = player.stats()
+    assert start_s - 2 <= first["at"] <= start_s + 3
+    until(lambda: player.stats()["at"] > start_s + 8, "the second session")
+    player.played(1, "pictures of it")
+    again = player.stats()
+    player.played(6, "6 s played of the second session")
+    found = player.stats()
+    print(f"{player.player}: began {first['at'] - start_s:+.2f} s from start, {found}")
+    assert found["errors"] == []
+    assert found["wall"] - again["wall"] == pytest.approx(found["at"] - again["at"], abs=0.7)
+    assert found["frames"] >= 0.9 * 30 * (6 + found["at"] - again["at"])
+    stalls = [(wall, at - start_s) for wall, at in found["waits"] if at > first["at"] + 0.5]
+    assert [at for wall, at in stalls if at < 6 or wall > again["wall"]] == []
+    stop(camera)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("query", ["", "gop=1.7"])
 @pytest.mark.parametrize("player", PLAYERS, indirect=True)
 def test_live_over_a_restart(played: Stage, player: DashPage, query: str) -> None:

@@ -145,7 +145,7 @@ export class DashPlayer extends VideoPlayer {
     if (this.since === null) this.dash.attachSource(this.url);
     else {
       const start = Math.round(this.since) / 1000;
-      this.dash.attachSource(`${this.url}?start=${start}`, `posix:${start}`);
+      this.dash.attachSource(`${this.url}?start=${start}&behind=0`, `posix:${start}`);
     }
   }
 

@@ -65,9 +65,12 @@ class Manifests:
 
         return await asyncio.to_thread(make)
 
-    async def growing(self, channel: Channel, span: Span | None, now_ms: int) -> str | None:
+    async def growing(
+        self, channel: Channel, span: Span | None, now_ms: int, replay_ms: int = 0
+    ) -> str | None:
         """Of a stream that goes on, from its window or from what `span` says on; the last one of a
-        stream that has ended. None while there is nothing to list. `now_ms`: Unix time."""
+        stream that has ended. None while there is nothing to list. `now_ms`: Unix time;
+        `replay_ms`: how far behind that players are to begin, 0 for the live edge."""
         opens = self._opens(channel)
         target_ms = self._target_ms(channel)
         held = _too_new(channel, target_ms)
@@ -112,7 +115,7 @@ class Manifests:
             depth_ms = max(depth_ms, newest_ms - span.start_ms + 2 * target_ms)
         depth_ms = mpd.depth_ms(depth_ms, now_ms - newest_ms, target_ms)
         fast_ms = _fast_ms(sessions[max(sessions)])
-        said = mpd.Live(newest_ms, depth_ms, target_ms, _part_ms(session), fast_ms)
+        said = mpd.Live(newest_ms, depth_ms, target_ms, _part_ms(session), fast_ms, replay_ms)
 
         def make() -> str:
             listed = periods(_ordered(sessions, opens), _US * target_ms, growing=state == "live")

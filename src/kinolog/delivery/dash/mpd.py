@@ -36,13 +36,14 @@ class Live(NamedTuple):
     """What a manifest that grows says beside its Periods. Times: Unix ms, and ms. `depth_ms`: how
     far back from now it goes; `part_ms`: 0 where there are no parts, and so no low latency;
     `fast_ms`: by how much the source's clock, which media time follows, is ahead of the time of day
-    by now."""
+    by now; `replay_ms`: how far behind now players are to begin and stay; 0 for the live edge."""
 
     published_ms: int
     depth_ms: int
     target_ms: int
     part_ms: int
     fast_ms: int = 0
+    replay_ms: int = 0
 
     @property
     def latency_ms(self) -> int:
@@ -53,6 +54,8 @@ class Live(NamedTuple):
         """How far behind what can be asked for players should begin that do not heed the latency.
         Shaka counts it from the newest part, and is later by what it takes to begin; it would never
         make that up (docs/explanation/dash.md)."""
+        if self.replay_ms:
+            return self.replay_ms
         if not (self.part_ms and regular):
             return self.latency_ms
         return max(self.part_ms, self.latency_ms - 2 * self.part_ms)
@@ -149,6 +152,10 @@ def _longest_us(periods: Sequence[Period], target_ms: int) -> int:
 
 
 def _service(live: Live) -> str:
+    if live.replay_ms:
+        # A target latency would draw players to the live edge; without a rate, dash.js keeps to the
+        # delay at half speed.
+        return '<ServiceDescription id="0"><PlaybackRate min="1" max="1"/></ServiceDescription>\n'
     latency = live.latency_ms
     scope = f'<Scope schemeIdUri="{_LOW_LATENCY}"/>' if live.part_ms else ""
     return (

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 from collections import OrderedDict
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from kinolog.core.clock import Clock
+from kinolog.core.errors import InputError
 from kinolog.core.names import StreamName
 from kinolog.core.rsgi import Headers, HttpProtocol, Scope
 from kinolog.delivery import answers
@@ -25,6 +27,7 @@ KEEP_GROWING_S: Final = 0.2
 KEEP_SPAN_S: Final = 1.0
 """One that reaches back, which takes longer to make, for as long as caches may keep it."""
 _GZIP_LEVEL: Final = 4
+_BEHIND: Final = "behind"
 _XML: Final = ("content-type", "application/dash+xml")
 _VARY: Final = ("vary", "accept-encoding")
 _GZIP: Final = ("content-encoding", "gzip")
@@ -50,6 +53,7 @@ class _Key(NamedTuple):
 
     stream: StreamName
     span: Span | None
+    replay_ms: int
 
 
 class DashServer:
@@ -68,14 +72,21 @@ class DashServer:
         """Answer for the manifest; False for anything else."""
         if rest != NAME:
             return False
-        span = parse_span(scope.query_string, self._clock.unix_ms())
+        now_ms = self._clock.unix_ms()
+        span = parse_span(scope.query_string, now_ms)
         moving = span is not None and span.dvr_ms is None and is_relative(scope.query_string)
-        if moving and span is not None and not span.closed:
-            # A manifest that is asked for again and again must always begin at the same moment.
-            where = ("location", f"{NAME}?{span.query}")
-            protocol.response_empty(307, [*answers.CORS, where, answers.NO_STORE])
-            return True
-        made = await self._of(channel, span)
+        replay_ms = 0
+        if span is not None and span.start_ms is not None and not span.closed:
+            told_ms = _behind_ms(scope.query_string)
+            replay_ms = max(0, now_ms - span.start_ms) if told_ms is None else told_ms
+            if moving or told_ms is None:
+                # A manifest that is asked for again and again must always begin at the same moment,
+                # and say the same of how far behind that is.
+                where = f"{NAME}?{span.query}&{_BEHIND}={-(-replay_ms // 1000)}"
+                headers: Headers = [*answers.CORS, ("location", where), answers.NO_STORE]
+                protocol.response_empty(307, headers)
+                return True
+        made = await self._of(channel, span, replay_ms)
         if made is None:
             answers.refuse(protocol, 404, "nothing has been published here yet", 1)
             return True
@@ -102,8 +113,8 @@ class DashServer:
             headers.append(_GZIP)
         answers.send(scope, protocol, headers, made.zipped if zipped else made.plain)
 
-    async def _of(self, channel: Channel, span: Span | None) -> _Made | None:
-        key = _Key(channel.name, span)
+    async def _of(self, channel: Channel, span: Span | None, replay_ms: int) -> _Made | None:
+        key = _Key(channel.name, span, replay_ms)
         closed = span is not None and span.closed
         kept = self._made.get(key)
         age_s = KEEP_S if closed else KEEP_GROWING_S if span is None else KEEP_SPAN_S
@@ -112,7 +123,7 @@ class DashServer:
             return kept
         task = self._making.get(key)
         if task is None:
-            task = self._making[key] = asyncio.create_task(self._make(channel, span))
+            task = self._making[key] = asyncio.create_task(self._make(channel, span, replay_ms))
             task.add_done_callback(lambda _: self._making.pop(key, None))
         made = await asyncio.shield(task)
         if made is not None:
@@ -127,12 +138,13 @@ class DashServer:
             _, oldest = self._made.popitem(last=False)
             self._made_bytes -= oldest.size
 
-    async def _make(self, channel: Channel, span: Span | None) -> _Made | None:
+    async def _make(self, channel: Channel, span: Span | None, replay_ms: int) -> _Made | None:
         if span is not None and span.closed:
             text: str | None = await self._manifests.closed(channel, span)
         else:
             await self._first_segments(channel)
-            text = await self._manifests.growing(channel, span, self._clock.unix_ms())
+            now_ms = self._clock.unix_ms()
+            text = await self._manifests.growing(channel, span, now_ms, replay_ms)
         if text is None:
             return None
         plain = text.encode()
@@ -148,6 +160,20 @@ class DashServer:
             awaited = Awaited(missing, 0, WHOLE)
             if left_s <= 0 or not await channel.wait(awaited, left_s):
                 return
+
+
+def _behind_ms(query: str) -> int | None:
+    """How far behind now players are to begin with what `start` says; None where a query does not
+    tell."""
+    found = [item for item in query.split("&") if item.partition("=")[0] == _BEHIND]
+    if not found:
+        return None
+    text = found[0].partition("=")[2]
+    if len(found) > 1 or not re.fullmatch(r"\d{1,9}", text, re.ASCII):
+        raise InputError(
+            f"{_BEHIND} is a number of seconds", hint="leave it out to begin at start, 0: live"
+        )
+    return 1000 * int(text)
 
 
 def _missing_track(channel: Channel) -> str | None:
