@@ -23,7 +23,7 @@ OPEN |= {"tracks": []}
 OPEN_DEFAULTS: Json = {"parts": True, "profile": "low", "end_grace_ms": 60_000}
 TRACK: Json = {"name": "", "kind": "", "codec": "", "timescale": 1, "init": ""}
 TRACK_DEFAULTS: Json = {"width": 0, "height": 0, "frame_rate": 0.0}
-TRACK_DEFAULTS |= {"sample_rate": 0, "channels": 0, "language": "und"}
+TRACK_DEFAULTS |= {"sample_rate": 0, "channels": 0, "language": "und", "silence": False}
 
 
 class Track:

@@ -14,6 +14,7 @@ const OPEN_DEFAULTS = { parts: true, profile: 'low', end_grace_ms: 60_000 }
 const TRACK = { name: '', kind: '', codec: '', timescale: 1, init: '' }
 const TRACK_DEFAULTS = {
   width: 0, height: 0, frame_rate: 0.5, sample_rate: 0, channels: 0, language: 'und',
+  silence: false,
 }
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
 const MAX_PIECES = 128

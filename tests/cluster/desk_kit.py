@@ -73,6 +73,7 @@ async def opened(
     buffer_bytes: int = BUFFER_BYTES,
     writing: type[LogWriter] = LogWriter,
     reading: type[RandomReader] = RandomReader,
+    **more: Any,
 ) -> AsyncIterator[Desk]:
     settings, clock = KafkaSettings(bootstrap), TurnedClock()
     catalog = await Catalog.open(settings, clock)
@@ -85,6 +86,7 @@ async def opened(
             clock=clock,
             end_grace_ms=end_grace_ms,
             buffer_bytes=buffer_bytes,
+            **more,
         )
     )
     try:

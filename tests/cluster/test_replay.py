@@ -9,6 +9,7 @@ import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -287,6 +288,37 @@ def test_every_reader_decodes_on_over_a_replay(one_broker: str, tmp_path: Path) 
         # Begun within the replay, it is decoded from the keyframe of the epoch before.
         later = list(connection.frames(str(name), frames[200].time, follow=False))
         assert [blockcode.read(frame.image[:, :, 1]) for frame in later] == seen[200:]
+
+
+def test_silence_goes_on_over_a_replay(one_broker: str, tmp_path: Path) -> None:
+    """A session without sound after one with: what is added is each frame once, too."""
+    name = StreamName(new_name("quiet"), "cam")
+
+    async def work() -> None:
+        async with ingest(one_broker, tmp_path / "acks") as here:
+            first = await here.desk.publish(name, publisher="test", live=False)
+            await feed(first, camera_batches()[:30])
+            await first.close("done")
+            ticket = await here.desk.publish(name, publisher="test", live=False)
+            batches = camera_batches(f"{CAMERA}&audio=0")
+            await feed(ticket, batches[:120])
+            break_producer(here.writer)
+            await feed(ticket, batches[120:])
+            await ticket.close("done")
+            found = await read_back(here.base, name)
+            assert_nothing_lost(here.acks, found)
+            assert len(found.opens) == 3
+            assert [opened.open.tracks[1].silence for opened in found.opens] == [False, True, True]
+            begun = found.opens[1].epoch
+            quiet = [c.header for c in found.of("audio") if c.header.epoch >= begun]
+            seen = [c.header for c in found.of("video") if c.header.epoch >= begun]
+            assert {h.epoch for h in quiet} == {opened.epoch for opened in found.opens[1:]}
+            assert all(a.dts + a.dur == b.dts for a, b in pairwise(quiet))
+            seen_s = (seen[-1].dts + seen[-1].dur - seen[0].dts) / 90_000
+            heard_s = (quiet[-1].dts + quiet[-1].dur - quiet[0].dts) / 48_000
+            assert 0 <= heard_s - seen_s < 2 * 1024 / 48_000
+
+    asyncio.run(work())
 
 
 class _Unplaced:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 import pytest
-from desk_kit import FRAME, PICTURES, VIDEO, Desk, opened, video
+from desk_kit import AAC, AAC_FRAME, FRAME, PICTURES, VIDEO, Desk, both, opened, video
 
 from kinolog.core.clock import SystemClock
 from kinolog.core.errors import ConfigError, InputError, Refused, Replaced
 from kinolog.core.names import StreamName
+from kinolog.core.timebase import rescale
 from kinolog.delivery.hub import Hub
 from kinolog.ingest import epoch as epoch_module
 from kinolog.ingest import session as session_module
@@ -280,6 +282,42 @@ def test_a_live_source_that_is_held_up_for_too_long_loses_whole_gops_and_says_so
         last = before[-1]
         assert last.dts < gap.from_dts <= last.dts + last.duration
         assert gap.to_dts == after[0].dts
+
+    asyncio.run(main())
+
+
+def test_no_silence_is_made_for_pictures_that_were_dropped(
+    one_broker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "_LIVE_PATIENCE_S", 0.1)
+
+    async def main() -> None:
+        async with opened(one_broker, buffer_bytes=4_000, writing=Stalling) as desk:
+            writer = desk.writer
+            assert isinstance(writer, Stalling)
+            writer.kept = []
+            first = await desk.publish("meet/quiet")
+            await first.feed([Expect(2), Format(0, VIDEO), Format(1, AAC), *both(30)])
+            await first.close("done")
+            ticket = await desk.publish("meet/quiet")
+            await ticket.feed([*BEGIN, *video(0, 30)])
+            writer.stalled = True
+            for gop in range(2, 30):
+                await ticket.feed(video(gop * 15 * FRAME, 15))
+            assert ticket.session._dropping
+            writer.go_on()
+            await until(lambda: ticket.session.unacked_bytes == 0)
+            await ticket.feed(video(31 * 15 * FRAME, 30))
+            await ticket.close("done")
+            _, before, after = (await desk.read("meet/quiet")).epochs
+        assert before.closed == "frames were dropped"
+        for epoch in (before, after):
+            pictures, quiet = (epoch.tracks[track].samples for track in ("video", "audio"))
+            assert epoch.tracks["audio"].info.silence
+            assert {b.dts - a.dts for a, b in pairwise(quiet)} == {AAC_FRAME}
+            assert quiet[0].dts == rescale(pictures[0].dts, 90_000, 48_000)
+            end = rescale(pictures[-1].dts + FRAME, 90_000, 48_000)
+            assert 0 <= quiet[-1].dts + AAC_FRAME - end < 2 * AAC_FRAME
 
     asyncio.run(main())
 

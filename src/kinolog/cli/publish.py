@@ -44,6 +44,7 @@ def publish(
     at: Annotated[str | None, MOMENT] = None,
     encode: str | None = None,
     transcode_audio: Annotated[bool | None, Parameter(negative="--no-transcode-audio")] = None,
+    fill_silence: Annotated[bool | None, Parameter(negative="--no-fill-silence")] = None,
     format: str | None = None,
     option: tuple[str, ...] = (),
     owner: str = "",
@@ -87,6 +88,8 @@ def publish(
         Encode the video: h264, hevc, vp9 or av1, with a bit rate: vp9:2M.
     transcode_audio
         Make AAC of MP3, MP2, AC-3, G.711 and PCM; else such a track is left out. [default: yes]
+    fill_silence
+        Add a silent track where the source has no sound and the stream had some. [default: yes]
     format
         FFmpeg's name of the input format, where it cannot tell: v4l2, x11grab, mpegts.
     option
@@ -106,6 +109,7 @@ def publish(
         ack_log=ack_log,
         auto_create=auto_create,
         transcode_audio=transcode_audio,
+        fill_silence=fill_silence,
     )
     name = StreamName.parse(stream)
     origin = publisher.Source(

@@ -46,6 +46,8 @@ class IngestFlags:
     collection's]"""
     transcode_audio: Annotated[bool | None, Parameter(negative="--no-transcode-audio")] = None
     """Make AAC of MP3, MP2, AC-3, G.711 and PCM; else such a track is left out. [default: yes]"""
+    fill_silence: Annotated[bool | None, Parameter(negative="--no-fill-silence")] = None
+    """Add a silent track to a session without sound where the stream had some. [default: yes]"""
     ack_log: Path | None = None
     """Append a JSON line for each acknowledged chunk."""
     auto_create: Annotated[bool | None, Parameter(negative="--no-auto-create")] = None
@@ -143,6 +145,7 @@ def _run(
         rtmps_port=ingest.rtmps_port,
         profile=ingest.profile,
         transcode_audio=ingest.transcode_audio,
+        fill_silence=ingest.fill_silence,
         ack_log=ingest.ack_log,
         auto_create=ingest.auto_create,
         end_grace_s=ingest.end_grace_s,

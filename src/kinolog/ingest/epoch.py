@@ -87,10 +87,15 @@ class EpochOpener:
         """Whether somebody else has the stream, though the registry may not have been told."""
 
     async def open(
-        self, formats: Sequence[TrackFormat], wall_of: Callable[[int, int], float]
+        self,
+        formats: Sequence[TrackFormat],
+        wall_of: Callable[[int, int], float],
+        silence: TrackFormat | None = None,
     ) -> Epoch:
-        """A new epoch for these tracks. Raises what Kafka's absence or refusal raises."""
+        """A new epoch for these tracks, and behind them a silent one. Raises what Kafka's absence
+        or refusal raises."""
         services, request = self._services, self._request
+        formats = [*formats, silence] if silence is not None else formats
         await services.writer.repair()
         settings = await self._collection()
         self._check_retention(settings)
@@ -113,7 +118,7 @@ class EpochOpener:
             )
         cut = CutSettings(entry.target_ms, entry.part_ms, cut.profile, parts)
         place = Place.of(entry.placements[-1])
-        value = await open_value(services, request, self.session_id, formats, cut)
+        value = await open_value(services, request, self.session_id, formats, cut, silence)
         number, offset, past = await self._append_open(place, value, entry)
         disc = past.disc + 1
         names = [track.name for track in value.tracks]

@@ -40,8 +40,9 @@ async def open_value(
     session_id: str,
     formats: Sequence[TrackFormat],
     cut: CutSettings,
+    silence: TrackFormat | None = None,
 ) -> Open:
-    """The value of an epoch's open record for these tracks."""
+    """The value of an epoch's open record for these tracks. `silence`: which is the silent one."""
     inits = [await asyncio.to_thread(init_segment, one) for one in formats]
     tracks = [
         OpenTrack(
@@ -56,6 +57,7 @@ async def open_value(
             sample_rate=init.sample_rate,
             channels=init.channels,
             language=fmt.language,
+            silence=fmt is silence,
         )
         for name, fmt, init in zip(track_names(formats), formats, inits, strict=True)
     ]

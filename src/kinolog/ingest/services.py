@@ -28,6 +28,7 @@ class Services:
     ack_log: AckLog | None = None
     profile: Profile | None = None
     auto_create: bool = True
+    fill_silence: bool = True
     software: str = "kinolog"
     end_grace_ms: int = 60_000
     buffer_bytes: int = BUFFER_BYTES

@@ -29,6 +29,7 @@ from kinolog.ingest.gathering import GATHER_MS, Gathering
 from kinolog.ingest.left_out import LeftOut
 from kinolog.ingest.past import Place
 from kinolog.ingest.services import Request, Services
+from kinolog.ingest.silence import SILENT_TRACK, Silence, last_sound
 from kinolog.ingest.source import Expect, Format, Skipped, SourceEvent
 from kinolog.ingest.wallclock import WallClock
 from kinolog.media.cmaf import parse_chunk
@@ -75,6 +76,7 @@ class Session:
         """Those that are not the epoch's yet: new ones, and changed formats."""
         self._refused = LeftOut("no keyframe had come yet")
         self._packager: Packager | None = None
+        self._silence: Silence | None = None
         self._index_of: dict[int, int] = {}
         self._shift: Shift | None = None
         self._wall = WallClock(follow=request.live and request.at_ms is None)
@@ -222,6 +224,8 @@ class Session:
         slowest = max((1 / f.frame_rate for f in tracks.values() if f.frame_rate), default=0)
         slowest_ms = round(2500 * Fraction(slowest))
         self._gate = Gate(tracks, self._refused, slowest_ms, before if go_on else None)
+        if self._silence is not None and not go_on:
+            self._silence.leap()
         self._tracks, self._late = tracks, {}
         return list(before.held) if before is not None else []
 
@@ -278,10 +282,29 @@ class Session:
             raise self._nothing_usable()
         if self._failure is not None:
             raise self._failure
-        self._index_of = {number: index for index, number in enumerate(tracks)}
         formats = [self._tracks[number] for number in tracks]
-        self._epoch = await self._opener.open(formats, self._wall_of)
+        self._silence = await self._silence_beside(formats)
+        silent = self._silence.format if self._silence is not None else None
+        if silent is not None:
+            tracks.append(SILENT_TRACK)
+        self._index_of = {number: index for index, number in enumerate(tracks)}
+        self._epoch = await self._opener.open(formats, self._wall_of, silent)
         self._packager = self._epoch.packager
+
+    async def _silence_beside(self, formats: Sequence[TrackFormat]) -> Silence | None:
+        """The silent track that goes with these. A session that has one keeps it, whatever the
+        registry forgets meanwhile."""
+        if any(one.kind == "audio" for one in formats) or not self._services.fill_silence:
+            return None
+        registry, name = self._services.catalog.registry, self.request.name
+        stream = registry.streams.get(name)
+        if self._silence is not None or stream is None:
+            return self._silence
+        sound = last_sound(registry.epochs.get(name, {}), stream.placements[0].from_epoch)
+        if sound is None:
+            return None
+        _log.info("no sound came: silence is added", stream=self._stream, codec=sound.codec)
+        return await asyncio.to_thread(Silence, sound)
 
     def _nothing_usable(self) -> KinologError:
         if self._skipped:
@@ -358,6 +381,12 @@ class Session:
                 return
             await self._resume()
         self.packets += 1
+        await self._send(packet)
+        if self._silence is not None and self._index_of[packet.track] == 0:
+            for silent in self._silence.beside(packet.dts, self._tracks[packet.track].timescale):
+                await self._send(silent)
+
+    async def _send(self, packet: Packet) -> None:
         epoch, packager = self._epoch, self._packager
         assert epoch is not None
         assert packager is not None
@@ -394,6 +423,8 @@ class Session:
         """Kafka takes something again: go on in a new epoch."""
         assert self._gate is not None
         await self._end_epoch("frames were dropped")
+        if self._silence is not None:
+            self._silence.leap()
         await self._open()
         self._gate.wait_again()
 
@@ -425,6 +456,9 @@ class Session:
         epoch = self._epoch
         if epoch is None:
             return
+        if self._silence is not None:
+            for silent in self._silence.rest():
+                await self._send(silent)
         self._send_held(epoch)
         for _ in range(_MOST_REPLAYS):
             if await epoch.outbox.delivered() or self._replaced:

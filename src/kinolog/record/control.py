@@ -14,7 +14,8 @@ Profile = Literal["frame", "low", "standard"]
 
 
 class OpenTrack(msgspec.Struct, omit_defaults=True):
-    """A track of an epoch. `codec` is the RFC 6381 string, `init` the CMAF init segment."""
+    """A track of an epoch. `codec` is the RFC 6381 string, `init` the CMAF init segment.
+    `silence`: ingest made it, for the publisher sent no sound (docs/adr/0016)."""
 
     name: str
     kind: Literal["video", "audio"]
@@ -27,6 +28,7 @@ class OpenTrack(msgspec.Struct, omit_defaults=True):
     sample_rate: int = 0
     channels: int = 0
     language: str = "und"
+    silence: bool = False
 
 
 class Open(msgspec.Struct, omit_defaults=True):

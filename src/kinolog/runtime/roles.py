@@ -124,6 +124,7 @@ async def ingest_desk(base: Backend, settings: Settings) -> AsyncIterator[LocalD
         ack_log=ack_log,
         profile=settings.profile,
         auto_create=settings.auto_create,
+        fill_silence=settings.fill_silence,
         software=f"kinolog {__version__}",
         end_grace_ms=round(settings.end_grace_s * 1000),
     )

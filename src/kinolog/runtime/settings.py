@@ -42,6 +42,10 @@ class Settings(KafkaChoice):
     auto_create: bool = Field(
         True, description="make a collection, with defaults, when somebody publishes to it"
     )
+    fill_silence: bool = Field(
+        True,
+        description="add a silent track to a session without sound where the stream had some",
+    )
     take_marks: bool = Field(
         True, description="whether an edge takes marks by `POST /media/…/events` from whoever asks"
     )

@@ -52,6 +52,8 @@ class Chunk:
     and a new `epoch` goes on with the same `session` and `init`."""
     wall_ms: int = field(repr=False, default=0)
     """`time` in Unix ms."""
+    silence: bool = field(repr=False, default=False)
+    """Whether ingest made it, since the publisher sent no sound."""
 
     @property
     def end_ms(self) -> float:
@@ -64,5 +66,5 @@ def chunk_of(header: Header, payload: bytes, track: OpenTrack, *, follows: bool)
     return Chunk(
         header.track, track.kind, track.codec, header.epoch, header.msn, header.part, header.chunk,
         header.dts, header.dur, track.timescale, header.ind, as_datetime(header.wall), payload,
-        track.init, follows, header.wall,
+        track.init, follows, header.wall, track.silence,
     )  # fmt: skip

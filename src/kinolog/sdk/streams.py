@@ -26,6 +26,8 @@ class TrackInfo:
     sample_rate: int
     channels: int
     language: str
+    silence: bool = False
+    """Whether ingest made it, since the publisher sent no sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def _info(registry: Registry, name: StreamName) -> StreamInfo:
     tracks = tuple(
         TrackInfo(
             t.name, t.kind, t.codec, t.width, t.height, t.frame_rate, t.sample_rate, t.channels,
-            t.language,
+            t.language, t.silence,
         )
         for t in newest.open.tracks
     )  # fmt: skip

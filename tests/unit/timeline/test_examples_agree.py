@@ -60,6 +60,8 @@ OPENS = [
             {"frame_rate": 29.97, "language": "eng", "later": 1},
             {"frame_rate": False},
             {"channels": 1.5},
+            {"silence": True},
+            {"silence": 1},
         )
     ),
     b"{",
