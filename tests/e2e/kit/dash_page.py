@@ -22,6 +22,7 @@ PLAYERS = Path(__file__).parents[1] / "dash_players"
 SCRIPTS = {
     "dashjs": "node_modules/dashjs/dist/modern/umd/dash.all.min.js",
     "shaka": "node_modules/shaka-player/dist/shaka-player.compiled.js",
+    "shaka-4": "node_modules/shaka-4/dist/shaka-player.compiled.js",
 }
 PAGE = """
 <video muted autoplay></video>
@@ -34,16 +35,15 @@ PAGE = """
 </script>
 """
 START = {
-    "dashjs": """([url]) => {
+    "dashjs": """(url) => {
       const player = window.player = dashjs.MediaPlayer().create();
       player.on("error", (event) => said.errors.push(JSON.stringify(event.error.message)));
       player.initialize(document.querySelector("video"), url, true);
     }""",
-    "shaka": """async ([url, config]) => {
+    "shaka": """async (url) => {
       const player = window.player = new shaka.Player();
       await player.attach(document.querySelector("video"));
       player.configure({ streaming: { lowLatencyMode: true } });
-      player.configure(config);
       player.addEventListener("error", (event) => said.errors.push(String(event.detail)));
       await player.load(url);
     }""",
@@ -60,7 +60,7 @@ STATS = """() => {
 
 def install() -> None:
     """The players and mpd-parser, as the lock file says."""
-    if not (PLAYERS / "node_modules" / "dashjs").is_dir():
+    if not (PLAYERS / "node_modules" / "shaka-4").is_dir():
         subprocess.run(
             [NODE, NPM, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
             cwd=PLAYERS,
@@ -117,9 +117,9 @@ class DashPage:
         page.goto(f"{pages}/")
         page.add_script_tag(url=f"{pages}/{SCRIPTS[player]}")
 
-    def play(self, url: str, config: dict[str, Any] | None = None) -> None:
-        """Start, and wait for moving pictures. `config`: Shaka's, beside low-latency mode."""
-        self.page.evaluate(START[self.player], [url, config or {}])
+    def play(self, url: str) -> None:
+        """Start, and wait for moving pictures."""
+        self.page.evaluate(START[self.player.removesuffix("-4")], url)
         until(lambda: self.stats()["frames"] > 5, f"{self.player}: the first pictures")
 
     def stats(self) -> dict[str, Any]:
