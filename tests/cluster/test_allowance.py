@@ -22,31 +22,35 @@ MOST_BYTES = 1_800_000_000
 def test_collections_that_others_make_come_under_it(one_broker: str) -> None:
     kafka = KafkaSettings(one_broker, prefix=f"t{uuid.uuid4().hex[:10]}")
 
-    async def kept() -> tuple[int, set[str]]:
-        """What the media topics may take, by Kafka's own settings, and for how long."""
-        admin, total, spans = Admin(kafka), 0, set()
-        for name, partitions in (await admin.describe()).topics.items():
-            if name.startswith(f"{kafka.prefix}.") and name.endswith(".media"):
-                if ".before." in name or ".between." in name:
-                    continue
-                config = await admin.config(name)
-                limit, segment = int(config["retention.bytes"]), int(config["segment.bytes"])
-                assert limit < 0 or segment <= limit // 10
-                total += (limit if limit > 0 else 1 << 60) * len(partitions)
-                spans.add(config["retention.ms"])
-        return total, spans
+    async def kept(name: str) -> set[tuple[int, str]]:
+        """What each partition of a collection's media topics keeps, by Kafka's own settings."""
+        admin, found = Admin(kafka), set()
+        for one in (await admin.describe()).topics:
+            if one.startswith(f"{kafka.prefix}.{name}.") and one.endswith(".media"):
+                config = await admin.config(one)
+                limit = int(config["retention.bytes"])
+                assert int(config["segment.bytes"]) <= limit // 10
+                found.add((limit, config["retention.ms"]))
+        return found
 
-    async def settled(catalog: Catalog, name: str) -> None:
-        """Until the collection is there and all of them together may take no more than that."""
+    async def settled(catalog: Catalog, wanted: dict[str, int]) -> None:
+        """Until these collections, and no others, are limited, to so many bytes a partition."""
         changed = asyncio.Event()
         unwatch = catalog.registry.watch(lambda *_: changed.set())
+
+        def limited() -> dict[str, int]:
+            entries = catalog.registry.collections.items()
+            return {name: entry.retention_bytes for name, entry in entries if entry.demo}
+
         try:
             async with asyncio.timeout(30):
-                while (await kept())[0] > MOST_BYTES or name not in catalog.registry.collections:
+                while limited() != wanted:
                     await changed.wait()
                     changed.clear()
         finally:
             unwatch()
+        for name, share in wanted.items():
+            assert await kept(name) == {(share, str(HOUR_MS))}
 
     async def work() -> None:
         clock = SystemClock()
@@ -58,18 +62,24 @@ def test_collections_that_others_make_come_under_it(one_broker: str) -> None:
         keeping = asyncio.create_task(allowance.keep())
         try:
             await other.ensure_collection("films")
-            await settled(other, "films")
-            assert await kept() == (MOST_BYTES, {str(HOUR_MS)})
+            for name in ("films/one", "films/two"):
+                await other.place(StreamName.parse(name))
+            await settled(other, {"films": MOST_BYTES // 2})
 
-            # One that is to keep all for ever, with topics of its own for each stream.
-            await other.create("archive", msgspec.structs.replace(wide, strategy="dedicated"))
-            await other.place(StreamName("archive", "one"))
-            await settled(other, "archive")
-            total, spans = await kept()
-            assert MOST_BYTES - 100 < total <= MOST_BYTES
-            assert spans == {str(HOUR_MS)}
+            # One with topics of its own for each stream; none is in its shared ones.
+            await other.create("shows", msgspec.structs.replace(wide, strategy="dedicated"))
+            await other.place(StreamName("shows", "one"))
+            await settled(other, {"films": MOST_BYTES // 3, "shows": MOST_BYTES // 3})
+
+            # Somebody chose how long these are kept: from the beginning, and by and by.
+            await other.create("chosen", msgspec.structs.replace(wide, chosen=True))
+            await other.place(StreamName("chosen", "one"))
+            await other.alter("shows", retention_ms=2 * HOUR_MS, chosen=True, demo=False)
+            await settled(other, {"films": MOST_BYTES // 2})
+            assert other.collection("shows").retention_ms == 2 * HOUR_MS
             # What was recorded before is nobody's to delete.
-            assert other.collection("before").retention_ms == -1
+            for name in ("before", "chosen"):
+                assert other.collection(name).retention_ms == -1
         finally:
             keeping.cancel()
             await asyncio.wait([keeping])
@@ -77,11 +87,9 @@ def test_collections_that_others_make_come_under_it(one_broker: str) -> None:
             # A later run counts what earlier ones made, and nothing that was made between them.
             await other.create("between", wide)
             await mine.registry.catch_up()
-            later = Allowance(mine, MOST_BYTES // 2, HOUR_MS, pytest.fail)
-            await later.apply()
-            total, spans = await kept()
-            assert MOST_BYTES // 2 - 100 < total <= MOST_BYTES // 2
-            assert spans == {str(HOUR_MS)}
+            await Allowance(mine, MOST_BYTES // 2, HOUR_MS, pytest.fail).apply()
+            await other.registry.catch_up()
+            await settled(other, {"films": MOST_BYTES // 4})
             for name in ("before", "between"):
                 assert mine.collection(name).retention_ms == -1
         finally:

@@ -14,9 +14,9 @@ from kinolog.cli.kept_in_archive import kept_in_archive, told
 from kinolog.cli.parameters import PARAMETERS
 from kinolog.core.errors import ConfigError
 from kinolog.core.units import duration_ms, show_duration, show_size, size_bytes
-from kinolog.log.catalog import Catalog
+from kinolog.log.catalog import DEFAULT_RETENTION_MS, Catalog
 from kinolog.record.control import Profile
-from kinolog.record.registry import Compression, Strategy
+from kinolog.record.registry import CollectionEntry, Compression, Strategy
 from kinolog.record.topics import SUFFIXES, collection_base, topic
 from kinolog.runtime import roles
 
@@ -84,6 +84,7 @@ class CollectionFlags:
             "target_ms": duration_ms(self.target) if self.target else None,
             "part_ms": duration_ms(self.part) if self.part else None,
             "archived": self.archived,
+            "chosen": True if self.retention or self.retention_size else None,
         }
         return {key: value for key, value in entry.items() if value is not None}
 
@@ -163,15 +164,26 @@ def alter(
     changes = flags.given()
     if not changes:
         raise ConfigError("nothing to change", hint="for example --retention 7d")
-    if changes.keys() & {"retention_ms", "retention_bytes"}:
-        changes["demo"] = False  # a limit that somebody chose is not the demo's to lower
 
     async def work() -> dict[str, Any]:
         async with roles.backend(kafka_of(settings)) as base:
-            await base.catalog.alter(name, **changes)
+            await base.catalog.alter(name, **with_limits(base.catalog.collection(name), changes))
             return _row(base.catalog, name)
 
     _show_one(roles.run(work()), as_json=json)
+
+
+def with_limits(entry: CollectionEntry, changes: dict[str, Any]) -> dict[str, Any]:
+    """The changes, and what goes with them: where somebody chooses one of the limits that the demo
+    has lowered, the other is as if there had been no demo."""
+    if not (entry.demo and "chosen" in changes):
+        return changes
+    return {
+        "demo": False,
+        "retention_ms": DEFAULT_RETENTION_MS,
+        "retention_bytes": -1,
+        **changes,
+    }
 
 
 @app.command(name="list")

@@ -27,7 +27,8 @@ from kinolog.runtime.settings import Settings
 
 CAMERA = StreamName("demo", "camera")
 _KEPT_BYTES = 1_800_000_000
-"""Of media, all replicas of all collections; the rest of 2 GB is for indexes and Kafka itself."""
+"""Of media, all replicas of the collections that it limits; the rest of 2 GB is for indexes and
+Kafka itself."""
 
 
 def demo(
@@ -40,9 +41,10 @@ def demo(
 ) -> None:
     """See it work: Kafka on this machine, a camera, the page.
 
-    Keeps an hour, about 2 GB at most, in --data-dir: all brokers together, with the collections
-    that are made while it runs, or ran before. Others are left as they are. Ctrl-C stops all that
-    it started; the video stays.
+    Keeps an hour at most, in about 2 GB of --data-dir for all streams and brokers together, those
+    of collections that are made while it runs, or ran before. A collection that was there already,
+    or was made or altered with a retention of its own, is left as it is. Ctrl-C stops all that it
+    started; the video stays.
 
     Try it:
 
@@ -144,5 +146,6 @@ def _tell(settings: Settings) -> None:
            curl -T film.ts {base}/ingest/demo/film
            kinolog publish film.mp4 demo/film --data-dir {settings.data_dir}
 {_where_kinolog_is()}
-  An hour of it all is kept, about 2 GB at most. Ctrl-C stops it."""
+  All streams are kept for an hour at most, in about 2 GB together. Collections that were there
+  already, or have a retention of their own, keep theirs. Ctrl-C stops it."""
     )

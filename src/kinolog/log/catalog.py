@@ -153,11 +153,15 @@ class Catalog:
         return found
 
     def media_replicas(self, name: str) -> int:
-        """How many replicas the partitions of a collection's media topics have, all together."""
-        entry, shared = self.collection(name), collection_base(self._settings.prefix, name)
-        bases = self._bases(name)
-        partitions = sum(entry.partitions if base == shared else 1 for base in bases)
-        return partitions * entry.replication_factor
+        """How many replicas those partitions of a collection's media topics have, all together,
+        in which streams are or were."""
+        places = {
+            (placement.base, placement.partition)
+            for stream, entry in self.registry.streams.items()
+            if stream.collection == name
+            for placement in entry.placements
+        }
+        return len(places) * self.collection(name).replication_factor
 
     async def delete(self, name: str) -> None:
         """Delete a collection with all its streams, records and settings."""

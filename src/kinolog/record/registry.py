@@ -20,7 +20,7 @@ class CollectionEntry(msgspec.Struct, omit_defaults=True):
     `partition_mbps`: strategy `balanced` places no new stream where there is so much already,
     in Mb/s; 0 means no limit. `archived`: media are kept in an archive when Kafka has lost them, so
     that who does not know the archive deletes no epochs. `demo`: made while `kinolog demo` ran,
-    which holds its limits down.
+    which holds its limits down. `chosen`: somebody chose its limits, so that it does not.
     """
 
     partitions: int
@@ -37,6 +37,7 @@ class CollectionEntry(msgspec.Struct, omit_defaults=True):
     created_ms: int = 0
     deleting: bool = False
     demo: bool = False
+    chosen: bool = False
     archived: bool = False
 
 

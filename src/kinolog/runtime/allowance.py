@@ -15,10 +15,12 @@ _log = get_logger("kinolog")
 
 class Allowance:
     """Lowers the limits of each collection that is made from now on, whoever makes it, and marks
-    it (`demo`); and of those that are marked already. Others keep what they have.
+    it (`demo`); and of those that are marked already. Others keep what they have, and so do those
+    whose limits somebody chose.
 
-    What media topics may keep is split evenly over their partitions and replicas. `tell` is told
-    where there are too many of them for that: none keeps less than LEAST_RETENTION_BYTES.
+    What media topics may keep is split evenly over the replicas of partitions that have streams.
+    `tell` is told where there are too many of them for that: none keeps less than
+    LEAST_RETENTION_BYTES.
     """
 
     def __init__(
@@ -55,12 +57,12 @@ class Allowance:
             unwatch()
 
     async def apply(self) -> None:
-        """Bring every collection's limits down to its part. Nothing is raised but to an even
+        """Bring the limits of each collection down to its part. Nothing is raised but to an even
         share, and nothing is written where that is what they are."""
         replicas = {
             name: self._catalog.media_replicas(name)
             for name, entry in self._catalog.registry.collections.items()
-            if not entry.deleting and name not in self._others
+            if not entry.deleting and not entry.chosen and name not in self._others
         }
         share = share_bytes(replicas, self._most_bytes)
         for name in replicas:
