@@ -210,6 +210,7 @@ def test_a_track_that_pauses_amid_a_gop_loses_nothing(
             expected = [p.data for p in sent if is_of(p, number) and isinstance(p, Packet)]
             assert [s.data for s in kept.samples] == expected
         assert ticket.session.packets == len(sent)
+        assert 39_500 < ticket.session.published_ms <= 40_000  # of 1,200 pictures at 30 a second
         assert ticket.session.left_out == 0
         paused, other = (list(epoch.tracks.values())[n] for n in (track, 1 - track))
         assert max(msn_steps(paused.headers)) == 1 + left_out

@@ -174,9 +174,9 @@ class _Report:
 
     def __init__(self, name: StreamName, total_ms: int | None) -> None:
         self._name = name
-        self._begun_ms: int | None = None
         self._session: Session | None = None
-        self._earlier_packets = self._earlier_left_out = 0  # of connections before this one
+        # Of connections before this one:
+        self._earlier_packets = self._earlier_left_out = self._earlier_ms = 0
         self._skipped: set[str] = set()
         self._told = self._started = time.monotonic()
         self._bar = Progress(
@@ -200,19 +200,22 @@ class _Report:
         """Called after each batch."""
         if session is not self._session:
             self._earlier_packets, self._earlier_left_out = self._packets, self._left_out
+            self._earlier_ms = self._published_ms
             self._session = session
         self._skipped.update(session.skipped.values())
-        if self._begun_ms is None:
-            self._begun_ms = session.media_ms
         now = time.monotonic()
         if now - self._told < (0.2 if self._bar.disable is False else 10):
             return
         self._told = now
-        sent_ms = session.media_ms - self._begun_ms
+        sent_ms = self._published_ms
         state = f"{self._packets} packets, {session.unacked_bytes / 1e6:.1f} MB under way"
         self._bar.update(self._task, completed=sent_ms, state=state)
         if self._bar.disable:
             note(f"{self._name}: {show_duration(sent_ms // 1000 * 1000)} published, {state}")
+
+    @property
+    def _published_ms(self) -> int:
+        return self._earlier_ms + (self._session.published_ms if self._session else 0)
 
     @property
     def _packets(self) -> int:

@@ -81,6 +81,7 @@ class Session:
         self._shift: Shift | None = None
         self._wall = WallClock(follow=request.live and request.at_ms is None)
         self._media_ms = 0
+        self._first_ms: int | None = None
         self._dropping = False
         self._dropped = LeftOut("Kafka was away for too long")
         self._failure: KinologError | None = None
@@ -119,9 +120,9 @@ class Session:
         return self._refused.total + self._dropped.total
 
     @property
-    def media_ms(self) -> int:
-        """Media time (Unix ms) of the newest packet."""
-        return self._media_ms
+    def published_ms(self) -> int:
+        """How far the newest packet is behind the first, in media time."""
+        return self._media_ms - self._first_ms if self._first_ms is not None else 0
 
     @property
     def unacked_bytes(self) -> int:
@@ -373,6 +374,8 @@ class Session:
 
     async def _cut(self, packet: Packet) -> None:
         self._media_ms = rescale(packet.dts, self._tracks[packet.track].timescale, 1000)
+        if self._first_ms is None:
+            self._first_ms = self._media_ms
         self._wall.arrived(self._media_ms, self._services.clock.unix_ms())
         if self._dropping:
             leads = self._index_of[packet.track] == 0 and packet.keyframe
