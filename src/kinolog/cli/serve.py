@@ -70,7 +70,27 @@ class EdgeFlags:
     """Take marks by POST …/events, from whoever asks. [default: yes]"""
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestListenFlags(ListenFlags):
+    """Where to take streams in."""
+
+    http_port: int | None = None
+    """HTTP ingest. [default: 8080]"""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeListenFlags(ListenFlags):
+    """Where to serve."""
+
+    http_port: int | None = None
+    """Page, playlists, media. [default: 8080]"""
+
+
 _LISTEN = ListenFlags()
+_INGEST_LISTEN = IngestListenFlags()
+_EDGE_LISTEN = EdgeListenFlags()
 _EDGE = EdgeFlags()
 _INGEST = IngestFlags()
 _KAFKA = KafkaFlags()
@@ -97,7 +117,10 @@ def serve(
 
 
 def ingest(
-    *, listen: ListenFlags = _LISTEN, ingest: IngestFlags = _INGEST, kafka: KafkaFlags = _KAFKA
+    *,
+    listen: IngestListenFlags = _INGEST_LISTEN,
+    ingest: IngestFlags = _INGEST,
+    kafka: KafkaFlags = _KAFKA,
 ) -> None:
     """Take streams in: RTMP on one port, HTTP PUT on another.
 
@@ -109,7 +132,7 @@ def ingest(
 
 
 def edge(
-    *, listen: ListenFlags = _LISTEN, edge: EdgeFlags = _EDGE, kafka: KafkaFlags = _KAFKA
+    *, listen: EdgeListenFlags = _EDGE_LISTEN, edge: EdgeFlags = _EDGE, kafka: KafkaFlags = _KAFKA
 ) -> None:
     """Serve players and the page. Run as many as you like: they hold no state.
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from kinolog.core.clock import Clock
+from kinolog.core.errors import NotFound
 from kinolog.core.names import StreamName
 from kinolog.core.rsgi import HttpProtocol, Scope, SocketProtocol
 from kinolog.core.units import rfc3339
@@ -155,6 +156,14 @@ class Edge:
             answers.send(scope, protocol, headers, found.gzip_body)
         else:
             answers.send(scope, protocol, headers, found.body)
+
+
+async def no_ingest(scope: Scope, protocol: HttpProtocol) -> None:
+    """`/ingest/…` where no streams are taken in."""
+    raise NotFound(
+        "this is an edge, it takes no streams in",
+        hint="publish to `kinolog ingest`, or to `kinolog serve`",
+    )
 
 
 def health(ready: Callable[[], dict[str, Any]]) -> Callable[[Scope, HttpProtocol], Any]:

@@ -30,7 +30,7 @@ from kinolog.delivery.clip.server import ClipServer
 from kinolog.delivery.clip.shelf import Shelf
 from kinolog.delivery.dash.manifests import Manifests
 from kinolog.delivery.dash.server import DashServer
-from kinolog.delivery.edge import DeliveryProtocol, Edge, health
+from kinolog.delivery.edge import DeliveryProtocol, Edge, health, no_ingest
 from kinolog.delivery.history import History
 from kinolog.delivery.hls.replay import Replay
 from kinolog.delivery.hls.server import HlsServer
@@ -255,6 +255,8 @@ async def serve(
             )
             metrics.add(qoe.metrics)
             sockets = handlers.socket
+            if not with_ingest:
+                routes.append(("/ingest/", no_ingest))
             routes += [
                 ("/media/", handlers.media),
                 ("/api/streams", handlers.streams),
