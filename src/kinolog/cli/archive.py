@@ -92,8 +92,8 @@ def delete(
     dry_run
         Only tell what would be deleted.
     """
-    objects = _objects(at)
     before_ms = moment_ms("--before", before, SystemClock().unix_ms())
+    objects = _objects(at)
 
     async def work() -> dict[str, Any]:
         found = await old_blocks(objects, _prefix(name), before_ms)
@@ -113,7 +113,9 @@ def _objects(at: str | None) -> Objects:
     settings = settings_of(None, archive=at)
     if not settings.archive:
         raise ConfigError("no archive is named", hint=f"--at: {HINT}")
-    return open_objects(settings.archive, make=False)
+    objects = open_objects(settings.archive, make=False)
+    objects.check()
+    return objects
 
 
 def _prefix(name: str) -> str:

@@ -86,6 +86,11 @@ class Objects:
         self.url = url
         """As it was given, without secrets: for people."""
 
+    def check(self) -> None:
+        """NotFound where it is a directory that is not there."""
+        if self._folder is not None and not self._folder.is_dir():
+            raise NotFound(f"there is no directory {self._folder}")
+
     async def create(self, path: str, data: bytes) -> bool:
         """Write an object that is not there yet; False where it is (it is left as it was)."""
         with _told(self.url, path):
