@@ -10,6 +10,8 @@ from kinolog.core.errors import InputError
 
 _DURATIONS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _SIZES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)", re.ASCII)
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.ASCII)
 _LONGEST_MS = 1000 * 365 * 86_400_000
 _LAST_MS = 7_258_118_400_000
 """2200-01-01: a number of seconds behind it is one of milliseconds."""
@@ -21,7 +23,7 @@ def duration_ms(text: str) -> int:
     """Milliseconds of `90s`, `10m`, `1.5h`, `7d`; -1 for `forever`."""
     if text == "forever":
         return -1
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)", text.strip())
+    found = _DURATION.fullmatch(text.strip())
     if found is None:
         raise InputError(f"{text[:40]!r} is not a duration", hint="for example 90s, 10m, 1h, 7d")
     length = float(found[1]) * _DURATIONS_MS[found[2]]
@@ -34,7 +36,7 @@ def size_bytes(text: str) -> int:
     """Bytes of `500MB`, `2GiB`, `1000000`; -1 for `unlimited`."""
     if text == "unlimited":
         return -1
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", text.strip().lower())
+    found = _SIZE.fullmatch(text.strip().lower())
     if found is None or (found[3] and not found[2]):
         raise InputError(f"{text[:40]!r} is not a size", hint="for example 500MB, 2GiB")
     factor = _BINARY[found[2]] if found[3] else _SIZES[found[2]]
@@ -54,28 +56,34 @@ def unix_ms(text: str, now_ms: int) -> int:
 
 
 def _unix_ms(text: str, now_ms: int) -> int:
-    if text.startswith("-"):
+    if text.startswith("-") and _DURATION.fullmatch(text[1:].strip()):
         return now_ms - duration_ms(text[1:])
     if text == "now":
         return now_ms
+    if text.startswith("-") or not text.isascii():
+        raise _no_time(text)
     try:
         seconds = float(text)
     except ValueError:
         return _rfc3339_ms(text)
     if not math.isfinite(seconds):
-        raise InputError(f"{text[:60]!r} is not a time")
+        raise _no_time(text)
     # Bounded first: what is far outside has no whole number of milliseconds.
     return round(min(max(seconds, -1.0), _LAST_MS) * 1000)
+
+
+def _no_time(text: str) -> InputError:
+    return InputError(
+        f"{text[:60]!r} is not a time",
+        hint="for example -10m, 2026-01-31T12:00:00Z, or Unix seconds",
+    )
 
 
 def _rfc3339_ms(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise InputError(
-            f"{text[:60]!r} is not a time",
-            hint="for example -10m, 2026-01-31T12:00:00Z, or Unix seconds",
-        ) from error
+        raise _no_time(text) from error
     if moment.tzinfo is None:
         raise InputError(f"{text[:60]!r} has no time zone", hint="end it with Z, or +01:00")
     return round(moment.timestamp() * 1000)

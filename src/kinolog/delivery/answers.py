@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 from kinolog.core.errors import InputError
 from kinolog.core.origin import refusal
 from kinolog.core.rsgi import Headers, HttpProtocol, Scope
+from kinolog.core.units import duration_ms
 
 CORS: Final[Headers] = [
     ("access-control-allow-origin", "*"),
@@ -122,9 +123,23 @@ async def body(protocol: HttpProtocol, most_bytes: int, within_s: float = BODY_S
 def query(scope: Scope) -> dict[str, list[str]]:
     """A request's query. InputError for one of too many fields."""
     try:
-        return parse_qs(scope.query_string, max_num_fields=_MOST_FIELDS)
+        return parse_qs(scope.query_string, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     except ValueError as error:
         raise InputError(f"the query of {scope.path}: {error}") from error
+
+
+def resolution_ms(scope: Scope) -> int | None:
+    """What a query's `resolution` says; None without one. InputError where that is no length."""
+    wanted = query(scope).get("resolution")
+    if wanted is None:
+        return None
+    try:
+        found = duration_ms(wanted[0])
+    except InputError as error:
+        raise InputError(f"resolution: {error}", hint=error.hint) from error
+    if found < 0:
+        raise InputError("resolution is a length", hint="for example 1s")
+    return found
 
 
 def unchanged(scope: Scope, tag: str) -> bool:

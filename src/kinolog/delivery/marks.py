@@ -15,7 +15,7 @@ from kinolog.core.errors import InputError, KafkaRefused, Overloaded
 from kinolog.core.json import decoded
 from kinolog.core.names import StreamName
 from kinolog.core.rsgi import HttpProtocol, Scope
-from kinolog.core.units import duration_ms, rfc3339
+from kinolog.core.units import rfc3339
 from kinolog.delivery import answers
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.rate import Buckets, Rate
@@ -92,10 +92,7 @@ class MarkServer:
         span = parse_span(scope.query_string, now_ms) or Span(now_ms - _DEFAULT_MS)
         start_ms = now_ms - span.dvr_ms if span.dvr_ms is not None else span.start_ms or 0
         end_ms = span.end_ms if span.end_ms is not None else now_ms + 1
-        wanted = answers.query(scope).get("resolution")
-        resolution_ms = duration_ms(wanted[0]) if wanted else 0
-        if resolution_ms < 0:
-            raise InputError("resolution is a length", hint="for example 1s")
+        resolution_ms = answers.resolution_ms(scope) or 0
         found = await self._found(name, scope.query_string, start_ms, end_ms, resolution_ms)
         takes = self._writer is not None
         head = msgspec.json.encode({"stream": str(name), "now": rfc3339(now_ms), "takes": takes})

@@ -141,7 +141,7 @@ class Studio:
 def width_of(query: str, default: int, widths: tuple[int, ...]) -> int:
     """The width that a query asks for (`w`), rounded up to one that is made. InputError where it is
     none."""
-    wanted = parse_qs(query).get("w", [str(default)])[0]
+    wanted = parse_qs(query, keep_blank_values=True).get("w", [str(default)])[0]
     known = wanted.isascii() and wanted.isdigit() and len(wanted) <= 4
     if not known or not 1 <= int(wanted) <= widths[-1]:
         raise InputError(f"w is a width in pixels, 1 to {widths[-1]}")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from typing import Any, Final
-from urllib.parse import parse_qs
 
 import msgspec
 
 from kinolog.core.clock import Clock
 from kinolog.core.errors import InputError
 from kinolog.core.rsgi import HttpProtocol, Scope
-from kinolog.core.units import duration_ms, rfc3339
+from kinolog.core.units import rfc3339
 from kinolog.delivery import answers
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.history import History, Named
@@ -49,11 +48,7 @@ class TimelineServer:
         span = parse_span(scope.query_string, now_ms) or Span(0)
         if span.dvr_ms is not None:
             span = Span(now_ms - span.dvr_ms)
-        wanted = parse_qs(scope.query_string).get("resolution")
-        resolution_ms = duration_ms(wanted[0]) if wanted else None
-        if resolution_ms is not None and resolution_ms < 0:
-            raise InputError("resolution is a length", hint="for example 1s")
-        body = await self._body(channel, span, now_ms, resolution_ms)
+        body = await self._body(channel, span, now_ms, answers.resolution_ms(scope))
         headers = [*answers.CORS, _JSON, answers.NO_CACHE]
         answers.send(scope, protocol, headers, msgspec.json.encode(body))
 

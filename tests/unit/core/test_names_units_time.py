@@ -45,7 +45,7 @@ def test_durations(text: str, ms: int) -> None:
     assert duration_ms(show_duration(ms)) == ms
 
 
-@pytest.mark.parametrize("text", ["", "10", "m", "-5m", "10 years", "1e3s", "9" * 400 + "d"])
+@pytest.mark.parametrize("text", ["", "10", "m", "-5m", "10 years", "1e3s", "١٠m", "9" * 400 + "d"])
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(InputError):
         duration_ms(text)
@@ -59,7 +59,7 @@ def test_sizes(text: str, size: int) -> None:
     assert size_bytes(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "MB", "5iB", "five", "-1", "9" * 400, "9" * 30 + "GB"])
+@pytest.mark.parametrize("text", ["", "MB", "5iB", "five", "-1", "٥MB", "9" * 400, "9" * 30 + "GB"])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(InputError):
         size_bytes(text)
@@ -79,7 +79,12 @@ def test_times_are_relative_absolute_or_unix() -> None:
     [
         ("yesterday", "is not a time"),
         ("2023-11-14T22:13:20", "no time zone"),
-        ("-", "is not a duration"),
+        ("-", "'-' is not a time"),
+        ("-10", "'-10' is not a time"),
+        ("-forever", "is not a time"),
+        ("-١٠m", "is not a time"),
+        ("١٧٠٠٠٠٠٠٠٠", "is not a time"),
+        ("٢٠٢٣-١١-١٤T22:13:20Z", "is not a time"),
         ("inf", "is not a time"),
         ("nan", "is not a time"),
         ("1e300", "between 1970 and 2199"),

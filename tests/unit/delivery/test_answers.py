@@ -112,7 +112,18 @@ def test_a_body_is_bounded_in_size_and_time() -> None:
 
 def test_a_query_of_too_many_fields() -> None:
     scope: Any = SimpleNamespace(path="/x", query_string="a=1&a=2&b=")
-    assert answers.query(scope) == {"a": ["1", "2"]}
+    assert answers.query(scope) == {"a": ["1", "2"], "b": [""]}
     scope.query_string = "&".join(["a=1"] * 51)
     with pytest.raises(InputError, match="query of /x"):
         answers.query(scope)
+
+
+def test_a_resolution_is_a_length_where_there_is_one() -> None:
+    scope: Any = SimpleNamespace(path="/x", query_string="start=-1h")
+    assert answers.resolution_ms(scope) is None
+    scope.query_string = "resolution=1.5s"
+    assert answers.resolution_ms(scope) == 1500
+    for wrong in ("", "x", "forever", "-1s", "10"):
+        scope.query_string = f"resolution={wrong}"
+        with pytest.raises(InputError, match="resolution"):
+            answers.resolution_ms(scope)

@@ -33,6 +33,7 @@ from kinolog.delivery.clip.shelf import (
     Shelf,
     Wish,
     clip_name,
+    is_clip_id,
     needs_place,
 )
 from kinolog.delivery.pour import SMALL_BYTES, pour
@@ -235,18 +236,18 @@ class KeptServer:
 
     async def _list(self, scope: Scope, protocol: HttpProtocol, stream: StreamName) -> None:
         query = answers.query(scope)
-        after = query.get("after", [""])[0]
+        after = after_of(query["after"][0]) if "after" in query else ""
         limit = limit_of(query.get("limit", [str(PAGE)])[0])
         now_s = self._clock.monotonic()
         for old, (at_s, task) in list(self._lists.items()):
             if task.done() and now_s - at_s > FRESH_S:
                 del self._lists[old]
-        key = (stream, after[:60], limit, self._shelf.changes)
+        key = (stream, after, limit, self._shelf.changes)
         kept = self._lists.get(key)
         if kept is None:
             if len(self._lists) >= _MOST_LISTS:
                 raise Overloaded("too many ask for kept clips", hint="try again in a second")
-            task = asyncio.create_task(self._listed(stream, after[:60], limit))
+            task = asyncio.create_task(self._listed(stream, after, limit))
             self._lists[key] = kept = (now_s, task)
         body = await asyncio.shield(kept[1])
         answers.send(scope, protocol, [*answers.CORS, _JSON, answers.NO_CACHE], body)
@@ -338,10 +339,19 @@ def wish_of(
 
 def limit_of(text: str) -> int:
     """How many clips are to be listed. InputError where that is none, or too many."""
-    found = int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else 0
+    found = int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else 0
     if not 1 <= found <= PAGE:
         raise InputError(f"limit is a number from 1 to {PAGE}")
     return found
+
+
+def after_of(text: str) -> str:
+    """The id behind which a list goes on. InputError where no clip can have it."""
+    if not is_clip_id(text):
+        raise InputError(
+            f"after: {text[:60]!r} is no clip's id", hint="a list that goes on says so in `next`"
+        )
+    return text
 
 
 def told(card: Card) -> dict[str, Any]:

@@ -83,6 +83,11 @@ class Progress(msgspec.Struct):
     at_ms: int
 
 
+def is_clip_id(text: str) -> bool:
+    """Whether a clip can have this id."""
+    return _ID.fullmatch(text) is not None
+
+
 class Shelf:
     """The kept clips of one place."""
 
@@ -112,7 +117,7 @@ class Shelf:
 
     async def card(self, stream: StreamName, id: str) -> Card:
         """What a clip is. NotFound where there is none such."""
-        if _ID.fullmatch(id):
+        if is_clip_id(id):
             try:
                 return _card(await self._objects.read(_path("cards", stream, id, "json")))
             except NotFound:
@@ -140,7 +145,7 @@ class Shelf:
     async def _ids(self, kind: str, stream: StreamName) -> AsyncIterator[str]:
         async for one in self._objects.listed(f"{kind}/{stream}"):
             id = one.path.rpartition("/")[2].removesuffix(".json")
-            if _ID.fullmatch(id):
+            if is_clip_id(id):
                 yield id
 
     async def upload(

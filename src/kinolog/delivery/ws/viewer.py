@@ -13,7 +13,7 @@ from kinolog.core.errors import InputError, KinologError, Unavailable
 from kinolog.core.log import get_logger
 from kinolog.core.rsgi import Socket
 from kinolog.delivery.channel import Channel
-from kinolog.delivery.span import parse_span
+from kinolog.delivery.span import moment_ms, parse_span
 from kinolog.delivery.ws.message import (
     ALL_UP_TO,
     VERSION,
@@ -81,6 +81,13 @@ def wish_of(start: str, end: str, speed: float | str, tracks: Sequence[str], now
     span = parse_span(query, now_ms)
     assert span is not None
     return Wish(span.start_ms, span.end_ms, found, named)
+
+
+def sought(to: str, wish: Wish, now_ms: int) -> Wish:
+    """A wish from another moment on, or live. InputError where there is no such moment."""
+    if to in ("", "live"):
+        return Wish(tracks=wish.tracks)
+    return Wish(moment_ms("to", to, now_ms), None, wish.speed, wish.tracks)
 
 
 @dataclass(slots=True)
@@ -213,9 +220,7 @@ class Viewer:
             case Play(start, end, speed, tracks, number):
                 self._change(wish_of(str(start), str(end), speed, tracks, now_ms), number)
             case Seek(to, number):
-                found = wish_of(str(to), "", 1.0, wish.tracks, now_ms)
-                speed = wish.speed if found.start_ms is not None else 1.0
-                self._change(found._replace(speed=speed), number)
+                self._change(sought(str(to), wish, now_ms), number)
             case Pause():
                 self._halt()
             case Resume():

@@ -83,7 +83,9 @@ async def put(shelf: Shelf, n: int) -> Card:
     return await shelf.put(card)
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "x", "101", "1e2", "0000000019999999", "9" * 4000])
+@pytest.mark.parametrize(
+    "text", ["", "0", "-1", "x", "101", "1e2", "0000000019999999", "١٠", "9" * 4000]
+)
 def test_a_limit_is_what_it_says(text: str) -> None:
     with pytest.raises(InputError):
         limit_of(text)
@@ -113,6 +115,13 @@ def test_the_place_is_asked_once_a_second_and_cleared_once_a_minute(shelf: Watch
         await server.close()
 
     asyncio.run(go())
+
+
+@pytest.mark.parametrize("query", ["after=xx", "after=", "limit=", "after=" + "0" * 400])
+def test_a_list_goes_on_only_where_it_can(shelf: Watched, query: str) -> None:
+    with pytest.raises(InputError, match=query.partition("=")[0]):
+        asyncio.run(ask(server_of(shelf), "GET", "clips", query))
+    assert shelf.lists == 0
 
 
 def test_a_query_of_too_many_fields_is_the_askers_fault(shelf: Watched) -> None:

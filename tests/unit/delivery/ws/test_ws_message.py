@@ -10,7 +10,7 @@ import pytest
 from kinolog.core.errors import InputError
 from kinolog.delivery.ws import message
 from kinolog.delivery.ws.message import HEAD, chunk_item, discontinuous, init_message
-from kinolog.delivery.ws.viewer import Wish, wish_of
+from kinolog.delivery.ws.viewer import Wish, sought, wish_of
 from kinolog.record.control import Open
 from kinolog.testing.log_script import AUDIO, VIDEO
 from kinolog.timeline.segment import Chunk
@@ -98,3 +98,12 @@ def test_a_wish() -> None:
     ):  # fmt: skip
         with pytest.raises(InputError):
             wish_of(start, end, speed, [], NOW_MS)
+
+
+def test_a_seek() -> None:
+    wish = Wish(NOW_MS - 60_000, NOW_MS - 30_000, 4.0, ("a",))
+    assert sought("-10s", wish, NOW_MS) == Wish(NOW_MS - 10_000, None, 4.0, ("a",))
+    assert sought("live", wish, NOW_MS) == Wish(tracks=("a",))
+    for wrong in ("9999-01-01T00:00:00Z", "2199-01-01T00:00:00Z", "soon"):
+        with pytest.raises(InputError, match=r"^to"):
+            sought(wrong, wish, NOW_MS)
