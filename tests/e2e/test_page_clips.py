@@ -101,12 +101,15 @@ def test_a_range_is_kept_and_deleted(page: Page, edges: Edges) -> None:
     drag(page, -100, LATER_S + 200)
     start_s, end_s = selected(panel)
     assert start_s < 0 < LATER_S + 60 < end_s  # longer than two hours
-    assert "3 h" in panel.locator(".clip-what").inner_text()
+    # As long as what is there: the clip leaves the rest out.
+    said = panel.locator(".clip-what b")
+    until(lambda: said.inner_text().startswith("2:00 min of 3 h"), "its length")
     panel.get_by_label("Name of the clip").fill("both of them")
     panel.get_by_role("button", name="Keep").click()
     until(lambda: "Kept." in panel.locator(".clip-job").inner_text(), "it to be kept")
     (card,) = httpx.get(f"{edges.keeps}/media/{STREAM}/clips").json()["clips"]
     assert (card["name"], round(card["seconds"])) == ("both of them", 120)
+    assert card["begins_ms"] == 1000 * BEGUN_S > card["start_ms"]
     # Its link is the file.
     panel.locator(".clip-job").get_by_role("button", name="Copy the link").click()
     until(lambda: "Copied" in panel.locator(".clip-job").inner_text(), "the copy")
@@ -116,7 +119,10 @@ def test_a_range_is_kept_and_deleted(page: Page, edges: Edges) -> None:
     # It is in the list, also after a reload; and leads back to where it was taken.
     kept = opened(page, edges.keeps).get_by_role("list", name="Kept clips")
     until(lambda: "both of them" in kept.inner_text(), "the list")
-    panel.get_by_title("Show it on the timeline").click()
+    shows = panel.get_by_title("Show it on the timeline")
+    begun = page.evaluate("at => new Date(at).toTimeString().slice(0, 8)", 1000 * BEGUN_S)
+    assert shows.inner_text().endswith(begun)
+    shows.click()
     assert selected(panel) == pytest.approx((start_s, end_s), abs=0.01)
     # The same again is the same clip.
     panel.get_by_role("button", name="Keep").click()

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from hls_stage import stage, stop, until
 from kit.page_player import stats
-from playwright.sync_api import CDPSession, Locator, Page
+from playwright.sync_api import CDPSession, Locator, Page, Route
 
 pytestmark = [
     pytest.mark.cluster,
@@ -252,6 +252,23 @@ def test_a_finger_that_rests_looks_and_does_not_seek(phone: Page) -> None:
     fingers.lift()
     until(lambda: preview.count() == 0, "the preview to go")
     assert stats(phone)["following"] is True
+
+
+def test_a_preview_shows_no_other_moment_than_it_names(phone: Page) -> None:
+    box = phone.locator(".timeline-data").first.bounding_box()
+    assert box is not None
+    fingers, y = Fingers(phone), box["y"] + box["height"] / 2
+    fingers.put((box["x"] + 0.2 * box["width"], y))
+    fingers.move((box["x"] + 0.4 * box["width"], y))
+    picture = phone.locator(".timeline-preview img")
+    until(picture.is_visible, "a picture")
+    held: list[Route] = []
+    phone.route("**/still.jpg?at=*", lambda route: held.append(route))
+    fingers.move((box["x"] + 0.6 * box["width"], y))
+    until(lambda: picture.is_hidden() and len(held) == 1, "the one before to go")
+    held[0].continue_()
+    until(picture.is_visible, "the next picture")
+    fingers.lift()
 
 
 def test_two_fingers_zoom(phone: Page) -> None:

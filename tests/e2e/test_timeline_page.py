@@ -23,12 +23,15 @@ def played(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield found
 
 
+def second_shown(page: Page, begun: datetime) -> float:
+    """Which second of the recording is played; -1 where none is yet."""
+    date = stats(page).get("playing_date")
+    return (datetime.fromisoformat(date) - begun).total_seconds() if date else -1.0
+
+
 def is_between(page: Page, begun: datetime, start_s: float, end_s: float) -> bool:
     """Whether a moment of the recording is played, in seconds of it."""
-    date = stats(page).get("playing_date")
-    if date is None:
-        return False
-    return start_s <= (datetime.fromisoformat(date) - begun).total_seconds() < end_s
+    return start_s <= second_shown(page, begun) < end_s
 
 
 @pytest.mark.needs("chromium")
@@ -77,6 +80,16 @@ def test_any_moment_and_back_to_the_present(played: Stage, browser: Any) -> None
     page.keyboard.press(".")
     one_more = pytest.approx(paused + 1 / 30, abs=0.01)
     until(lambda: stats(page)["currentTime"] == one_more, "one picture more")
+    # Five seconds, also with the bar in focus, and one who paused stays so where it loads anew.
+    stands = second_shown(page, begun)
+    page.locator(".timeline-bar").focus()
+    page.keyboard.press("ArrowRight")
+    until(lambda: second_shown(page, begun) == pytest.approx(stands + 5, abs=0.1), "5 s on")
+    for back in range(1, 4):
+        page.keyboard.press("ArrowLeft")
+        to = pytest.approx(stands + 5 - 5 * back, abs=0.1)
+        until(lambda to=to: second_shown(page, begun) == to, f"{back} times 5 s back")
+    assert page.evaluate("window.kinolog.video.paused") is True
     page.keyboard.press("<")
     assert page.evaluate("window.kinolog.video.playbackRate") == 0.5
     # A clip, dragged.

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { between, doubt, filled, guess, lengthText, sizeText, withEdge } from "./clip-range";
+import { between, doubt, extentText, filled, guess, lengthText, sizeText, withEdge } from "./clip-range";
 
 const NOW = 1_000_000_000;
 
@@ -36,6 +36,17 @@ describe("a clip's range", () => {
     expect(filled(there, { start: 5_000, end: 25_000 })).toBe(10_000);
     expect(filled(there, { start: 10_000, end: 20_000 })).toBe(0);
     expect(guess(there, { start: 0, end: 30_000 }, 8_000_000)).toBe(20_000_000);
+  });
+
+  it("is as long as what is there, where there are gaps in it", () => {
+    const there = [
+      { start: 0, end: 60_000 },
+      { start: 239_000, end: 300_000 },
+    ];
+    expect(extentText(there, { start: 0, end: 269_000 })).toBe("1:30 min of 4:29 min");
+    expect(extentText(there, { start: 100_000, end: 200_000 })).toBe("0.0 s of 1:40 min");
+    expect(extentText(there, { start: 10_000, end: 50_000 })).toBe("40.0 s");
+    expect(extentText(there, { start: 20_000, end: 60_040 })).toBe("40.0 s");
   });
 
   it("is told of in words", () => {

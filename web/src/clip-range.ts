@@ -30,6 +30,16 @@ export const filled = (ranges: readonly Range[], { start, end }: Range): number 
 export const guess = (ranges: readonly Range[], range: Range, bps: number): number =>
   (filled(ranges, range) / 8000) * bps;
 
+/** A shorter lack is no gap for a person: dates are rounded, and a picture may be lost. */
+const LEAST_GAP_MS = 500;
+
+/** How long a clip of a range is, which leaves out where there is nothing: "1:30 min of 4:29 min". */
+export function extentText(ranges: readonly Range[], range: Range): string {
+  const [whole, there] = [range.end - range.start, filled(ranges, range)];
+  if (whole - there < LEAST_GAP_MS) return lengthText(whole);
+  return `${lengthText(there)} of ${lengthText(whole)}`;
+}
+
 /** "40.0 s", "12:34", "3 h 5 min", "2 d 4 h". */
 export function lengthText(ms: number): string {
   if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;

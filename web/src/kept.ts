@@ -9,6 +9,8 @@ export interface Card {
   name: string;
   start_ms: number;
   end_ms: number;
+  /** When its first picture was taken: later than `start_ms`, where there was nothing at that. */
+  begins_ms: number;
   seconds: number;
   bytes: number;
   /** Of the file, and of this card: below the edge's address. */

@@ -2,6 +2,7 @@ import { describe, expect, it, test } from "vitest";
 import {
   LEAST_MS,
   bounded,
+  grown,
   has,
   moved,
   nearest,
@@ -61,6 +62,17 @@ test("a moment without media leads to the next that has some", () => {
   expect(nearest(ranges, 25_000)).toBe(30_000);
   expect(nearest(ranges, 90_000)).toBe(39_000);
   expect(nearest([], 1)).toBeNull();
+});
+
+test("a live stream's last range reaches to now, where it is the one that grows", () => {
+  const ranges = [
+    { start: 10_000, end: 20_000 },
+    { start: 30_000, end: 40_000 },
+  ];
+  expect(grown(ranges, 44_000)).toEqual([ranges[0], { start: 30_000, end: 44_000 }]);
+  expect(grown(ranges, 39_000)).toEqual(ranges);
+  expect(grown(ranges, 400_000)).toEqual(ranges);
+  expect(grown([], 1)).toEqual([]);
 });
 
 describe("two fingers", () => {

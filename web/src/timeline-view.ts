@@ -139,5 +139,14 @@ export function nearest(ranges: Range[], time: number): number | null {
   return last ? Math.max(last.start, last.end - 1000) : null;
 }
 
+/** What is told of a live stream is so old at most: its segments, and the time between two questions. */
+const LATE_MS = 15_000;
+
+/** With the last range of a live stream reaching to now, where it is the one that grows. */
+export const grown = (ranges: Range[], now: number): Range[] =>
+  ranges.map((one, n) =>
+    n === ranges.length - 1 && one.end < now && now - one.end < LATE_MS ? { ...one, end: now } : one,
+  );
+
 /** Unix seconds for a URL, to the millisecond. */
 export const seconds = (time: number): string => String(Math.round(time) / 1000);

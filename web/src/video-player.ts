@@ -82,7 +82,6 @@ export abstract class VideoPlayer {
   protected failures = 0;
   protected unsupported: string | null = null;
   protected started = false;
-  protected wantsPlay: boolean;
   protected following: boolean;
   protected speed: number;
   /** Where it is going, Unix ms; null for live. */
@@ -93,6 +92,7 @@ export abstract class VideoPlayer {
   protected recoveries = 0;
   protected movedAt = 0;
   protected readonly ending = new AbortController();
+  private wants = true;
   private stalledMs = 0;
   private lastTime = 0;
   private frames = { at: 0, decoded: 0, rate: 0 };
@@ -103,11 +103,10 @@ export abstract class VideoPlayer {
     begin: Begin,
     private readonly onTick: (snapshot: Snapshot) => void,
   ) {
-    this.wantsPlay = !begin.paused;
     this.following = begin.at === null;
     this.aim = begin.at;
     this.speed = begin.at === null ? 1 : begin.speed;
-    video.autoplay = this.wantsPlay;
+    this.wantsPlay = !begin.paused;
     const on = (name: string, act: () => void) => this.on(name, act);
     // Not what is told late of another player's source.
     const shows = () => video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
@@ -131,6 +130,16 @@ export abstract class VideoPlayer {
     });
     for (const name of ["volumechange", "pause", "play", "ended"]) on(name, () => this.tick());
     this.ticker = setInterval(() => this.tick(), TICK_MS);
+  }
+
+  protected get wantsPlay(): boolean {
+    return this.wants;
+  }
+
+  /** The browser is told too: it would play each new source of one who paused. */
+  protected set wantsPlay(wants: boolean) {
+    this.wants = wants;
+    this.video.autoplay = wants;
   }
 
   destroy(): void {

@@ -1,25 +1,30 @@
 /** A clip: what is selected, to be downloaded or kept; and what is kept already. */
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { ask } from "../asking";
 import { offer } from "../clip-offer";
-import { doubt, guess, lengthText, sizeText } from "../clip-range";
+import { doubt, extentText, guess, lengthText, sizeText } from "../clip-range";
 import { type Card, type Making, type Shelf, forget, keep, moreOf, shelf } from "../kept";
-import { type Range, moment, seconds } from "../timeline-view";
+import { type Range, type Told, grown, moment, rangesOf, seconds } from "../timeline-view";
 import { useNow } from "../use-now";
 import { CopyButton } from "./copy-button";
+
+/** A range that is dragged is asked about once it rests. */
+const SETTLE_MS = 120;
 
 interface Props {
   path: string;
   clip: Range | null;
-  /** Where there is something. */
-  there: Range[];
+  /** Where there is something, roughly. */
+  all: Range[];
+  live: boolean;
   bitrate_bps: number;
   /** The clip is to begin, or to end, with the picture that is shown. */
   onEdge: (side: "start" | "end") => void;
   onShow: (range: Range) => void;
 }
 
-export function ClipPanel({ path, clip, there, bitrate_bps, onEdge, onShow }: Props) {
+export function ClipPanel({ path, clip, all, live, bitrate_bps, onEdge, onShow }: Props) {
   const now = useNow();
   const [found, setFound] = useState<Shelf | null>(null);
   const [trouble, setTrouble] = useState("");
@@ -34,6 +39,7 @@ export function ClipPanel({ path, clip, there, bitrate_bps, onEdge, onShow }: Pr
   }, [path]);
   useEffect(() => void look(), [look]);
 
+  const there = useThere(path, clip, all, live);
   const size = clip ? guess(there, clip, bitrate_bps) : 0;
   const query = clip ? `start=${seconds(clip.start)}&end=${seconds(clip.end)}` : "";
   return (
@@ -42,7 +48,7 @@ export function ClipPanel({ path, clip, there, bitrate_bps, onEdge, onShow }: Pr
         <span class="clip-what" role="status">
           {clip ? (
             <>
-              <b>{lengthText(clip.end - clip.start)}</b>
+              <b>{extentText(there, clip)}</b>
               {size > 0 && <span>about {sizeText(size)}</span>}
               <span>
                 {moment(clip.start, now)} to {moment(clip.end, now)}
@@ -113,6 +119,30 @@ export function ClipPanel({ path, clip, there, bitrate_bps, onEdge, onShow }: Pr
       )}
     </section>
   );
+}
+
+/** Where there is something in a clip; by what is known of all of the stream, until the edge has said it. */
+function useThere(path: string, clip: Range | null, all: Range[], live: boolean): Range[] {
+  const [told, setTold] = useState<Range[] | null>(null);
+  useEffect(() => {
+    setTold(null);
+    if (!clip) return;
+    const ending = new AbortController();
+    const { signal } = ending;
+    const look = async () => {
+      const query = `start=${seconds(clip.start)}&end=${seconds(clip.end)}`;
+      const answer = await ask(`${path}/timeline?${query}`, { signal });
+      if (!answer.ok) return;
+      const ranges = rangesOf((await answer.json()) as Told);
+      if (!signal.aborted) setTold(live ? grown(ranges, Date.now()) : ranges);
+    };
+    const timer = setTimeout(() => void look().catch(() => undefined), SETTLE_MS);
+    return () => {
+      clearTimeout(timer);
+      ending.abort();
+    };
+  }, [path, clip]);
+  return told ?? (live ? grown(all, Date.now()) : all);
 }
 
 type Job = { making: Making } | { failed: string } | { kept: Card };
@@ -243,7 +273,7 @@ function KeptClip(words: {
         title="Show it on the timeline"
         onClick={() => words.onShow({ start: card.start_ms, end: card.end_ms })}
       >
-        {moment(card.start_ms, now)}
+        {moment(card.begins_ms, now)}
       </button>
       <span class="kept-size">
         {lengthText(card.seconds * 1000)}, {sizeText(card.bytes)}

@@ -22,6 +22,7 @@ import {
   type Told,
   type View,
   bounded,
+  grown,
   has,
   moment,
   moved,
@@ -193,7 +194,7 @@ export function Timeline({ path, player, snapshot }: Props) {
   if (!view) return null;
   const here = playing === null ? null : markAt(marks, playing);
   const marked = hover === null ? null : near(clusters, hover, view, width);
-  const preview = hover !== null && has(seen, hover) ? hover : null;
+  const looked = marked?.at ?? hover;
   return (
     <section class="timeline" aria-label="Timeline">
       <Bar
@@ -205,11 +206,11 @@ export function Timeline({ path, player, snapshot }: Props) {
         onClip={setClip}
         onGo={go}
       />
-      {hover !== null && (
+      {hover !== null && looked !== null && (
         <Preview
           path={path}
-          at={marked?.at ?? hover}
-          picture={marked && has(seen, marked.at) ? marked.at : preview}
+          at={looked}
+          there={has(seen, looked)}
           mark={marked}
           x={xOf(view, hover, 100)}
           now={now}
@@ -294,7 +295,8 @@ export function Timeline({ path, player, snapshot }: Props) {
         <ClipPanel
           path={path}
           clip={clip}
-          there={all}
+          all={all}
+          live={snapshot.live}
           bitrate_bps={snapshot.stats.bitrate_bps}
           onEdge={(side) => setClip(withEdge(clip, side, playing ?? Date.now(), Date.now()))}
           onShow={(range) => {
@@ -454,11 +456,8 @@ function Bar(props: BarProps) {
   };
 
   const key = (event: KeyboardEvent) => {
-    const step = span(view) / 50;
     const at = playing ?? now;
     const acts: Record<string, () => void> = {
-      ArrowLeft: () => props.onGo(at - step),
-      ArrowRight: () => props.onGo(at + step),
       "+": () => props.onView(zoomed(view, 0.5, at)),
       "-": () => props.onView(zoomed(view, 2, at)),
     };
@@ -476,7 +475,6 @@ function Bar(props: BarProps) {
     return { left: `${left}%`, width: `max(1px, ${Math.max(0, right - left)}%)` };
   };
   const inSight = ({ start, end }: Range) => start < view.to && end > view.from;
-  const growing = seen.at(-1);
   return (
     <div
       ref={bar}
@@ -504,12 +502,8 @@ function Bar(props: BarProps) {
       onKeyDown={key}
     >
       <div class="timeline-track">
-        {seen.filter(inSight).map((range) => (
-          <span
-            key={range.start}
-            class="timeline-data"
-            style={box(range === growing && live ? { ...range, end: Math.max(range.end, now) } : range)}
-          />
+        {(live ? grown(seen, now) : seen).filter(inSight).map((range) => (
+          <span key={range.start} class="timeline-data" style={box(range)} />
         ))}
         {clip && inSight(clip) && <span class="timeline-clip" style={box(clip)} />}
       </div>
@@ -659,26 +653,34 @@ async function moreMarks(path: string, { start, end }: Range): Promise<Mark[]> {
 function Preview(words: {
   path: string;
   at: number;
+  /** There is something then. */
+  there: boolean;
   mark: Cluster | null;
-  picture: number | null;
   x: number;
   now: number;
 }) {
-  const [shown, setShown] = useState<number | null>(null);
+  const [asked, setAsked] = useState<number | null>(null);
+  const [come, setCome] = useState<number | null>(null);
   useEffect(() => {
-    const timer = setTimeout(() => setShown(words.picture), PREVIEW_MS);
+    const timer = setTimeout(() => setAsked(words.at), PREVIEW_MS);
     return () => clearTimeout(timer);
-  }, [words.picture]);
-  const source = shown !== null ? `${words.path}/still.jpg?at=${seconds(shown)}&w=320` : null;
+  }, [words.at]);
+  const label = moment(words.at, words.now);
+  // While a pointer moves on, the picture that is there is of another moment than the words below it.
+  const right = come !== null && moment(come, words.now) === label;
   return (
     <div class="timeline-preview" style={{ left: `clamp(84px, ${words.x}%, calc(100% - 84px))` }}>
-      {words.picture !== null && source ? (
-        <img src={source} alt="" />
-      ) : (
-        words.picture === null && <span class="timeline-nothing">nothing here</span>
+      {words.there && asked !== null && (
+        <img
+          src={`${words.path}/still.jpg?at=${seconds(asked)}&w=320`}
+          alt=""
+          style={{ visibility: right ? "visible" : "hidden" }}
+          onLoad={() => setCome(asked)}
+        />
       )}
+      {!words.there && <span class="timeline-nothing">nothing here</span>}
       {words.mark && <strong>{wordsOf(words.mark)}</strong>}
-      <time>{moment(words.at, words.now)}</time>
+      <time>{label}</time>
     </div>
   );
 }
