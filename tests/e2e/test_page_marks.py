@@ -263,7 +263,11 @@ def test_a_preview_shows_no_other_moment_than_it_names(phone: Page) -> None:
     picture = phone.locator(".timeline-preview img")
     until(picture.is_visible, "a picture")
     held: list[Route] = []
-    phone.route("**/still.jpg?at=*", lambda route: held.append(route))
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    phone.route("**/still.jpg?at=*", hold)
     fingers.move((box["x"] + 0.6 * box["width"], y))
     until(lambda: picture.is_hidden() and len(held) == 1, "the one before to go")
     held[0].continue_()
