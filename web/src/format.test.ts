@@ -78,6 +78,11 @@ describe("streams", () => {
     expect(sinceText(stream({ state: "ended" }), 1_030_000)).toBe("ended 30 s ago");
   });
 
+  it("says nothing of when where nothing is kept", () => {
+    expect(sinceText(stream({ state: "away", last_ms: 0 }), 1_030_000)).toBe("nothing of it is kept");
+    expect(sinceText(stream({ state: "away", last_ms: 0, epoch: 0 }), 1_030_000)).toBe("not published yet");
+  });
+
   it("shows who is live first, then by name", () => {
     const names = inOrder([
       stream({ name: "c", state: "ended" }),

@@ -77,6 +77,7 @@ export const STATE_LABELS: Record<StreamState, string> = {
 
 export function sinceText(stream: Stream, nowMs: number): string {
   if (stream.state === "live") return `live for ${age(nowMs - stream.since_ms)}`;
+  if (!stream.last_ms) return stream.epoch ? "nothing of it is kept" : "not published yet";
   const ago = `${age(nowMs - stream.last_ms)} ago`;
   return stream.state === "away" ? `publisher left ${ago}` : `ended ${ago}`;
 }

@@ -13,6 +13,7 @@ from kinolog.core.log import get_logger
 from kinolog.core.names import StreamName
 from kinolog.log.tail_reader import Place
 from kinolog.record.control import SessionEntry
+from kinolog.record.header import VERSION, Header, Kind
 from kinolog.record.log_record import LogRecord
 from kinolog.record.registry import EpochEntry, Placement
 from kinolog.record.topics import topic
@@ -115,6 +116,14 @@ class Channel:
         """Start in the middle of a session; before the first record."""
         for event in self._reader.start(session):
             self._apply(event)
+
+    def stop(self, entry: EpochEntry) -> None:
+        """Take the close, or the end, of a session that the log does not hold any more: as the
+        registry tells it."""
+        kind: Kind = "end" if entry.state == "ended" else "close"
+        header = Header(v=VERSION, kind=kind, epoch=entry.epoch)
+        record = LogRecord(entry.close_offset, 0, self.name.name, header, b"")
+        self._take(place_of(entry), record, self._clock.monotonic())
 
     def hold(self, place: Place) -> None:
         """Hold back what the tail brings of this place."""

@@ -126,6 +126,17 @@ class Hub:
             channel.begin(min(sessions, key=lambda session: session.epoch))
         oldest = min((session.epoch for session in sessions), default=0)
         await self._follow(channel, starts, oldest)
+        await self._stop_if_over(channel)
+
+    async def _stop_if_over(self, channel: Channel) -> None:
+        """Stop a session whose close was deleted, by the retention, say: nothing in the log tells
+        any more that it is over."""
+        entry = self._catalog.registry.epochs.get(channel.name, {}).get(channel.live.epoch)
+        if entry is None or entry.state == "live" or channel.live.state != "live":
+            return
+        low, _ = await self._reader.bounds(*place_of(entry))
+        if 0 <= entry.close_offset < low and channel.live.epoch == entry.epoch:
+            channel.stop(entry)
 
     def _check(self, channel: Channel) -> bool:
         """Leave a channel that missed something; whoever asks next joins the stream anew, and

@@ -45,6 +45,25 @@ def left_off(channel: Channel) -> bool:
     return channel.quiet_ms >= 1000 * patience_s(channel)
 
 
+def nothing_kept(channel: Channel) -> bool:
+    """Whether nothing is left of a stream that had a session, and nothing is on its way: that is
+    over, or has left off for as long as a request here may have waited for it."""
+    live = channel.live
+    if live.open is None or any(track.held for track in live.tracks.values()):
+        return False
+    if live.state != "live":
+        return True
+    return left_off(channel) and channel.open_for_s >= patience_s(channel)
+
+
+def refuse_empty(protocol: HttpProtocol, channel: Channel) -> None:
+    """Answer for a stream of which there is nothing to play."""
+    if nothing_kept(channel):
+        answers.refuse(protocol, 404, f"nothing of {channel.name} is kept", 1)
+    else:
+        answers.refuse(protocol, 404, "nothing has been published here yet", 1)
+
+
 class MediaFiles:
     """Answers for the channels of this process."""
 

@@ -14,6 +14,7 @@ from kinolog.delivery import answers
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.history import History, Named
 from kinolog.delivery.live_rows import live_rows
+from kinolog.delivery.media_files import left_off
 from kinolog.delivery.span import Span, parse_span
 from kinolog.log.registry import Registry
 from kinolog.record.control import OpenTrack
@@ -63,8 +64,9 @@ class TimelineServer:
             name = Named(channel.name, track)
             live = live_rows(channel, track)
             found = merged(await self._history.extents(name, start_ms, end_ms, live), 0)
-        begins_ms = max(start_ms, found[0].start) if found else start_ms
         if resolution_ms is None:
+            # Where all is asked for, its length is that of what is kept.
+            begins_ms = max(start_ms, found[0].start) if found else start_ms or end_ms
             resolution_ms = max(0, end_ms - begins_ms) // STEPS
         found = merged(found, resolution_ms)
         if len(found) > MOST_RANGES:
@@ -77,7 +79,7 @@ class TimelineServer:
             by_epoch.setdefault(one.epoch, []).append(one)
         return {
             "stream": str(channel.name),
-            "state": channel.live.state,
+            "state": "away" if left_off(channel) else channel.live.state,
             "now": rfc3339(now_ms),
             "track": track,
             "resolution_s": resolution_ms / 1000,

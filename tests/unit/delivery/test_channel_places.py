@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from typing import Literal
 
 import pytest
 
 from kinolog.core.clock import SystemClock
 from kinolog.core.names import StreamName
 from kinolog.delivery.channel import Channel
-from kinolog.record.control import Open, OpenTrack, encode_value
+from kinolog.delivery.media_files import nothing_kept
+from kinolog.record.control import Open, OpenTrack, decode_value, encode_value
 from kinolog.record.header import VERSION, Header
 from kinolog.record.log_record import LogRecord
+from kinolog.record.registry import EpochEntry
 from kinolog.timeline.places import MOST_WAIT_S
 
 HOME, AWAY = ("kinolog.demo.media", 0), ("kinolog.demo.media", 1)
@@ -110,6 +113,27 @@ def test_a_zombie_in_the_former_place_changes_nothing() -> None:
     channel.release({AWAY: session(2, 2, 5), HOME: home})
     channel.take(HOME, segment(1, 2, 14))
     assert listed(channel) == [(0, 1), (1, 1), (2, 2), (3, 2)]
+
+
+@pytest.mark.parametrize("state", ["away", "ended"])
+def test_a_session_whose_close_was_deleted_is_over_until_the_next(
+    state: Literal["away", "ended"],
+) -> None:
+    value = decode_value(opening(1, 10).value, Open)
+    entry = EpochEntry(1, 0, 10, HOME[1], "kinolog.demo", 0, value, state=state, close_offset=13)
+    channel = Channel(StreamName("demo", "cam"), SystemClock())
+    channel.hold(HOME)
+    channel.begin(entry)
+    channel.release({HOME: []})
+    assert (channel.live.state, nothing_kept(channel)) == ("live", False)
+    channel.stop(entry)
+    assert (channel.live.state, nothing_kept(channel)) == (state, True)
+    channel.take(HOME, segment(1, 2, 14))  # of a zombie
+    assert nothing_kept(channel)
+    channel.take(HOME, opening(2, 15))
+    assert (channel.live.state, nothing_kept(channel)) == ("live", False)
+    channel.take(HOME, segment(2, 2, 16))
+    assert listed(channel) == [(2, 2)]
 
 
 def following(*places: tuple[str, int]) -> Channel:

@@ -119,11 +119,19 @@ class Loader:
                 return
             if await self._history.row(Named(self._stream, track), newest.epoch, newest.msn):
                 return  # it is in the index, and its media are deleted already
+            if await self._deleted(newest):
+                return  # both are
             if self._clock.monotonic() >= deadline:
                 raise Unavailable(
                     f"the newest media segment of {track} is not in the index yet", hint="try again"
                 )
             await asyncio.sleep(_LOOK_S)
+
+    async def _deleted(self, row: Row) -> bool:
+        """Whether Kafka has deleted a segment that the edge still has in memory."""
+        media = self.media(row.epoch)
+        low, _ = await self._reader.bounds(*media, self._stream.name)
+        return row.last < low
 
     async def _indexed(self, track: str, end_ms: int) -> None:
         """Wait, by the index alone, while the segment in which a moment lies may still come."""

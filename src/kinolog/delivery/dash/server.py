@@ -16,7 +16,7 @@ from kinolog.core.rsgi import Headers, HttpProtocol, Scope
 from kinolog.delivery import answers
 from kinolog.delivery.channel import ANY_TRACK, WHOLE, Awaited, Channel
 from kinolog.delivery.dash.manifests import Manifests
-from kinolog.delivery.media_files import FIRST_WAIT_S
+from kinolog.delivery.media_files import FIRST_WAIT_S, refuse_empty
 from kinolog.delivery.span import Span, is_relative, parse_span
 
 NAME: Final = "manifest.mpd"
@@ -88,7 +88,7 @@ class DashServer:
                 return True
         made = await self._of(channel, span, replay_ms)
         if made is None:
-            answers.refuse(protocol, 404, "nothing has been published here yet", 1)
+            refuse_empty(protocol, channel)
             return True
         caching = _SHORT
         if span is not None and span.closed:

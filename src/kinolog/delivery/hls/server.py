@@ -19,7 +19,7 @@ from kinolog.delivery.hls import requests
 from kinolog.delivery.hls.multivariant import multivariant
 from kinolog.delivery.hls.playlist import Behind, MediaPlaylist
 from kinolog.delivery.hls.replay import Replay
-from kinolog.delivery.media_files import FIRST_WAIT_S, patience_s
+from kinolog.delivery.media_files import FIRST_WAIT_S, nothing_kept, patience_s, refuse_empty
 from kinolog.delivery.media_requests import Wait
 from kinolog.delivery.span import Span, asks_for_span, is_relative, parse_span
 from kinolog.timeline.track import Version, target_seconds
@@ -149,6 +149,9 @@ class HlsServer:
             if track is None and channel.live.open is not None:
                 answers.refuse(protocol, 404, f"the stream has no track {name}", 1)
                 return
+            if nothing_kept(channel):
+                refuse_empty(protocol, channel)
+                return
             version = track.version if track is not None else None
             found = requests.playlist(directives, version)
             if isinstance(found, requests.Bad):
@@ -181,7 +184,10 @@ class HlsServer:
                     scope, protocol, channel, name, version, directives, span, behind, _UNCHANGED
                 )
                 return
-            answers.refuse(protocol, 503, "the playlist did not grow in time")
+            if nothing_kept(channel):
+                refuse_empty(protocol, channel)
+            else:
+                answers.refuse(protocol, 503, "the playlist did not grow in time")
             return
 
     def _send_playlist(
@@ -219,7 +225,7 @@ class HlsServer:
     ) -> None:
         """`query`: of the URIs of the media playlists."""
         body = multivariant(channel.live, query=query)
-        while body is None:
+        while body is None and not nothing_kept(channel):
             # A session that has just begun: say nothing before every track has shown itself or
             # has fallen silent; nor where nothing at all comes, but then not for long.
             left_s = FIRST_WAIT_S - channel.open_for_s
@@ -229,7 +235,7 @@ class HlsServer:
                 break
             body = multivariant(channel.live, query=query)
         if body is None:
-            answers.refuse(protocol, 404, "nothing has been published here yet", 1)
+            refuse_empty(protocol, channel)
             return
         if answers.takes_gzip(scope):
             plain, zipped = self._multivariants.get(channel, (b"", b""))
