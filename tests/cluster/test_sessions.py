@@ -19,7 +19,7 @@ from kinolog.core.timebase import rescale
 from kinolog.delivery.hub import Hub
 from kinolog.ingest import epoch as epoch_module
 from kinolog.ingest import session as session_module
-from kinolog.ingest.desk import REFUSED_S
+from kinolog.ingest.desk import REFUSED_S, Ticket
 from kinolog.ingest.past import Place
 from kinolog.ingest.source import Expect, Format, SourceEvent
 from kinolog.log.client import KafkaSettings
@@ -247,6 +247,19 @@ class Stalling(LogWriter):
             super().send(*words)
 
 
+async def held_up(desk: Desk, ticket: Ticket) -> Stalling:
+    """Publish 30 GOPs of 15 pictures, of which Kafka takes two: the rest is dropped."""
+    writer = desk.writer
+    assert isinstance(writer, Stalling)
+    writer.kept = []
+    await ticket.feed([*BEGIN, *video(0, 30)])
+    writer.stalled = True
+    for gop in range(2, 30):
+        await ticket.feed(video(gop * 15 * FRAME, 15))
+    assert ticket.session._dropping
+    return writer
+
+
 def test_a_live_source_that_is_held_up_for_too_long_loses_whole_gops_and_says_so(
     one_broker: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,15 +267,8 @@ def test_a_live_source_that_is_held_up_for_too_long_loses_whole_gops_and_says_so
 
     async def main() -> None:
         async with opened(one_broker, buffer_bytes=4_000, writing=Stalling) as desk:
-            writer = desk.writer
-            assert isinstance(writer, Stalling)
-            writer.kept = []
             ticket = await desk.publish("meet/held-up")
-            await ticket.feed([*BEGIN, *video(0, 30)])
-            writer.stalled = True
-            for gop in range(2, 30):  # 15 pictures each
-                await ticket.feed(video(gop * 15 * FRAME, 15))
-            assert ticket.session._dropping
+            writer = await held_up(desk, ticket)
             assert ticket.session.unacked_bytes < 20_000
             writer.go_on()
             await until(lambda: ticket.session.unacked_bytes == 0)
@@ -293,18 +299,11 @@ def test_no_silence_is_made_for_pictures_that_were_dropped(
 
     async def main() -> None:
         async with opened(one_broker, buffer_bytes=4_000, writing=Stalling) as desk:
-            writer = desk.writer
-            assert isinstance(writer, Stalling)
-            writer.kept = []
             first = await desk.publish("meet/quiet")
             await first.feed([Expect(2), Format(0, VIDEO), Format(1, AAC), *both(30)])
             await first.close("done")
             ticket = await desk.publish("meet/quiet")
-            await ticket.feed([*BEGIN, *video(0, 30)])
-            writer.stalled = True
-            for gop in range(2, 30):
-                await ticket.feed(video(gop * 15 * FRAME, 15))
-            assert ticket.session._dropping
+            writer = await held_up(desk, ticket)
             writer.go_on()
             await until(lambda: ticket.session.unacked_bytes == 0)
             await ticket.feed(video(31 * 15 * FRAME, 30))
