@@ -59,6 +59,7 @@ const RUN_APART_S = 5;
 /** The greatest speed at which all pictures come. */
 export const FASTEST = 4;
 const LEAST_AHEAD_S = 0.02;
+const ENDLESS_S = 1e9;
 const STILL_S = 0.4;
 const STALL_SLACK_S = 0.5;
 
@@ -72,6 +73,8 @@ export class SocketPlayer {
   private cushion: Cushion;
   private independent: number[] = [];
   private begun = false;
+  /** Paused since it began, and the server has not been told: the picture is still to come. */
+  private holdsBack = false;
   private live = true;
   private speed = 1;
   private wanted: { start: number | "live"; speed: number } = { start: "live", speed: 1 };
@@ -365,6 +368,8 @@ export class SocketPlayer {
       if (source !== this.source) return;
       URL.revokeObjectURL(this.video.src);
       source.duration = Number.POSITIVE_INFINITY;
+      // Without this, what is sought before it has come is taken for the end of what has.
+      source.setLiveSeekableRange(0, ENDLESS_S);
       for (const track of tracks) this.addBuffer(source, track);
       const waiting = this.early;
       this.early = [];
@@ -510,6 +515,10 @@ export class SocketPlayer {
     if (this.socket && now - this.heardAt > SILENT_MS) this.again();
     if (!this.begun) this.beginPlaying();
     else if (this.wantsPlay) this.keepUp(now / 1000);
+    else if (this.holdsBack && this.ahead() > LEAST_AHEAD_S) {
+      this.holdsBack = false;
+      this.say({ type: "pause" });
+    }
     if (now - this.trimmedAt > TRIM_EVERY_MS) this.trim(KEEP_S);
     if (now - this.toldAt > TELL_MS) this.tell();
   }
@@ -535,8 +544,7 @@ export class SocketPlayer {
     this.video.currentTime = at_s;
     this.video.playbackRate = this.speed;
     this.cushion.moved();
-    // What is on its way still comes.
-    if (!this.wantsPlay) this.say({ type: "pause" });
+    this.holdsBack = !this.wantsPlay;
     void this.start();
   }
 
