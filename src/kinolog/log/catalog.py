@@ -57,13 +57,19 @@ class Catalog:
 
     @classmethod
     async def open(
-        cls, settings: KafkaSettings, clock: Clock, *, few_brokers: bool = False
+        cls,
+        settings: KafkaSettings,
+        clock: Clock,
+        *,
+        few_brokers: bool = False,
+        only_reads: bool = False,
     ) -> Catalog:
         """Make the registry topic where it is missing, and read it. `few_brokers`: with the
-        brokers that are up; else KafkaUnavailable where it wants more."""
+        brokers that are up; else KafkaUnavailable where it wants more. `only_reads`: as of
+        Registry.open."""
         admin = Admin(settings)
         await ensure_registry(settings, admin, few_brokers=few_brokers)
-        return cls(settings, admin, await Registry.open(settings), clock)
+        return cls(settings, admin, await Registry.open(settings, only_reads=only_reads), clock)
 
     async def close(self) -> None:
         """Stop following the registry."""

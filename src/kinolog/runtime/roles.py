@@ -83,14 +83,20 @@ class Backend:
 
 @asynccontextmanager
 async def backend(
-    kafka: KafkaSettings, *, few_brokers: bool = False, archive: str | None = None
+    kafka: KafkaSettings,
+    *,
+    few_brokers: bool = False,
+    archive: str | None = None,
+    only_reads: bool = False,
 ) -> AsyncIterator[Backend]:
     """Connect to Kafka; KafkaUnavailable or KafkaRefused where that does not work. One that takes
-    long is told to the person at the terminal. `few_brokers`: as of Catalog.open. `archive`: where
-    readers find what Kafka does not have any more."""
+    long is told to the person at the terminal. `few_brokers` and `only_reads`: as of Catalog.open.
+    `archive`: where readers find what Kafka does not have any more."""
     telling = asyncio.get_running_loop().call_later(_QUIET_S, _tell_of_connecting, kafka)
     try:
-        catalog = await Catalog.open(kafka, SystemClock(), few_brokers=few_brokers)
+        catalog = await Catalog.open(
+            kafka, SystemClock(), few_brokers=few_brokers, only_reads=only_reads
+        )
     finally:
         telling.cancel()
     try:
@@ -217,7 +223,9 @@ async def serve(
         tls = server_tls(settings.tls_cert, settings.tls_key)
         check_port(settings.host, settings.rtmps_port, "--rtmps-port")
     async with AsyncExitStack() as stack:
-        base = await stack.enter_async_context(backend(kafka, archive=settings.archive))
+        base = await stack.enter_async_context(
+            backend(kafka, archive=settings.archive, only_reads=not with_ingest)
+        )
         routes: list[tuple[str, Handler]] = []
         sockets: SocketHandler | None = None
         desk: LocalDesk | None = None
