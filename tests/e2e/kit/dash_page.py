@@ -24,6 +24,14 @@ SCRIPTS = {
     "shaka": "node_modules/shaka-player/dist/shaka-player.compiled.js",
     "shaka-4": "node_modules/shaka-4/dist/shaka-player.compiled.js",
 }
+OVER_ABSENCES = {
+    "streaming": {"rebufferingGoal": 0.5},
+    "manifest": {
+        "availabilityWindowOverride": 300,
+        "hls": {"ignoreManifestProgramDateTime": True},
+    },
+}
+"""With these Shaka 5.2 plays HLS over absences (docs/how-to/watch-with-players.md)."""
 PAGE = """
 <video muted autoplay></video>
 <script>
@@ -35,15 +43,16 @@ PAGE = """
 </script>
 """
 START = {
-    "dashjs": """(url) => {
+    "dashjs": """([url]) => {
       const player = window.player = dashjs.MediaPlayer().create();
       player.on("error", (event) => said.errors.push(JSON.stringify(event.error.message)));
       player.initialize(document.querySelector("video"), url, true);
     }""",
-    "shaka": """async (url) => {
+    "shaka": """async ([url, settings]) => {
       const player = window.player = new shaka.Player();
       await player.attach(document.querySelector("video"));
       player.configure({ streaming: { lowLatencyMode: true } });
+      player.configure(settings);
       player.addEventListener("error", (event) => said.errors.push(String(event.detail)));
       await player.load(url);
     }""",
@@ -111,15 +120,19 @@ def player_pages() -> Iterator[str]:
 class DashPage:
     """One of the players with its defaults (Shaka: low-latency mode on), playing a manifest."""
 
-    def __init__(self, page: Page, pages: str, player: str) -> None:
+    def __init__(
+        self, page: Page, pages: str, player: str, settings: dict[str, Any] | None = None
+    ) -> None:
         self.page = page
         self.player = player
+        self.settings = settings or {}
         page.goto(f"{pages}/")
         page.add_script_tag(url=f"{pages}/{SCRIPTS[player]}")
 
     def play(self, url: str) -> None:
         """Start, and wait for moving pictures."""
-        self.page.evaluate(START[self.player.removesuffix("-4")], url)
+        start = START[self.player.removesuffix("-4")]
+        self.page.evaluate(start, [url, self.settings])
         until(lambda: self.stats()["frames"] > 5, f"{self.player}: the first pictures")
 
     def stats(self) -> dict[str, Any]:

@@ -155,8 +155,13 @@ def test_parts() -> None:
     assert part(LIVE, "v0", 5, 9, 0) is Missing.GONE
     assert part(LIVE, "x", 5, 11, 0) is Missing.UNKNOWN
     assert part(AWAY, "v0", 5, 12, 2) is Missing.UNKNOWN
-    assert part(AWAY, "v0", 5, 13, 0) is Missing.UNKNOWN
+    assert part(AWAY, "v0", 5, 13, 0) == Wait(13, 0)  # hinted when the publisher left
+    assert part(AWAY, "v0", 5, 13, 1) is Missing.UNKNOWN
+    assert part(AWAY, "v0", 5, 14, 0) is Missing.UNKNOWN
     assert part(AWAY, "v0", 8, 13, 0) == Wait(13, 0)
+    assert part(ENDED, "v0", 5, 13, 0) is Missing.UNKNOWN
+    back = live_of(*ITEMS, close_item(5), *session(epoch=6, first_msn=13, tracks=(VIDEO,)))
+    assert part(back, "v0", 5, 13, 0) is Missing.UNKNOWN
 
 
 def test_segments() -> None:
