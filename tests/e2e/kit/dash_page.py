@@ -1,4 +1,4 @@
-"""dash.js and Shaka in a headless Chromium, as their packages are, and what they say."""
+"""dash.js, Shaka and hls.js in a headless Chromium, as their packages are, and what they say."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ SCRIPTS = {
     "shaka": "node_modules/shaka-player/dist/shaka-player.compiled.js",
     "shaka-4": "node_modules/shaka-4/dist/shaka-player.compiled.js",
 }
+HLSJS = Path(__file__).parents[3] / "web/node_modules/hls.js/dist/hls.min.js"
 OVER_ABSENCES = {
     "streaming": {"rebufferingGoal": 0.5},
     "manifest": {
@@ -47,6 +48,12 @@ START = {
       const player = window.player = dashjs.MediaPlayer().create();
       player.on("error", (event) => said.errors.push(JSON.stringify(event.error.message)));
       player.initialize(document.querySelector("video"), url, true);
+    }""",
+    "hlsjs": """([url]) => {
+      const player = window.player = new Hls();
+      player.on(Hls.Events.ERROR, (_, { fatal, details }) => fatal && said.errors.push(details));
+      player.loadSource(url);
+      player.attachMedia(document.querySelector("video"));
     }""",
     "shaka": """async ([url, settings]) => {
       const player = window.player = new shaka.Player();
@@ -127,7 +134,10 @@ class DashPage:
         self.player = player
         self.settings = settings or {}
         page.goto(f"{pages}/")
-        page.add_script_tag(url=f"{pages}/{SCRIPTS[player]}")
+        if player == "hlsjs":
+            page.add_script_tag(path=HLSJS)
+        else:
+            page.add_script_tag(url=f"{pages}/{SCRIPTS[player]}")
 
     def play(self, url: str) -> None:
         """Start, and wait for moving pictures."""
