@@ -12,8 +12,6 @@ const STUCK_S = 10;
 const RENEWED_S = 1.5;
 const GIVES_UP_AFTER_S = 5;
 const EDGE_S = 1.5;
-/** A playhead so near to where it was to go is there. */
-const THERE_S = 0.005;
 /** It has played on so long after a publisher came back, so with what that one sends. */
 const MOVES_MS = 5000;
 
@@ -24,8 +22,6 @@ export class DashPlayer extends VideoPlayer {
   /** Where the manifest begins that is played, in Unix ms; null for the live one. */
   private since: number | null;
   private catchesUp: boolean | null = null;
-  /** It has played, and who has paused was sent back to where to stand. */
-  private sent = false;
   private attempt = 0;
   private builtAt = 0;
   /** When the edge listed a publisher that is not the one of before; null: it plays since. */
@@ -143,7 +139,7 @@ export class DashPlayer extends VideoPlayer {
   private load(): void {
     if (!this.dash) return;
     this.builtAt = this.movedAt = performance.now();
-    this.started = this.sent = false;
+    this.started = false;
     this.playlist = "loading";
     this.catchesUp = null;
     if (this.since === null) this.dash.attachSource(this.url);
@@ -223,18 +219,9 @@ export class DashPlayer extends VideoPlayer {
 
   /** dash.js loads nothing of a live stream before it has played. */
   protected override plays(): void {
-    const { sent } = this;
-    this.sent = true;
     if (this.wantsPlay) return;
     this.video.pause();
-    if (!sent && this.aim !== null) this.video.currentTime = this.aim / 1000;
-  }
-
-  protected arrived(): boolean {
-    if (this.sent || this.following || this.aim === null) return true;
-    // Who pauses before it has played: it stands where it would have begun.
-    const there = Math.abs(this.aim / 1000 - this.video.currentTime) < THERE_S;
-    return there && this.age(this.builtAt) > GIVES_UP_AFTER_S;
+    if (this.aim !== null) this.video.currentTime = this.aim / 1000;
   }
 
   protected override waits(): boolean {

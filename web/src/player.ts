@@ -21,8 +21,6 @@ import { AT_LIVE, type Begin, type Snapshot, type Stats, VideoPlayer } from "./v
 /** A viewer who follows the live edge is taken back to it when this far behind the target. */
 const JUMP_BEHIND_S = 8;
 const LOOK_AGAIN_S = 2;
-/** A playhead so near to where it was to go is there. */
-const THERE_S = 0.005;
 
 const patient = (first_byte_ms: number, total_ms: number, retries: number): LoadPolicy => ({
   default: {
@@ -479,15 +477,6 @@ export class Player extends VideoPlayer {
       }
     }
     return null;
-  }
-
-  /** hls.js begins with the segment that the moment is in, and goes on to the moment in its own time. */
-  protected arrived(): boolean {
-    if (this.following || this.aim === null) return true;
-    const position = this.positionOf(this.aim);
-    if (position === null || Math.abs(position - this.video.currentTime) < THERE_S) return true;
-    this.video.currentTime = position;
-    return false;
   }
 
   protected playingDate(): Date | null {

@@ -118,10 +118,6 @@ export class SocketModePlayer extends VideoPlayer {
     return null;
   }
 
-  protected arrived(): boolean {
-    return this.socket.status().captured_ms !== null;
-  }
-
   protected playingDate(): Date | null {
     const captured = this.socket.status().captured_ms;
     return captured === null ? null : new Date(captured);

@@ -6,10 +6,6 @@ import type { Kind, Phase } from "./recovery";
 
 export const TICK_MS = 500;
 const MOVED_S = 0.02;
-/** A picture on the screen and the playhead that stands on it are no further apart. */
-const PICTURE_APART_S = 0.1;
-/** What dates are rounded by on the way through playlists. */
-const THERE_MS = 5;
 
 export interface Choice {
   id: number;
@@ -99,8 +95,6 @@ export abstract class VideoPlayer {
   private wants = true;
   private stalledMs = 0;
   private lastTime = 0;
-  /** Where the picture is that is on the screen; null where that is not known. */
-  private picture_s: number | null = null;
   private frames = { at: 0, decoded: 0, rate: 0 };
   private readonly ticker: ReturnType<typeof setInterval>;
 
@@ -114,20 +108,17 @@ export abstract class VideoPlayer {
     this.speed = begin.at === null ? 1 : begin.speed;
     this.wantsPlay = !begin.paused;
     const on = (name: string, act: () => void) => this.on(name, act);
-    const shows = () => this.shows();
+    // Not what is told late of another player's source.
+    const shows = () => video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
     on("playing", () => {
       if (!shows()) return;
-      if (this.wantsPlay) this.started = true;
+      this.started = true;
       this.plays();
       this.endStall();
     });
-    for (const name of ["loadeddata", "canplay", "seeked"]) on(name, () => this.settle());
-    for (const name of ["emptied", "seeking"]) {
-      on(name, () => {
-        this.picture_s = null;
-      });
-    }
-    this.lookAtPictures();
+    on("loadeddata", () => {
+      if (!this.wantsPlay && shows()) this.started = true;
+    });
     on("timeupdate", () => {
       if (!video.seeking) this.endStall();
     });
@@ -170,32 +161,8 @@ export abstract class VideoPlayer {
   where(): Begin {
     const paused = !this.wantsPlay;
     const date = this.started ? this.playingDate() : null;
-    if (this.following && !paused) return { at: null, paused, speed: this.speed };
-    // Who stands where they were sent is sent on to the same moment: nothing adds up over many switches.
-    const stays = date === null || (paused && this.aim !== null && Math.abs(date.getTime() - this.aim) < THERE_MS);
-    const at = stays ? this.aim : date.getTime() + (paused ? this.toPicture_ms() : 0);
+    const at = this.following && !paused ? null : (date?.getTime() ?? this.aim);
     return { at, paused, speed: this.speed };
-  }
-
-  /** From the playhead to the middle of the picture that stands on the screen: what rounds dates must not
-   * fall on the picture before it. */
-  private toPicture_ms(): number {
-    const rate = this.frameRate();
-    const { picture_s, video } = this;
-    if (!rate || picture_s === null || Math.abs(picture_s - video.currentTime) > PICTURE_APART_S) return 0;
-    return 1000 * (picture_s + 0.5 / rate - video.currentTime);
-  }
-
-  private frameRate(): number | undefined {
-    return this.stream?.tracks.find((track) => track.kind === "video")?.frame_rate;
-  }
-
-  private lookAtPictures(): void {
-    this.video.requestVideoFrameCallback?.((_, { mediaTime }) => {
-      if (this.ending.signal.aborted) return;
-      if (!this.video.seeking) this.picture_s = mediaTime;
-      this.lookAtPictures();
-    });
   }
 
   // -- what the controls do --------------------------------------------------------------------
@@ -239,7 +206,8 @@ export abstract class VideoPlayer {
   step(by: 1 | -1): void {
     this.wantsPlay = this.following = false;
     this.video.pause();
-    this.video.currentTime += by / (this.frameRate() || 25);
+    const rate = this.stream?.tracks.find((track) => track.kind === "video")?.frame_rate;
+    this.video.currentTime += by / (rate || 25);
     this.tick();
   }
 
@@ -272,9 +240,6 @@ export abstract class VideoPlayer {
   protected abstract told(): Told;
   protected abstract choices(): Pick<Snapshot, "qualities" | "quality" | "audioTracks" | "audioTrack">;
 
-  /** Where it stands is where it was to go, rather than on the way there. */
-  protected abstract arrived(): boolean;
-
   /** It plays (again). */
   protected plays(): void {}
 
@@ -284,17 +249,6 @@ export abstract class VideoPlayer {
   }
 
   // -- for those that do -----------------------------------------------------------------------------
-
-  /** There is a picture: not what is told late of another player's source. */
-  private shows(): boolean {
-    return this.video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
-  }
-
-  /** One who has paused is there once the picture stands that was asked for. */
-  private settle(): void {
-    if (this.started || this.wantsPlay || this.video.seeking || !this.shows()) return;
-    this.started = this.arrived();
-  }
 
   protected on(name: string, act: () => void): void {
     this.video.addEventListener(name, act, { signal: this.ending.signal });
@@ -339,7 +293,6 @@ export abstract class VideoPlayer {
       this.lastTime = this.video.currentTime;
       this.movedAt = now;
     }
-    this.settle();
     this.countFrames(now);
     this.watch(now);
     this.onTick(this.snapshot());

@@ -146,8 +146,8 @@ def _absent(
         return Missing.GONE
     # A later epoch: another edge has read an open that this one has not.
     awaited = epoch > live.epoch or (epoch == live.epoch and live.state == "live")
-    # The part that was hinted when the publisher left: who asked for a playlist since is not
-    # answered before it is clear that nothing comes, and would ask for the part again and again.
+    # The part that was hinted when the publisher left: a player learns that it never comes from its
+    # next playlist, which is held, too, and would ask for it again and again until then.
     awaited |= epoch == live.epoch and live.state == "away" and (msn, index) == (newest + 1, 0)
     if awaited and (newest < 0 or newest < msn <= newest + AHEAD):
         return Wait(msn, index)

@@ -62,14 +62,16 @@ class Catalog:
         clock: Clock,
         *,
         few_brokers: bool = False,
-        only_reads: bool = False,
+        seldom_writes: bool = False,
     ) -> Catalog:
         """Make the registry topic where it is missing, and read it. `few_brokers`: with the
-        brokers that are up; else KafkaUnavailable where it wants more. `only_reads`: as of
+        brokers that are up; else KafkaUnavailable where it wants more. `seldom_writes`: as of
         Registry.open."""
         admin = Admin(settings)
         await ensure_registry(settings, admin, few_brokers=few_brokers)
-        return cls(settings, admin, await Registry.open(settings, only_reads=only_reads), clock)
+        return cls(
+            settings, admin, await Registry.open(settings, seldom_writes=seldom_writes), clock
+        )
 
     async def close(self) -> None:
         """Stop following the registry."""

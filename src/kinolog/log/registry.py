@@ -78,9 +78,9 @@ class Registry:
         self._tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def open(cls, settings: KafkaSettings, *, only_reads: bool = False) -> Registry:
-        """The registry of a cluster, read to its present end. The topic must exist. `only_reads`:
-        who seldom changes it may hear of a change after 200 ms in place of 50."""
+    async def open(cls, settings: KafkaSettings, *, seldom_writes: bool = False) -> Registry:
+        """The registry of a cluster, read to its present end. The topic must exist.
+        `seldom_writes`: who seldom does may hear of a change after 200 ms in place of 50."""
         registry = cls(settings)
         registry._tail = TailReader(
             settings,
@@ -89,7 +89,7 @@ class Registry:
             name="kafka-registry",
             # A commit does not wake a fetch that waits (measured): it sees it at its next turn. But
             # 20 turns a second were a fifth of an idle edge's CPU.
-            wait_max_ms=_READER_WAIT_MS if only_reads else _FETCH_WAIT_MS,
+            wait_max_ms=_READER_WAIT_MS if seldom_writes else _FETCH_WAIT_MS,
         )
         registry._tail.add(registry._topic, 0, 0)
         try:

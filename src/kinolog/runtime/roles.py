@@ -87,15 +87,15 @@ async def backend(
     *,
     few_brokers: bool = False,
     archive: str | None = None,
-    only_reads: bool = False,
+    seldom_writes: bool = False,
 ) -> AsyncIterator[Backend]:
     """Connect to Kafka; KafkaUnavailable or KafkaRefused where that does not work. One that takes
-    long is told to the person at the terminal. `few_brokers` and `only_reads`: as of Catalog.open.
+    long is told to the person at the terminal. `few_brokers`, `seldom_writes`: as of Catalog.open.
     `archive`: where readers find what Kafka does not have any more."""
     telling = asyncio.get_running_loop().call_later(_QUIET_S, _tell_of_connecting, kafka)
     try:
         catalog = await Catalog.open(
-            kafka, SystemClock(), few_brokers=few_brokers, only_reads=only_reads
+            kafka, SystemClock(), few_brokers=few_brokers, seldom_writes=seldom_writes
         )
     finally:
         telling.cancel()
@@ -224,7 +224,7 @@ async def serve(
         check_port(settings.host, settings.rtmps_port, "--rtmps-port")
     async with AsyncExitStack() as stack:
         base = await stack.enter_async_context(
-            backend(kafka, archive=settings.archive, only_reads=not with_ingest)
+            backend(kafka, archive=settings.archive, seldom_writes=not with_ingest)
         )
         routes: list[tuple[str, Handler]] = []
         sockets: SocketHandler | None = None

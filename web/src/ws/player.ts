@@ -59,7 +59,7 @@ const RUN_APART_S = 5;
 /** The greatest speed at which all pictures come. */
 export const FASTEST = 4;
 const LEAST_AHEAD_S = 0.02;
-const ENDLESS_S = 1e9;
+const SOUGHT_COMES_MS = 2000;
 const STILL_S = 0.4;
 const STALL_SLACK_S = 0.5;
 
@@ -73,8 +73,8 @@ export class SocketPlayer {
   private cushion: Cushion;
   private independent: number[] = [];
   private begun = false;
-  /** Paused since it began, and the server has not been told: the picture is still to come. */
-  private holdsBack = false;
+  /** Since when there are media, and not yet those of the moment that is sought. */
+  private comesSince = 0;
   private live = true;
   private speed = 1;
   private wanted: { start: number | "live"; speed: number } = { start: "live", speed: 1 };
@@ -331,6 +331,7 @@ export class SocketPlayer {
     this.time = new MediaTime(begin_s);
     this.independent = [];
     this.begun = false;
+    this.comesSince = 0;
     for (const buffer of this.buffers.values()) {
       this.consumed(buffer.clear());
       buffer.remove(0, begin_s);
@@ -368,8 +369,6 @@ export class SocketPlayer {
       if (source !== this.source) return;
       URL.revokeObjectURL(this.video.src);
       source.duration = Number.POSITIVE_INFINITY;
-      // Without this, what is sought before it has come is taken for the end of what has.
-      source.setLiveSeekableRange(0, ENDLESS_S);
       for (const track of tracks) this.addBuffer(source, track);
       const waiting = this.early;
       this.early = [];
@@ -515,10 +514,6 @@ export class SocketPlayer {
     if (this.socket && now - this.heardAt > SILENT_MS) this.again();
     if (!this.begun) this.beginPlaying();
     else if (this.wantsPlay) this.keepUp(now / 1000);
-    else if (this.holdsBack && this.ahead() > LEAST_AHEAD_S) {
-      this.holdsBack = false;
-      this.say({ type: "pause" });
-    }
     if (now - this.trimmedAt > TRIM_EVERY_MS) this.trim(KEEP_S);
     if (now - this.toldAt > TELL_MS) this.tell();
   }
@@ -534,9 +529,16 @@ export class SocketPlayer {
     }
     const first_s = Math.max(...starts);
     if (first_s < this.time.end - 3600) return;
-    this.begun = true;
     let at_s = first_s;
-    if (!this.live && this.wanted.start !== "live") at_s = this.time.placeOf(this.wanted.start, first_s);
+    if (!this.live && this.wanted.start !== "live") {
+      at_s = this.time.placeOf(this.wanted.start, first_s);
+      // A browser takes what is sought behind the end of what it has for that end.
+      this.comesSince ||= performance.now();
+      const ends = [...this.buffers.values()].map((buffer) => buffer.endFrom(first_s));
+      if (Math.min(...ends) <= at_s && performance.now() - this.comesSince < SOUGHT_COMES_MS) return;
+    }
+    this.begun = true;
+    this.comesSince = 0;
     if (this.live && !this.absence) {
       const ends = [...this.buffers.values()].map((buffer) => buffer.endFrom(first_s));
       at_s = Math.max(first_s, Math.min(...ends) - this.cushion.margin_s - 0.1);
@@ -544,7 +546,8 @@ export class SocketPlayer {
     this.video.currentTime = at_s;
     this.video.playbackRate = this.speed;
     this.cushion.moved();
-    this.holdsBack = !this.wantsPlay;
+    // What is on its way still comes.
+    if (!this.wantsPlay) this.say({ type: "pause" });
     void this.start();
   }
 
