@@ -59,7 +59,6 @@ const RUN_APART_S = 5;
 /** The greatest speed at which all pictures come. */
 export const FASTEST = 4;
 const LEAST_AHEAD_S = 0.02;
-const SOUGHT_COMES_MS = 2000;
 const STILL_S = 0.4;
 const STALL_SLACK_S = 0.5;
 
@@ -73,8 +72,6 @@ export class SocketPlayer {
   private cushion: Cushion;
   private independent: number[] = [];
   private begun = false;
-  /** Since when there are media, and not yet those of the moment that is sought. */
-  private comesSince = 0;
   private live = true;
   private speed = 1;
   private wanted: { start: number | "live"; speed: number } = { start: "live", speed: 1 };
@@ -331,7 +328,6 @@ export class SocketPlayer {
     this.time = new MediaTime(begin_s);
     this.independent = [];
     this.begun = false;
-    this.comesSince = 0;
     for (const buffer of this.buffers.values()) {
       this.consumed(buffer.clear());
       buffer.remove(0, begin_s);
@@ -529,16 +525,9 @@ export class SocketPlayer {
     }
     const first_s = Math.max(...starts);
     if (first_s < this.time.end - 3600) return;
-    let at_s = first_s;
-    if (!this.live && this.wanted.start !== "live") {
-      at_s = this.time.placeOf(this.wanted.start, first_s);
-      // A browser takes what is sought behind the end of what it has for that end.
-      this.comesSince ||= performance.now();
-      const ends = [...this.buffers.values()].map((buffer) => buffer.endFrom(first_s));
-      if (Math.min(...ends) <= at_s && performance.now() - this.comesSince < SOUGHT_COMES_MS) return;
-    }
     this.begun = true;
-    this.comesSince = 0;
+    let at_s = first_s;
+    if (!this.live && this.wanted.start !== "live") at_s = this.time.placeOf(this.wanted.start, first_s);
     if (this.live && !this.absence) {
       const ends = [...this.buffers.values()].map((buffer) => buffer.endFrom(first_s));
       at_s = Math.max(first_s, Math.min(...ends) - this.cushion.margin_s - 0.1);
