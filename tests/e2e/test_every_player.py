@@ -47,14 +47,6 @@ WAYS = {
 }
 
 
-class Absence(NamedTuple):
-    """Of the publisher: when it was told to leave, and when a picture of the next session was
-    shown (Unix s)."""
-
-    left_s: float
-    back_s: float
-
-
 @pytest.fixture(scope="module")
 def played(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with stage(one_broker, tmp_path_factory.mktemp("every")) as found:
@@ -99,13 +91,13 @@ def test_a_player(played: Stage, edge: str, pages: str, browser: Any, name: str)
     again = player.stats()
     player.played(12, "12 s live after the return")
     found = player.stats()
-    absence = Absence(left_s, again["wall"])
+    back_s = again["wall"]
     stalls = _stalls(found, before["wall"])
-    away_s = absence.back_s - left_s
+    away_s = back_s - left_s
     print(f"{name}, live: back {away_s:.1f} s after it left; {stalls}, errors {found['errors']}")
     assert [one for one in found["errors"] if not re.search(r"\.0\.m4s", one)] == []
     if name != "dash.js":  # it has some of 0.2 to 0.6 s behind the return (docs/plan.md)
-        assert [one for one in stalls if not left_s <= one.since_s <= absence.back_s] == []
+        assert [one for one in stalls if not left_s <= one.since_s <= back_s] == []
     assert found["frames"] - again["frames"] >= 0.95 * FPS * (found["at"] - again["at"])
     player.page.context.close()
 
@@ -119,10 +111,10 @@ def test_a_player(played: Stage, edge: str, pages: str, browser: Any, name: str)
     print(f"{name}, replay: {shown} pictures in {took_s:.1f} s, stalls {stalls}")
     assert found["errors"] == []
     assert len(stalls) <= (way.manifest == "manifest.mpd")
-    assert all(stall.lasted_s < absence.back_s - left_s for stall in stalls)
+    assert all(stall.lasted_s < away_s for stall in stalls)
     player.page.context.close()
 
-    begin_s, end_s = left_s - 8, absence.back_s + 4
+    begin_s, end_s = left_s - 8, back_s + 4
     span = f"start={begin_s:.3f}&end={end_s:.3f}"
     ranges = httpx.get(f"{base}/timeline?{span}", timeout=30).json()["ranges"]
     player = opened(f"?{span}")

@@ -17,6 +17,7 @@ from hls_stage import until
 from playwright.sync_api import Page
 
 from example_kit import NODE, NPM
+from kit.stock_hls import HLS
 
 PLAYERS = Path(__file__).parents[1] / "dash_players"
 SCRIPTS = {
@@ -24,7 +25,6 @@ SCRIPTS = {
     "shaka": "node_modules/shaka-player/dist/shaka-player.compiled.js",
     "shaka-4": "node_modules/shaka-4/dist/shaka-player.compiled.js",
 }
-HLSJS = Path(__file__).parents[3] / "web/node_modules/hls.js/dist/hls.min.js"
 OVER_ABSENCES = {
     "streaming": {"rebufferingGoal": 0.5},
     "manifest": {
@@ -135,7 +135,7 @@ class DashPage:
         self.settings = settings or {}
         page.goto(f"{pages}/")
         if player == "hlsjs":
-            page.add_script_tag(path=HLSJS)
+            page.add_script_tag(path=HLS)
         else:
             page.add_script_tag(url=f"{pages}/{SCRIPTS[player]}")
 
