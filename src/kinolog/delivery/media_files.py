@@ -159,15 +159,12 @@ class MediaFiles:
                 )
             else:
                 found = media_requests.part(channel.live, track, epoch, msn, index)
-            away = channel.live.state == "away" and epoch == channel.live.epoch
-            if isinstance(found, Wait) and away and left_off(channel):
-                found = Missing.UNKNOWN
             if not isinstance(found, Wait):
                 await self._send(scope, protocol, channel, asked, found)
                 return
             awaited = Awaited(track, found.msn, WHOLE if found.part is None else found.part)
             if not await channel.wait(awaited, patience_s(channel)):
-                if away:
+                if channel.live.state == "away":
                     await self._send(scope, protocol, channel, asked, Missing.UNKNOWN)
                 else:
                     answers.refuse(protocol, 503, f"media segment {msn} did not come in time")

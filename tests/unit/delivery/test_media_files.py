@@ -195,7 +195,7 @@ def test_a_length_that_was_asked_for_is_waited_for(method: str) -> None:
         ("v0/5/99.m4s", 200),
         ("a0/5/2.m4s", 200),
         ("v0/5/999999999.m4s", 404),
-        ("v0/5/2.0.m4s", 404),
+        ("v0/5/2.1.m4s", 404),
         ("v0/4/2.m4s", 404),
         ("v0/6/9.m4s", 404),
         ("x/5/2.m4s", 404),
@@ -210,6 +210,27 @@ def test_numbers_behind_the_last_of_a_session_that_is_over_are_empty(
         assert await scene.ask(asked)
         assert asked.status == status
         assert (b"".join(asked.pieces) == b"") == (status == 200)
+
+    asyncio.run(work())
+
+
+def test_the_part_that_was_hinted_at_a_close_is_held_as_long_as_a_playlist() -> None:
+    async def work() -> None:
+        scene, asked, later = Scene(), Asked("v0/5/2.0.m4s"), Asked("v0/5/2.0.m4s")
+        await scene.feed(scene.left)
+        task = scene.ask(asked)
+        await settled()
+        assert asked.status == 0
+        scene.clock.later_s = 6.5  # three target durations are 6 s
+        scene.channel.expire(scene.clock.monotonic())
+        assert await task
+        assert asked.status == 404
+        task = scene.ask(later)
+        await settled()
+        assert later.status == 0
+        await scene.feed(as_records(session(epoch=9, first_msn=2, seconds=1.0)))
+        assert await task
+        assert later.status == 404
 
     asyncio.run(work())
 
