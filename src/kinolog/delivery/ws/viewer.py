@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
@@ -119,6 +120,7 @@ class Viewer:
         self._inits: dict[str, tuple[int, OpenTrack]] = {}
         self._task: asyncio.Task[None] | None = None
         self._live = False
+        self._unanswered: int | None = None
         self._has_video = False
         self._skipping = False
         self._skipped = 0
@@ -175,7 +177,7 @@ class Viewer:
         """The edge follows the stream no more: join it anew, and go on where this one was."""
         if self._live:
             self._live = False
-            self._task = asyncio.create_task(self._guarded(self._rejoin()))
+            self._task = asyncio.create_task(self._guarded(self._rejoin))
 
     def _skip(self) -> None:
         """The connection does not keep up: leave out what waits."""
@@ -279,6 +281,7 @@ class Viewer:
     def _start(self, wish: Wish, number: int) -> None:
         known = self._stage.kinds(self._channel)
         self._wish = wish
+        self._unanswered = number
         self._epoch = -1
         self._heard_ms = 0
         self._skipping, self._skipped = False, 0
@@ -293,14 +296,18 @@ class Viewer:
             assert places is not None or not names
             self._join(places or {}, number)
             return
-        self._task = asyncio.create_task(self._guarded(self._play(places, number)))
+        self._task = asyncio.create_task(self._guarded(partial(self._play, places, number)))
 
     def _go_on(self, speed: Speed) -> None:
         """Send on from where it is, not live."""
         self._halt()
+        wish = self._wish._replace(speed=speed)
+        if self._unanswered is not None:  # it has not begun, and is nowhere yet
+            self._start(wish, self._unanswered)
+            return
         places = {track: way.place for track, way in self._ways.items()}
-        self._wish = self._wish._replace(speed=speed)
-        self._task = asyncio.create_task(self._guarded(self._play(places, 0)))
+        self._wish = wish
+        self._task = asyncio.create_task(self._guarded(partial(self._play, places, 0)))
 
     def _halt(self) -> None:
         """Put nothing more into the outbox."""
@@ -310,10 +317,10 @@ class Viewer:
         self._stage.feeds.remove(self._channel, self)
         self._live = False
 
-    async def _guarded(self, playing: asyncio.Future[None] | object) -> None:
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         """A task of this viewer's: an error ends the connection with a sentence."""
         try:
-            await playing  # type: ignore[misc]
+            await work()
         except KinologError as error:
             self._complain(error, 503 if isinstance(error, Unavailable) else 404)
             self._outbox.finish()
@@ -390,6 +397,7 @@ class Viewer:
         self._stage.feeds.add(self._channel, self)
 
     def _position(self, at_ms: int | None, number: int, *, live: bool) -> None:
+        self._unanswered = None
         speed = self._wish.speed if math.isfinite(self._wish.speed) else "max"
         self._outbox.put(text("position", id=number, at_ms=at_ms, live=live, speed=speed))
 
