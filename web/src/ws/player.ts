@@ -55,10 +55,12 @@ const TRIM_EVERY_MS = 3000;
 const WINDOW_BYTES = 16 << 20;
 const ACK_BYTES = 1 << 20;
 const SILENT_MS = 15_000;
+/** What comes lies so far behind the playhead's place: nothing is played before it is sent there. */
 const RUN_APART_S = 5;
 /** The greatest speed at which all pictures come. */
 export const FASTEST = 4;
 const LEAST_AHEAD_S = 0.02;
+const SOUGHT_COMES_MS = 2000;
 const STILL_S = 0.4;
 const STALL_SLACK_S = 0.5;
 
@@ -67,11 +69,15 @@ export class SocketPlayer {
   private source: MediaSource | null = null;
   private buffers = new Map<string, TrackBuffer>();
   private session: Session | null = null;
-  private time = new MediaTime(0);
+  private time = new MediaTime(RUN_APART_S);
   private readonly clock = new ServerClock();
   private cushion: Cushion;
   private independent: number[] = [];
   private begun = false;
+  /** Since when there are media, and not yet those of the moment that is sought. */
+  private comesSince = 0;
+  /** Nothing was answered on this connection yet. */
+  private fresh = true;
   private live = true;
   private speed = 1;
   private wanted: { start: number | "live"; speed: number } = { start: "live", speed: 1 };
@@ -141,7 +147,8 @@ export class SocketPlayer {
   pause(): void {
     this.wantsPlay = false;
     this.video.pause();
-    this.say({ type: "pause" });
+    // What has not begun tells the server once its picture is there.
+    if (this.begun) this.say({ type: "pause" });
     this.become("paused");
   }
 
@@ -213,6 +220,7 @@ export class SocketPlayer {
     this.connections += 1;
     this.taken = this.acked = 0;
     this.asked = this.answered = 0;
+    this.fresh = true;
     this.heardAt = performance.now();
     socket.onopen = () => this.say({ type: "window", bytes: WINDOW_BYTES });
     socket.onmessage = ({ data }) => {
@@ -317,8 +325,9 @@ export class SocketPlayer {
     this.cushion.moved();
     if (live) this.wanted = { start: "live", speed: 1 };
     if (joined || id < this.asked) return;
-    const anew = id > this.answered || (!live && this.begun);
+    const anew = id > this.answered || (this.fresh && !live && this.begun);
     this.answered = id;
+    this.fresh = false;
     if (anew) this.newRun();
   }
 
@@ -328,6 +337,7 @@ export class SocketPlayer {
     this.time = new MediaTime(begin_s);
     this.independent = [];
     this.begun = false;
+    this.comesSince = 0;
     for (const buffer of this.buffers.values()) {
       this.consumed(buffer.clear());
       buffer.remove(0, begin_s);
@@ -449,8 +459,9 @@ export class SocketPlayer {
   private rebuild(): void {
     if (this.ending.signal.aborted) return;
     this.drop();
-    this.time = new MediaTime(0);
+    this.time = new MediaTime(RUN_APART_S);
     this.begun = false;
+    this.comesSince = 0;
     this.again();
   }
 
@@ -525,9 +536,16 @@ export class SocketPlayer {
     }
     const first_s = Math.max(...starts);
     if (first_s < this.time.end - 3600) return;
-    this.begun = true;
     let at_s = first_s;
-    if (!this.live && this.wanted.start !== "live") at_s = this.time.placeOf(this.wanted.start, first_s);
+    if (!this.live && this.wanted.start !== "live") {
+      at_s = this.time.placeOf(this.wanted.start, first_s);
+      // A browser takes what is sought behind the end of what it has for that end.
+      this.comesSince ||= performance.now();
+      const ends = [...this.buffers.values()].map((buffer) => buffer.endFrom(first_s));
+      if (Math.min(...ends) <= at_s && performance.now() - this.comesSince < SOUGHT_COMES_MS) return;
+    }
+    this.begun = true;
+    this.comesSince = 0;
     if (this.live && !this.absence) {
       const ends = [...this.buffers.values()].map((buffer) => buffer.endFrom(first_s));
       at_s = Math.max(first_s, Math.min(...ends) - this.cushion.margin_s - 0.1);
