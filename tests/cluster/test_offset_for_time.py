@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer, TopicPartition
 
 from kinolog.log import random_reader
 from kinolog.log.admin import Admin, TopicSpec
@@ -24,7 +24,7 @@ def test_a_record_that_comes_meanwhile_is_not_passed_over(
 ) -> None:
     """An edge that joins a stream at the moment of its first record must read that record."""
 
-    class Interrupted(Consumer):
+    class Interrupted(random_reader.Asker):
         """A consumer whose question about times is answered just before a record comes."""
 
         def offsets_for_times(self, places: list[TopicPartition], *args: Any, **more: Any) -> Any:
@@ -34,7 +34,7 @@ def test_a_record_that_comes_meanwhile_is_not_passed_over(
             assert producer.flush(30) == 0
             return answer
 
-    monkeypatch.setattr(random_reader, "Consumer", Interrupted)
+    monkeypatch.setattr(random_reader, "Asker", Interrupted)
 
     async def work() -> None:
         kafka = KafkaSettings(one_broker)

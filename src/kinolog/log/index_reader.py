@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kinolog.core.errors import ArchiveUnavailable, WireError
-from kinolog.log.random_reader import RandomReader
+from kinolog.log.random_reader import FETCH_BYTES, RandomReader
 from kinolog.record.control import IndexEntry, Open, SegmentEntry, SessionEntry, decode_index
 from kinolog.record.page import PageEntry, Where
 from kinolog.record.registry import EpochEntry
@@ -16,8 +16,9 @@ DEAD_MS = 30_000
 """A track whose newest segment is so much older than another's has nothing under way: a segment
 is indexed when it ends, and lasts for some seconds."""
 
-ENTRY_BYTES = 128
-"""What an entry comes to, compressed with others: 60 to 200 bytes."""
+_ENTRY_BYTES = 128
+"""What an entry comes to, compressed with others: 60 to 200 bytes, and 15 where a stream's segments
+are all alike."""
 
 MOST_BLOCKS = 16
 """Of the archive, that are looked through for a track's newest: hours of a stream. A track that has
@@ -29,6 +30,13 @@ entries of its session, between those of other streams."""
 
 _FIRST_STEP = 256
 _AT_ONCE = 1_000
+
+
+def about_bytes(entries: int) -> int:
+    """What so many entries may come to, as a RandomReader is told. Of many entries, what is fetched
+    at a time: a fetch of 1 MB may be 25 MB of entries (measured: 92 ms and 30 MB for 2,048 of them,
+    13 ms and 2 MB so)."""
+    return min(_ENTRY_BYTES * entries, FETCH_BYTES[1])
 
 
 async def newest_indexed(
@@ -64,7 +72,7 @@ async def newest_indexed(
     step = _FIRST_STEP
     while end > low:
         start = max(low, end - step)
-        about = ENTRY_BYTES * (end - start)
+        about = about_bytes(end - start)
         above, records = await reader.read_above(topic, partition, start, end, key, about)
         found = await _decoded(records) + found
         if is_enough() and (down_to < 0 or start <= down_to):

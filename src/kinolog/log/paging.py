@@ -8,7 +8,7 @@ from typing import Any
 
 from kinolog.core.errors import KinologError, WireError
 from kinolog.core.log import get_logger
-from kinolog.log.index_reader import ENTRY_BYTES
+from kinolog.log.index_reader import about_bytes
 from kinolog.log.pager import Pager, Write
 from kinolog.log.random_reader import RandomReader
 from kinolog.record.control import IndexRecord, SegmentEntry, decode_index
@@ -36,7 +36,7 @@ async def read_entries(
     reader: RandomReader, topic: str, partition: int, key: str, start: int, end: int
 ) -> list[tuple[int, IndexRecord]]:
     """The stream's index entries of [start, end), with their offsets."""
-    about = ENTRY_BYTES * (end - start)
+    about = about_bytes(end - start)
     return decoded(await reader.read_raw(topic, partition, start, end, key, about))
 
 

@@ -8,6 +8,7 @@ import queue
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -18,8 +19,17 @@ from kinolog.log.decode import to_record
 from kinolog.record.absent import Absent
 from kinolog.record.log_record import LogRecord
 
+
+class Asker(Consumer):
+    """A consumer that knows of which topics it has been asked."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__(config)
+        self.asked: set[str] = set()
+
+
 T = TypeVar("T")
-Work = Callable[[Consumer, float], T]
+Work = Callable[[Asker, float], T]
 """What to do with a consumer, and how many seconds a question may wait for its answer."""
 
 _DEADLINE_S = 30.0
@@ -30,6 +40,7 @@ _MISSED_S = 2.0
 """Where none has for so long, a question that one a second asks has had no answer."""
 _LEAST_S = 0.2
 _AGAIN_S = 0.1
+_FIRST_S = 0.1
 _NO_WAIT_MS = 1
 """What is read is there already. A fetch that waits at the partition's end for more holds up the
 consumer's next read, in whatever partition: by the whole of this (measured)."""
@@ -77,7 +88,7 @@ class RandomReader:
     ) -> None:
         self._settings = settings
         self._config = consumer_config() | _SHORT | {"isolation.level": isolation}
-        self._idle: dict[int, queue.SimpleQueue[tuple[Consumer, Reachability]]] = {
+        self._idle: dict[int, queue.SimpleQueue[tuple[Asker, Reachability]]] = {
             size: queue.SimpleQueue() for size in FETCH_BYTES
         }
         self._pool = ThreadPoolExecutor(size, thread_name_prefix="kafka-read")
@@ -208,7 +219,7 @@ class RandomReader:
             consumer, seen = self._idle[size].get_nowait()
         except queue.Empty:
             config = self._config | {"fetch.message.max.bytes": size}
-            consumer, seen = checked(self._settings, Consumer, **config)
+            consumer, seen = checked(self._settings, Asker, **config)
         try:
             with kafka_errors(self._settings, seen):
                 found = work(consumer, wait_s)
@@ -219,13 +230,24 @@ class RandomReader:
         return found
 
 
-def _bounds(consumer: Consumer, topic: str, partition: int, wait_s: float) -> tuple[int, int]:
-    low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=wait_s)
+def _bounds(consumer: Asker, topic: str, partition: int, wait_s: float) -> tuple[int, int]:
+    place = TopicPartition(topic, partition)
+    if topic not in consumer.asked:
+        consumer.asked.add(topic)
+        # One of a hundred new consumers sleeps over the answer to who leads, for 0.7 s, where it
+        # may wait so long (measured, librdkafka 2.x); the next question finds the answer there.
+        with suppress(KafkaException):
+            return _offsets(consumer, place, min(_FIRST_S, wait_s))
+    return _offsets(consumer, place, wait_s)
+
+
+def _offsets(consumer: Consumer, place: TopicPartition, wait_s: float) -> tuple[int, int]:
+    low, high = consumer.get_watermark_offsets(place, timeout=wait_s)
     return low, high
 
 
 def _offset_for_time(
-    consumer: Consumer, topic: str, partition: int, unix_ms: int, wait_s: float
+    consumer: Asker, topic: str, partition: int, unix_ms: int, wait_s: float
 ) -> int:
     # The end first: a record that comes between the two questions is after the time asked for.
     _, end = _bounds(consumer, topic, partition, wait_s)
@@ -237,7 +259,7 @@ def _offset_for_time(
 
 
 def _messages(
-    consumer: Consumer,
+    consumer: Asker,
     topic: str,
     partition: int,
     start: int,
