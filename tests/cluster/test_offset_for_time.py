@@ -27,10 +27,10 @@ def test_a_record_that_comes_meanwhile_is_not_passed_over(
     class Interrupted(random_reader.Asker):
         """A consumer whose question about times is answered just before a record comes."""
 
-        def offsets_for_times(self, places: list[TopicPartition], *args: Any, **more: Any) -> Any:
-            answer = super().offsets_for_times(places, *args, **more)
+        def offsets_for_times(self, partitions: list[TopicPartition], timeout: float = 10) -> Any:
+            answer = super().offsets_for_times(partitions, timeout=timeout)
             producer = Producer({"bootstrap.servers": one_broker})
-            producer.produce(places[0].topic, b"open", partition=0, timestamp=_TIME_MS + 1)
+            producer.produce(partitions[0].topic, b"open", partition=0, timestamp=_TIME_MS + 1)
             assert producer.flush(30) == 0
             return answer
 
