@@ -148,7 +148,7 @@ export class SocketPlayer {
     this.wantsPlay = false;
     this.video.pause();
     // What has not begun tells the server once its picture is there.
-    if (this.begun) this.say({ type: "pause" });
+    if (this.begun && this.answered === this.asked) this.say({ type: "pause" });
     this.become("paused");
   }
 
