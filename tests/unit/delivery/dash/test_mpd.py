@@ -92,7 +92,7 @@ def test_a_live_stream_of_regular_segments() -> None:
         'minimumUpdatePeriod="PT1S" timeShiftBufferDepth="PT30S" '
         'suggestedPresentationDelay="PT0.3S" availabilityStartTime="1970-01-01T00:00:00Z" '
         'maxSegmentDuration="PT2S" minBufferTime="PT0.2S">\n'
-        '<ServiceDescription id="0"><Scope schemeIdUri="urn:dvb:dash:lowlatency:scope:2015"/>'
+        '<ServiceDescription id="0"><Scope schemeIdUri="urn:dvb:dash:lowlatency:scope:2019"/>'
         '<Latency target="700" min="350" max="2100"/><PlaybackRate min="0.96" max="1.04"/>'
         "</ServiceDescription>\n"
         f'<Period id="7.{START}000000" start="PT{START}S">\n'
