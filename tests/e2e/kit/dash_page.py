@@ -37,10 +37,22 @@ PAGE = """
 <video muted autoplay></video>
 <script>
   const video = document.querySelector("video");
-  window.said = { errors: [], waits: [], plays: [] };
+  window.said = { errors: [], waits: [], plays: [], stills: [] };
   const wall = () => Date.now() / 1000;
   video.addEventListener("waiting", () => said.waits.push([wall(), video.currentTime]));
   video.addEventListener("playing", () => said.plays.push([wall(), video.currentTime]));
+  // Shaka stops the playback itself before the media run out, and nothing says `waiting` then. Two
+  // looks that find the same position are what counts, not the time since the last: a page that had
+  // no processor for a while is not a player that stood still.
+  let still = [wall(), 0, 0];
+  setInterval(() => {
+    const [since, at] = still, now = wall();
+    if (video.currentTime !== at) still = [now, video.currentTime, 0];
+    else {
+      if (!still[2]) said.stills.push(still);
+      still[2] = now - since;
+    }
+  }, 20);
 </script>
 """
 START = {
