@@ -31,8 +31,10 @@ AWAY_MS = 4000
 STALL_S = 0.2
 """Who shows no new picture for so long stalls. Chromium says `waiting` for a few hundredths of a
 second where one session follows another, too."""
-RETURN_S = 5
-"""So long after its first picture a publisher that is back is shown at the latest."""
+RETURN_S = 4
+"""So long after its first picture a publisher that is back is shown for good at the latest. Most of
+that takes dash.js: its manifest lists a session only once that is as long as players are to be
+behind, and is asked for once a second."""
 BEFORE_S = 10
 """So long before the publisher left a replay begins."""
 SLACK_S = 1.5
@@ -142,11 +144,12 @@ def test_a_player(played: Stage, edge: str, pages: str, browser: Any, name: str)
         stalls = _stalls(found)
         print(f"{name}, live: left at {left_s:.2f}, {old}, {new}")
         print(f"{name}, live: stalls {stalls}, errors {found['errors']}")
-        assert len(stalls) == 1
-        absence = stalls[0]
-        print(f"{name}, live: back {absence.until_s - new.start_s:.2f} s after the publisher")
-        assert left_s <= absence.since_s <= new.start_s <= absence.until_s
-        assert absence.until_s <= new.start_s + RETURN_S
+        # Shaka by HLS may show the first part, and then wait for the next keyframe (docs/plan.md).
+        assert 1 <= len(stalls) <= 1 + (name == "shaka-hls")
+        back_s = stalls[-1].until_s - new.start_s
+        print(f"{name}, live: back {back_s:.2f} s after the publisher")
+        assert left_s <= stalls[0].since_s <= new.start_s <= stalls[0].until_s
+        assert back_s <= RETURN_S
         assert _unexpected(way, old, found["errors"]) == []
         assert found["frames"] - again["frames"] >= 0.95 * FPS * (found["at"] - again["at"])
         assert found["wall"] - again["wall"] <= found["at"] - again["at"] + SLACK_S
@@ -173,12 +176,12 @@ def test_a_player(played: Stage, edge: str, pages: str, browser: Any, name: str)
         assert found["frames"] > FPS * (old.end_s - began_at_s) + 5 * FPS
         assert took_s <= found["frames"] / FPS + (absent_s if way.dash else 0) + SLACK_S
         assert len(stalls) == way.dash
-        assert all(one.lasted_s <= absent_s + STALL_S for one in stalls)
+        assert all(one.lasted_s <= absent_s + 0.5 for one in stalls)
         assert all(abs(one.at_s - old.end_s) < 0.5 for one in stalls)
 
         with playing(f"?{span}") as player:
             length_s = player.page.evaluate("document.querySelector('video').duration")
-            # hls.js is never told the end (docs/explanation/hls.md): it stays some pictures before.
+            # hls.js 1.7.4 never comes to the end (docs/plan.md): it stays 0.06 s before.
             if name == "hls.js":
                 until(lambda: player.stats()["at"] > length_s - 0.1, "the end")
             else:
@@ -228,15 +231,17 @@ def _sessions(base: str, span: str) -> list[Session]:
 def _stalls(found: dict[str, Any]) -> list[Stall]:
     """What stood still since the first pictures. Who moves for less than STALL_S amid that, as for
     a seek, has stalled once."""
+    begun_s = found["plays"][0][0]
     stalls: list[Stall] = []
-    for since_s, at_s, lasted_s in found["stills"]:
-        if since_s < found["plays"][0][0]:
+    for still_s, at_s, lasted_s in found["stills"]:
+        since_s, until_s = max(still_s, begun_s), still_s + lasted_s
+        if until_s <= since_s:
             continue
         if stalls and since_s - stalls[-1].until_s < STALL_S:
             last = stalls.pop()
-            stalls.append(last._replace(lasted_s=since_s + lasted_s - last.since_s))
-        elif lasted_s > 0:
-            stalls.append(Stall(since_s, at_s, lasted_s))
+            stalls.append(last._replace(lasted_s=until_s - last.since_s))
+        else:
+            stalls.append(Stall(since_s, at_s, until_s - since_s))
     return [
         one._replace(lasted_s=round(one.lasted_s, 2)) for one in stalls if one.lasted_s > STALL_S
     ]

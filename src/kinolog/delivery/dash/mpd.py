@@ -23,6 +23,7 @@ _ROLE: Final = "urn:mpeg:dash:role:2011"
 _CHANNELS: Final = "urn:mpeg:mpegB:cicp:ChannelConfiguration"
 _CONNECTED: Final = "urn:mpeg:dash:period-connectivity:2015"
 _LOW_LATENCY: Final = "urn:dvb:dash:lowlatency:scope:2019"
+"""dash.js passes over a service description whose scope it does not know, and its latency."""
 _REGULAR: Final = 10
 """A segment of a regular track begins at most a so manieth of the target from where it should."""
 _LEAST_LATENCY_MS: Final = 600
