@@ -17,7 +17,9 @@ from kinolog.core.names import StreamName
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.hub import Hub
 from kinolog.ingest.desk import Ticket
+from kinolog.ingest.epoch import EpochOpener
 from kinolog.ingest.past import Place
+from kinolog.ingest.services import Request
 from kinolog.ingest.source import Expect, Format
 from kinolog.log.client import KafkaSettings
 from kinolog.log.random_reader import RandomReader
@@ -213,6 +215,25 @@ def test_publishing_to_it_reads_nothing_of_what_came_since(run: Run) -> None:
     run("over-publish", test)
 
 
+def test_joining_it_passes_over_what_lies_before_its_end(run: Run) -> None:
+    """The end comes minutes after the close."""
+
+    async def test(stage: Stage) -> None:
+        await (await stage.publish()).close("done")
+        for task in stage.desk.desk._endings.values():
+            task.cancel()
+        between = await stage.neighbour()
+        opener = EpochOpener(stage.desk.desk._services, Request(stage.name, ""))
+        await opener.end(stage.newest.epoch, stage.place)
+        await until(lambda: stage.newest.state == "ended")
+        assert stage.newest.close_offset < between.start < stage.newest.end_offset
+        async with stage.hub() as (hub, reader):
+            assert (await stage.joined(hub)).live.state == "ended"
+            assert not reader.media & set(between)
+
+    run("over-end", test)
+
+
 def test_joining_it_reads_the_window_alone_where_a_track_died_early(run: Run) -> None:
     """Its torn segment is indexed at the close, after the window's."""
 
@@ -342,7 +363,7 @@ def test_an_end_that_the_registry_is_told_of_late_is_shown(run: Run) -> None:
             await stage.desk.catalog.registry.change_epoch(
                 stage.name,
                 entry.epoch,
-                lambda e: e and msgspec.structs.replace(e, state="ended", close_offset=offset),
+                lambda e: e and msgspec.structs.replace(e, state="ended", end_offset=offset),
             )
             assert (await stage.joined(hub)).live.state == "ended"
 

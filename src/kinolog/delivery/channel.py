@@ -122,7 +122,8 @@ class Channel:
         registry tells it."""
         kind: Kind = "end" if entry.state == "ended" else "close"
         header = Header(v=VERSION, kind=kind, epoch=entry.epoch)
-        record = LogRecord(entry.close_offset, 0, self.name.name, header, b"")
+        offset = max(entry.close_offset, entry.end_offset)
+        record = LogRecord(offset, 0, self.name.name, header, b"")
         self._take(place_of(entry), record, self._clock.monotonic())
 
     def hold(self, place: Place) -> None:
@@ -134,6 +135,14 @@ class Channel:
         """These records of a place are not read: nothing counts there, as far as is known."""
         if offsets:
             self._unread[place] = offsets
+
+    def heard(self, newest: EpochEntry) -> None:
+        """Take the end of the session from the registry where its record was passed over."""
+        live = self.live
+        if (live.state, live.epoch) != ("away", newest.epoch) or newest.state != "ended":
+            return
+        if newest.end_offset in self._unread.get(place_of(newest), ()):
+            self.stop(newest)
 
     def missed(self, newest: EpochEntry | None) -> bool:
         """Whether something that was passed over did count, as the tail shows, or the stream's

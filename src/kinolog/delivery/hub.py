@@ -141,7 +141,10 @@ class Hub:
     def _check(self, channel: Channel) -> bool:
         """Leave a channel that missed something; whoever asks next joins the stream anew, and
         passes over nothing. Whether it is left."""
-        if not channel.missed(self._catalog.registry.newest_epoch(channel.name)):
+        newest = self._catalog.registry.newest_epoch(channel.name)
+        if newest is not None:
+            channel.heard(newest)
+        if not channel.missed(newest):
             return False
         _log.info("joined anew", stream=str(channel.name))
         self._in_doubt.add(channel.name)

@@ -246,7 +246,7 @@ class EpochOpener:
         await self._services.catalog.registry.change_epoch(
             self._request.name,
             epoch,
-            lambda e: e and msgspec.structs.replace(e, state="ended", close_offset=offset),
+            lambda e: e and msgspec.structs.replace(e, state="ended", end_offset=offset),
         )
 
     def _superseded(self, epoch: Epoch) -> bool:

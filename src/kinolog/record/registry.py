@@ -84,10 +84,12 @@ class EpochEntry(msgspec.Struct, omit_defaults=True):
 
     `state` is what ingest last said: an ingest that was killed leaves it at `live`.
 
-    `close_offset`: the media offset of its close record, of its end record once there is one; -1
-    while it is not over, or nobody said. `close_index`: the index offset of an entry that was
-    acknowledged before that close, so that who opens later has the session entry behind it.
-    `pages`: where the stream's tracks are in the index, once all of the epoch is there.
+    `close_offset`: the media offset of its close record; -1 while it is not over, or nobody said.
+    `end_offset`: that of its end record, which many records of neighbours may lie before; -1 while
+    there is none, or where an older writer put it into `close_offset`. `close_index`: the index
+    offset of an entry that was acknowledged before that close, so that who opens later has the
+    session entry behind it. `pages`: where the stream's tracks are in the index, once all of the
+    epoch is there.
     """
 
     epoch: int
@@ -101,6 +103,7 @@ class EpochEntry(msgspec.Struct, omit_defaults=True):
     state: State = "live"
     close_offset: int = -1
     close_index: int = -1
+    end_offset: int = -1
     pages: dict[str, Where] = {}
 
 

@@ -489,7 +489,8 @@ def _block(stream: _Stream, items: Sequence[Item], epochs: Mapping[int, EpochEnt
     low = min((one.offsets[0] for one in segments), default=0)
     high = max((sum(one.offsets) for one in segments), default=-1)
     others = {one.entry.open_offset for one in items if isinstance(one.entry, SessionEntry)}
-    others |= {epochs[one.epoch].close_offset for one in segments if one.epoch in epochs}
+    over = [epochs[epoch] for epoch in {one.epoch for one in segments} if epoch in epochs]
+    others |= {offset for one in over for offset in (one.close_offset, one.end_offset)}
     beyond = [offset for offset in sorted(others) if offset >= 0 and not low <= offset <= high]
     return _Block(stream, items, segments, low, high, beyond)
 
