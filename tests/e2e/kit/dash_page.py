@@ -33,6 +33,8 @@ OVER_ABSENCES = {
     },
 }
 """With these Shaka 5.2 plays HLS over absences (docs/how-to/watch-with-players.md)."""
+ENDS_OVER_ABSENCES = {"maxBufferHole": 0.01}
+"""With this hls.js says `ended` of a closed range over an absence (the same)."""
 PAGE = """
 <video muted autoplay></video>
 <script>
@@ -61,8 +63,8 @@ START = {
       player.on("error", (event) => said.errors.push(JSON.stringify(event.error.message)));
       player.initialize(document.querySelector("video"), url, true);
     }""",
-    "hlsjs": """([url]) => {
-      const player = window.player = new Hls();
+    "hlsjs": """([url, settings]) => {
+      const player = window.player = new Hls(settings);
       player.on(Hls.Events.ERROR, (_, { fatal, details }) => fatal && said.errors.push(details));
       player.loadSource(url);
       player.attachMedia(document.querySelector("video"));
