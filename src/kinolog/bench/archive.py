@@ -120,8 +120,9 @@ async def measure(
     moments: int,
     progress: Progress,
 ) -> dict[str, Any]:
-    """In each round a new edge for each archive, asked for `moments` random windows of an hour and
-    for a segment amid each; the first of each edge counts as cold. Then windows of a day."""
+    """In each round a new edge for each archive, asked for its timeline, by which it joins the
+    stream, then for `moments` random windows of an hour and for a segment amid each; the first of
+    each edge counts as cold. Then windows of a day."""
     figures: dict[str, dict[str, list[float]]] = {"long": {}, "short": {}}
     day: dict[str, list[float]] = {}
     for number in range(rounds):
@@ -130,7 +131,9 @@ async def measure(
             async with running("edge", kafka, kafka_config) as edge:
                 client = httpx.AsyncClient(base_url=f"{edge.http}/media/{name}/", timeout=120)
                 async with client:
+                    begun_s = time.perf_counter()
                     begins_s, ends_s = await _extent(client)
+                    _add(figures[which], "join_ms", 1000 * (time.perf_counter() - begun_s))
                     await _windows(client, figures[which], begins_s, ends_s, moments, number)
                     _add(figures[which], "rss_mb", rss_bytes(edge.pid) / _MB)
                     if which == "long" and ends_s - begins_s > 2 * DAY_S:
