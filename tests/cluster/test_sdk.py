@@ -165,13 +165,31 @@ def test_a_moved_stream_keeps_its_past(cluster: kinolog.Connection) -> None:
     ]  # fmt: skip
 
 
+def test_what_was_published_just_now_is_there(one_broker: str) -> None:
+    """Also for a connection that is open since before that."""
+    events = camera("test:320x180@25?seconds=0.2")
+
+    async def work() -> None:
+        connection = kinolog.connect(one_broker, topic_prefix=new_prefix())
+        async with connection, opened_desk(connection.kafka) as (desk, _):
+            for number in range(10):
+                await publish_at(desk, f"lab/now-{number}", events)
+                frames = connection.frames(f"lab/now-{number}", "earliest", follow=False)
+                async with frames as found:
+                    assert len([frame async for frame in found]) == 5
+
+    asyncio.run(work())
+
+
 def test_a_follower_sees_what_comes_also_elsewhere(cluster: kinolog.Connection) -> None:
     """From the past through the present, over a reconnect and a move, nothing twice or missing."""
     events = camera("test:320x180@25?seconds=2")
     seen: list[int | None] = []
     reached = {count: asyncio.Event() for count in (50, 100, 150)}
+    reading: asyncio.Task[None]
 
     async def work() -> None:
+        nonlocal reading
         async with opened_desk(cluster.kafka) as (desk, catalog):
             await publish_at(desk, "lab/cam", events, START_MS)
             reading = asyncio.create_task(read())
@@ -192,8 +210,12 @@ def test_a_follower_sees_what_comes_also_elsewhere(cluster: kinolog.Connection) 
                     reached[len(seen)].set()
 
     async def until(count: int) -> None:
-        async with asyncio.timeout(DEADLINE_S):
-            await reached[count].wait()
+        waiting = asyncio.create_task(reached[count].wait())
+        await asyncio.wait(
+            [waiting, reading], timeout=DEADLINE_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        waiting.cancel()
+        assert reached[count].is_set(), (len(seen), reading)
 
     asyncio.run(work())
     assert seen == list(range(50)) * 3

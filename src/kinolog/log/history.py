@@ -62,8 +62,8 @@ class Archive:
         the present is past that time. Raises NotFound for a stream that does not exist or is
         deleted meanwhile, KafkaUnavailable when the past cannot be read for a minute.
         """
-        entry = self._entry(name)
-        stretches = _stretches(entry)
+        await self.registry.catch_up()  # the stream may have been made, or have moved, just now
+        stretches = _stretches(self._entry(name))
         last = stretches[-1]
         _, present = await self.reader.bounds(last.media, last.partition)
         at, beginning = await self._begin(name, stretches, moment)
