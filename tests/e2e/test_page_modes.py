@@ -132,6 +132,27 @@ def test_live_and_the_very_moment_that_is_sought(played: Played, page: Page, mod
     until(lambda: stats(page)["following"] and (stats(page)["latency_s"] or 99) < 8, "the present")
 
 
+def test_who_pauses_at_once_sees_what_was_sought(played: Played, page: Page) -> None:
+    """By WebSocket, with nothing of the run before in its place."""
+    open_live(page, played, "ws")
+    for second in (31.0, 7.0, 44.0, 19.0):
+        at_ms = 1000 * (played.begun_s + second)
+        page.evaluate("at => window.kinolog.goTo(at)", at_ms)
+        page.keyboard.press("k")
+        until(
+            lambda second=second: (
+                stats(page)["phase"] == "paused"
+                and played.second(shown(page)[-1]) == pytest.approx(second, abs=0.05)
+            ),
+            f"the picture of {second:.0f} s",
+        )
+        page.keyboard.press("k")
+        count = len(shown(page))
+        until(lambda count=count: len(shown(page)) > count + FPS // 2, "it to go on")
+        went_s = played.second(shown(page)[count]) - second
+        assert 0 <= went_s < 0.5
+
+
 def test_a_switch_keeps_the_position(played: Played, page: Page) -> None:
     open_live(page, played, "hls")
     go_to(page, played, 12.0)

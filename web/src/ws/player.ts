@@ -70,6 +70,8 @@ export class SocketPlayer {
   private buffers = new Map<string, TrackBuffer>();
   private session: Session | null = null;
   private time = new MediaTime(RUN_APART_S);
+  /** Where what came since the last jump begins. */
+  private run_s = RUN_APART_S;
   private readonly clock = new ServerClock();
   private cushion: Cushion;
   private independent: number[] = [];
@@ -335,6 +337,7 @@ export class SocketPlayer {
   private newRun(): void {
     const begin_s = this.time.end + RUN_APART_S;
     this.time = new MediaTime(begin_s);
+    this.run_s = begin_s;
     this.independent = [];
     this.begun = false;
     this.comesSince = 0;
@@ -460,6 +463,7 @@ export class SocketPlayer {
     if (this.ending.signal.aborted) return;
     this.drop();
     this.time = new MediaTime(RUN_APART_S);
+    this.run_s = RUN_APART_S;
     this.begun = false;
     this.comesSince = 0;
     this.again();
@@ -535,7 +539,8 @@ export class SocketPlayer {
       starts.push(buffered.start(buffered.length - 1));
     }
     const first_s = Math.max(...starts);
-    if (first_s < this.time.end - 3600) return;
+    // What lies before it is of the last run, and is being removed.
+    if (first_s < this.run_s - RUN_APART_S / 2) return;
     let at_s = first_s;
     if (!this.live && this.wanted.start !== "live") {
       at_s = this.time.placeOf(this.wanted.start, first_s);

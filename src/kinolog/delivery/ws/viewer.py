@@ -121,6 +121,8 @@ class Viewer:
         self._task: asyncio.Task[None] | None = None
         self._live = False
         self._unanswered: int | None = None
+        self._leading = False
+        self._pausing = False
         self._has_video = False
         self._skipping = False
         self._skipped = 0
@@ -224,8 +226,12 @@ class Viewer:
             case Seek(to, number):
                 self._change(sought(str(to), wish, now_ms), number)
             case Pause():
-                self._halt()
+                # What was asked for is answered before, and its first picture comes.
+                self._pausing = self._leading
+                if not self._pausing:
+                    self._halt()
             case Resume():
+                self._pausing = False
                 if self._task is None and not self._live:
                     self._go_on(wish.speed)
             case SpeedTo(speed):
@@ -270,6 +276,7 @@ class Viewer:
         self._check(wish)
         self._halt()
         self._outbox.clear()
+        self._pausing = False
         self._start(wish, number)
 
     def _check(self, wish: Wish) -> None:
@@ -282,6 +289,7 @@ class Viewer:
         known = self._stage.kinds(self._channel)
         self._wish = wish
         self._unanswered = number
+        self._leading = True
         self._epoch = -1
         self._heard_ms = 0
         self._skipping, self._skipped = False, 0
@@ -370,6 +378,11 @@ class Viewer:
                 first = False
             await pace.wait(item.at_ms)
             self._put(item, self._ways[item.track])
+            if self._leading and item.at_ms > (wish.start_ms or 0):
+                self._leading = False
+                if self._pausing:
+                    self._task = None
+                    return
             turns += 1
             if turns % _TURNS == 0:
                 await asyncio.sleep(0)
@@ -395,6 +408,9 @@ class Viewer:
         if state != "live":
             self._outbox.put(text(state, epoch=self._channel.live.epoch))
         self._stage.feeds.add(self._channel, self)
+        self._leading = False
+        if self._pausing:
+            self._halt()
 
     def _position(self, at_ms: int | None, number: int, *, live: bool) -> None:
         self._unanswered = None

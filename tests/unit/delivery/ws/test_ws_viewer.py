@@ -30,11 +30,15 @@ class Talker:
         self.walls: list[int] = []
         self._left = chunks
         self._enough = asyncio.Event()
+        self.idle_s = 0.0
 
     async def receive(self) -> Any:
         if self.words:
             return SimpleNamespace(kind=TEXT, data=json.dumps(self.words.pop(0)))
-        await self._enough.wait()
+        if self.idle_s:
+            await asyncio.sleep(self.idle_s)
+        else:
+            await self._enough.wait()
         return SimpleNamespace(kind=0, data=b"")
 
     async def send_str(self, data: str) -> None:
@@ -45,6 +49,18 @@ class Talker:
         self._left -= 1
         if self._left == 0:
             self._enough.set()
+
+
+async def played(socket: Talker) -> None:
+    """Twenty seconds that the channel holds."""
+    clock = SystemClock()
+    channel = Channel(StreamName("demo", "cam"), clock)
+    for record in as_records(session(epoch=5, seconds=20)):
+        channel.take(("demo.media", 0), record)
+    none: Any = None
+    registry: Any = SimpleNamespace(epochs={})
+    stage = Stage(none, none, none, registry, clock, Feeds())
+    await asyncio.wait_for(Viewer(stage, channel, socket).run(Wish(START_MS)), 10)
 
 
 SEEK = {"type": "seek", "to": (START_MS + 5000) / 1000, "id": 7}
@@ -66,19 +82,27 @@ def test_what_is_said_before_an_answer_counts_for_it(
     """And what was sought comes, and not the beginning of the stream."""
 
     async def work() -> None:
-        clock = SystemClock()
-        channel = Channel(StreamName("demo", "cam"), clock)
-        for record in as_records(session(epoch=5, seconds=20)):
-            channel.take(("demo.media", 0), record)
-        none: Any = None
-        registry: Any = SimpleNamespace(epochs={})
-        stage = Stage(none, none, none, registry, clock, Feeds())
         socket = Talker(list(words), chunks=6)
+        await played(socket)
         begin_ms = START_MS + 5000
-        await asyncio.wait_for(Viewer(stage, channel, socket).run(Wish(begin_ms)), 10)
         (told,) = [one for one in socket.texts if one["type"] == "position"]
         assert (told["id"], told["speed"], told["live"]) == (number, speed, False)
         media = [wall for wall in socket.walls if wall]  # an init segment has none
         assert begin_ms - 2000 <= media[0] <= begin_ms
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("to", ["moment", "live"])
+def test_a_pause_behind_a_seek_lets_its_first_picture_come(to: str) -> None:
+    async def work() -> None:
+        seek = SEEK if to == "moment" else SEEK | {"to": "live"}
+        socket = Talker([seek, {"type": "pause"}], chunks=1 << 30)
+        socket.idle_s = 1.0
+        await played(socket)
+        told = [one for one in socket.texts if one["type"] == "position"][-1]
+        assert (told["id"], told["live"]) == (7, to == "live")
+        if to == "moment":  # and nothing of the second and a half that would be sent ahead
+            assert START_MS + 5000 < max(socket.walls) < START_MS + 5500
 
     asyncio.run(work())
