@@ -53,7 +53,8 @@ def record(played: Stage, edge: str, stream: str, query: str = "", *words: str) 
     sessions = ((0, 20 * RATE, 0), (5000, 10 * RATE, RESTART_S))
     for first, frames, offset_s in sessions:
         length = f"seconds={frames // RATE}&start_number={first}"
-        played.published(stream, f"gop=2&{length}{query}", f"--at={begun_s + offset_s}", *words)
+        gop = "" if "gop=" in query else "&gop=2"
+        played.published(stream, f"{length}{gop}{query}", f"--at={begun_s + offset_s}", *words)
     return Recorded(f"{edge}/media/{stream}", begun_s, sessions)
 
 

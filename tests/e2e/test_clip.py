@@ -62,6 +62,12 @@ def reordered(played: Stage, edge: str) -> Recorded:
     return record(played, edge, "clip/reordered", "&bframes=2")
 
 
+@pytest.fixture(scope="module")
+def forced(played: Stage, edge: str) -> Recorded:
+    """Segments that begin amid a GOP: frames of them are shown before the last one before."""
+    return record(played, edge, "clip/forced", "&bframes=3&gop=5")
+
+
 def check_clip(client: httpx.Client, recorded: Recorded, start_s: float, end_s: float) -> bytes:
     """The frames and the sound of a clip are those of the range."""
     answer = client.get(recorded.url(start_s, end_s))
@@ -87,7 +93,7 @@ def sound_s(data: bytes) -> float:
         return float(stream.duration * stream.time_base)
 
 
-@pytest.mark.parametrize("name", ["plain", "reordered"])
+@pytest.mark.parametrize("name", ["plain", "reordered", "forced"])
 def test_a_clip_has_the_frames_of_its_range(
     request: pytest.FixtureRequest, client: httpx.Client, name: str
 ) -> None:
@@ -98,7 +104,7 @@ def test_a_clip_has_the_frames_of_its_range(
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("name", ["plain", "reordered"])
+@pytest.mark.parametrize("name", ["plain", "reordered", "forced"])
 def test_two_hundred_clips_have_the_frames_of_their_ranges(
     request: pytest.FixtureRequest, client: httpx.Client, name: str
 ) -> None:
@@ -107,15 +113,17 @@ def test_two_hundred_clips_have_the_frames_of_their_ranges(
         check_clip(client, recorded, start_s, end_s)
 
 
+@pytest.mark.parametrize("name", ["reordered", "forced"])
 def test_clips_that_follow_one_another_share_nothing(
-    reordered: Recorded, client: httpx.Client
+    request: pytest.FixtureRequest, client: httpx.Client, name: str
 ) -> None:
     """At frames' edges, too, where the millisecond of a date decides."""
+    recorded: Recorded = request.getfixturevalue(name)
     chance = random.Random(6)
     cuts_s = sorted({0.0, *(round(chance.uniform(0, 20) * RATE) / RATE for _ in range(12)), 20.0})
     numbers: list[int | None] = []
     for start_s, end_s in itertools.pairwise(cuts_s):
-        content = client.get(reordered.url(start_s, end_s)).content
+        content = client.get(recorded.url(start_s, end_s)).content
         numbers += [frame.number for frame in read_block_codes(io.BytesIO(content))]
     assert numbers == list(range(20 * RATE))
 

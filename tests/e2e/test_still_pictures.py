@@ -39,6 +39,13 @@ def reordered(played: Stage, plain: Recorded) -> Recorded:
 
 
 @pytest.fixture(scope="module")
+def forced(played: Stage, plain: Recorded) -> Recorded:
+    """Segments that begin amid a GOP: frames of them are shown before the last one before."""
+    edge = plain.base.partition("/media/")[0]
+    return record(played, edge, "stills/forced", "&bframes=3&gop=5")
+
+
+@pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
     with httpx.Client(timeout=60) as found:
         yield found
@@ -59,7 +66,7 @@ def check_stills(client: httpx.Client, recorded: Recorded, count: int) -> None:
         assert blockcode.read(picture(answer.content)) == number, at_s
 
 
-@pytest.mark.parametrize("name", ["plain", "reordered"])
+@pytest.mark.parametrize("name", ["plain", "reordered", "forced"])
 def test_a_still_shows_the_frame_of_its_moment(
     request: pytest.FixtureRequest, client: httpx.Client, name: str
 ) -> None:
@@ -68,7 +75,7 @@ def test_a_still_shows_the_frame_of_its_moment(
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("name", ["plain", "reordered"])
+@pytest.mark.parametrize("name", ["plain", "reordered", "forced"])
 def test_two_hundred_stills_show_the_frames_of_their_moments(
     request: pytest.FixtureRequest, client: httpx.Client, name: str
 ) -> None:

@@ -1,10 +1,12 @@
 """Cut: which samples of a stream's tracks a clip has, and when each is shown. Pure.
 
-A frame's date is the wall time of its segment plus (PTS - least PTS of the segment) in time. The
-clip of [start, end) shows the frames with start <= date < end: clips that follow one another share
-no frame and miss none. Sound goes by media time, which is the same clock: it is heard from the
-first frame's PTS to the end of the last, to the sample. Without pictures the same holds for the
-sound's own dates, to the sample.
+A frame's date is the wall time of its segment plus (PTS - the PTS of that time) in time. That PTS
+is the least of its segment where that begins with a sync sample; one that begins amid a GOP, which
+is longer than segments are to be, may have pictures that are shown before the last of the segment
+before, and goes by the delay of the others (`anchors`). The clip of [start, end) shows the frames
+with start <= date < end: clips that follow one another share no frame and miss none. Sound goes by
+media time, which is the same clock: it is heard from the first frame's PTS to the end of the last,
+to the sample. Without pictures the same holds for the sound's own dates, to the sample.
 
 What is missing (a publisher's absence, a segment with a hole) is left out: the stretches on both
 sides, the sections, follow one another, and all tracks go on at the same moment at each joint.
@@ -43,8 +45,38 @@ class Section(NamedTuple):
     until: int
 
 
+REORDER_MS = 1000
+"""What is shown before a moment may be in a segment that begins so long after it."""
+
+
 class NoSyncError(Exception):
     """The first frame needs a sync sample from before what was read."""
+
+
+def anchors(columns: Columns, first: int, stop: int) -> list[int]:
+    """The PTS whose date is the wall time of each of the segments [first, stop), of one epoch.
+
+    A wall time goes by DTS, and a picture is shown later than it is decoded, by a delay that stays
+    the same in an epoch: it is seen where a sync sample is decoded, before what it is followed by.
+    """
+    base = columns.samples(first)[0]
+    dts = columns.decode_times(first, stop)
+    pts = dts + np.array(columns.cts[base : columns.samples(stop - 1)[1]], np.int64)
+    bounds = [tuple(at - base for at in columns.samples(n)) for n in range(first, stop)]
+    delays: list[int | None] = []
+    seen: list[int] = []
+    for begin, end in bounds:
+        before = seen[-1] if seen else None
+        sync = columns.sync.find(1, base + begin, base + end) - base
+        if sync >= begin:
+            seen.append(int(pts[sync:end].min() - dts[sync]))
+        delays.append(seen[-1] if sync == begin else before)
+    if not seen:
+        return [int(pts[begin:end].min()) for begin, end in bounds]
+    return [
+        int(dts[begin]) + (seen[0] if delay is None else delay)
+        for (begin, _), delay in zip(bounds, delays, strict=True)
+    ]
 
 
 def _section(
@@ -63,6 +95,7 @@ def _section(
     durations = np.array(lead.duration[base:last], np.int64)
     ends = pts + durations
     bounds = [(lead.samples(n)[0] - base, lead.samples(n)[1] - base) for n in range(first, stop)]
+    dated = anchors(lead, first, stop)
 
     def cut_at(unix_ms: int) -> int | None:
         """The least PTS that has this date, or a later one; None where none has."""
@@ -70,10 +103,10 @@ def _section(
         for number in range(stop - 1, first - 1, -1):
             begin, end = bounds[number - first]
             own = pts[begin:end]
-            least = int(own.min())
-            since = least + -(-(unix_ms - lead.wall[number]) * timescale // 1000)
+            since = dated[number - first]
+            since += -(-(unix_ms - lead.wall[number]) * timescale // 1000)
             if by_sample:
-                later = max(since, least) if since < int(ends[begin:end].max()) else None
+                later = max(since, int(own.min())) if since < int(ends[begin:end].max()) else None
             else:
                 kept = own[own >= since]
                 later = int(kept.min()) if len(kept) else None
@@ -177,10 +210,8 @@ def _segment_of(columns: Columns, sample: int) -> int:
 def date_of(lead: Columns, section: Section, timescale: int) -> int:
     """When what a section shows first was captured, Unix ms."""
     segment = _segment_of(lead, section.begin)
-    begin, end = lead.samples(segment)
-    dts = lead.decode_times(segment, segment + 1)
-    least = int((dts + np.array(lead.cts[begin:end], np.int64)).min())
-    return lead.wall[segment] + (section.shown - least) * 1000 // timescale
+    dated = anchors(lead, section.first, section.stop)[segment - section.first]
+    return lead.wall[segment] + (section.shown - dated) * 1000 // timescale
 
 
 def lengths(found: Sequence[Stretch | Section], timescales: Mapping[int, int]) -> list[int]:

@@ -15,7 +15,7 @@ from kinolog.core.units import show_time
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.clip.clip import Clip, Composer
 from kinolog.delivery.clip.columns import Columns
-from kinolog.delivery.clip.cut import HOLE_S, Section, date_of
+from kinolog.delivery.clip.cut import HOLE_S, REORDER_MS, Section, anchors, date_of
 from kinolog.delivery.clip.lay import At, Piece
 from kinolog.delivery.clip.loader import Loader
 from kinolog.delivery.clip.maker import BACK_MS, from_independent
@@ -59,15 +59,19 @@ class Frames:
         for track, infos in pictures(loader).items():
             await loader.arrived(channel, track, at_ms, at_ms + 1)
             for back_ms in BACK_MS:
-                rows = await loader.rows(track, at_ms - back_ms - 1000 * HOLE_S, at_ms + 1)
+                rows = await loader.rows(
+                    track, at_ms - back_ms - 1000 * HOLE_S, at_ms + 1 + REORDER_MS
+                )
+                rows, later = _parted(rows, at_ms)
                 while rows and rows[-1].gap:
                     rows.pop()
+                    later = []
                 if not _shows(rows, infos, at_ms):
                     break
                 chosen = from_independent(rows, at_ms)
                 if chosen is None:
                     continue
-                (columns,) = await loader.load([chosen])
+                (columns,) = await loader.load([[*chosen, *later]])
                 section = find(columns, infos, at_ms)
                 if section is not None:
                     return make(loader, stream, infos, columns, section)
@@ -149,25 +153,42 @@ def shown_in(rows: Sequence[Row], infos: Mapping[int, OpenTrack], at_ms: int) ->
     return before[-1] if at_ms < ends_ms + 1000 * HOLE_S else None
 
 
+def _parted(rows: Sequence[Row], at_ms: int) -> tuple[list[Row], list[Row]]:
+    """The rows that begin at or before a moment; and the next one where it goes on amid a GOP, so
+    that some of its pictures may be shown before the last of the rows before."""
+    count = sum(row.wall <= at_ms for row in rows)
+    before, after = list(rows[:count]), list(rows[count : count + 1])
+    goes_on = [
+        row
+        for row in after
+        if before and not row.gap and not row.independent and row.epoch == before[-1].epoch
+    ]
+    return before, goes_on
+
+
 def _shows(rows: Sequence[Row], infos: Mapping[int, OpenTrack], at_ms: int) -> bool:
     return shown_in(rows, infos, at_ms) is not None
 
 
 def find(columns: Columns, infos: Mapping[int, OpenTrack], at_ms: int) -> Section | None:
-    """What shows the newest frame of the last segment whose date is not after a moment, from the
-    sync sample before it on. None where that is older than these columns."""
+    """What shows the newest frame whose date is not after a moment, from the sync sample before it
+    on: by the last segment that begins at or before it, and the one behind that. None where that is
+    older than these columns."""
     last = len(columns) - 1
+    if last and columns.wall[last] > at_ms and columns.gap[last]:
+        last -= 1
     if columns.gap[last]:
         return None
     first = last
     while first and not columns.gap[first - 1] and columns.epoch[first - 1] == columns.epoch[last]:
         first -= 1
-    base, (begin, end) = columns.samples(first)[0], columns.samples(last)
+    base, end = columns.samples(first)[0], columns.samples(last)[1]
     pts = columns.decode_times(first, last + 1) + np.array(columns.cts[base:end], np.int64)
-    own = pts[begin - base :]
     timescale = infos[columns.epoch[last]].timescale
-    newest = int(own.min()) + (at_ms - columns.wall[last]) * timescale // 1000
-    index = begin - base + int(np.where(own <= newest, own, own.min() - 1).argmax())
+    within = last - (last > first and columns.wall[last] > at_ms)
+    newest = anchors(columns, first, last + 1)[within - first]
+    newest += (at_ms - columns.wall[within]) * timescale // 1000
+    index = int(np.where(pts <= newest, pts, pts.min() - 1).argmax())
     shown = int(pts[index])
     synced = np.flatnonzero(np.frombuffer(columns.sync, np.uint8)[base:end])
     before = synced[pts[synced] <= shown]

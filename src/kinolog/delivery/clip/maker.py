@@ -24,6 +24,7 @@ from kinolog.delivery.clip.changes import changes, refuse_codecs
 from kinolog.delivery.clip.clip import Clip, Composer
 from kinolog.delivery.clip.columns import Columns
 from kinolog.delivery.clip.cut import (
+    REORDER_MS,
     Heard,
     NoSyncError,
     Stretch,
@@ -174,7 +175,8 @@ class ClipMaker:
             if since_ms is None:
                 since_ms = start_ms - back_ms
             try:
-                await _find(loader, plan, (since_ms, start_ms, end_ms), complete=last)
+                span = since_ms, start_ms, end_ms
+                await _find(loader, plan, span, complete=last)
             except NoSyncError:
                 continue
             if not plan.stretches:
@@ -246,9 +248,17 @@ async def _find(loader: Loader, plan: _Plan, span: tuple[int, int, int], *, comp
     runs: list[_Run] = []
     plan.stretches, plan.begins_ms = [], {}
     before: Row | None = None
-    async with aclosing(loader.walk(plan.names[0], since_ms, end_ms)) as found:
+    over = False
+    async with aclosing(loader.walk(plan.names[0], since_ms, end_ms + REORDER_MS)) as found:
         async for rows in found:
             for row in rows:
+                # Only what goes on amid a GOP may have something that is shown before the end.
+                over = over or (
+                    row.wall >= end_ms
+                    and (row.independent or not unbroken(before, row, plan.scales))
+                )
+                if over:
+                    break
                 if not unbroken(before, row, plan.scales):
                     if len(runs) >= STRETCHES:
                         await _read_ends(loader, plan, runs, span)

@@ -15,6 +15,7 @@ from kinolog.delivery.clip.columns import Columns
 from kinolog.delivery.clip.cut import (
     NoSyncError,
     Stretch,
+    anchors,
     heard,
     lengths,
     room_before,
@@ -241,6 +242,24 @@ def test_a_clip_has_the_frames_whose_dates_are_in_it(start_ms: int, length_ms: i
     assert shown_frames(columns, found) == expected
     for one in found:
         assert columns.sync[one.samples(columns, inside(columns, one)[0])[0]]
+
+
+@pytest.mark.parametrize("cut", [4, 5, 6])
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_segment_that_begins_amid_a_group_goes_by_the_delay_of_others(
+    cut: int, first: int
+) -> None:
+    """`first`: the first segment that is looked at; the second has no keyframe."""
+    columns = Columns()
+    for msn, (begin, end) in enumerate([(0, cut), (cut, 13), (13, 26)]):
+        order = [(n // 13 * 13) + GROUP[n % 13] for n in range(begin, end)]
+        cts = [DELAY + (shown - n) * FRAME for n, shown in enumerate(order, begin)]
+        add(
+            columns, epoch=5, msn=msn, dts=begin * FRAME, wall=begin * FRAME * 1000 // VIDEO,
+            durations=[FRAME] * len(cts), cts=cts, sync=[0] if begin % 13 == 0 else [],
+        )  # fmt: skip
+    places = [0, cut * FRAME, 13 * FRAME]
+    assert anchors(columns, first, 3) == [DELAY + place for place in places[first:]]
 
 
 def test_without_the_keyframe_more_is_asked_for() -> None:
