@@ -140,3 +140,8 @@ def test_the_same_entries_playlists_clips_and_stills(played: Stage) -> None:
     # And it goes on from there.
     played.published(STREAMS[0], "seconds=10")
     assert served(played.edge(), begun_s) == first
+    # And where the topic itself is gone.
+    asyncio.run(Admin(settings).delete([f"{played.prefix}.rebuild.index"]))
+    done = played.start("index", "rebuild", "rebuild")
+    assert done.wait(120) == 0
+    assert served(played.edge(), begun_s) == first

@@ -263,12 +263,16 @@ class Catalog:
     async def ensure_events(self, stream: StreamName) -> None:
         """Make the events topic of the stream's newest place where it is missing, as of a
         collection that was made without one."""
-        entry = self.collection(stream.collection)
         base = self.registry.streams[stream].placements[-1].base
+        await self.ensure_topic(stream.collection, base, "events")
+
+    async def ensure_topic(self, collection: str, base: str, suffix: Suffix) -> None:
+        """Make one of a collection's topics where it is missing, like its media topic."""
+        entry = self.collection(collection)
         found = (await self._admin.describe()).topics
-        name, media = topic(base, "events"), found.get(topic(base, "media"), {})
+        name, media = topic(base, suffix), found.get(topic(base, "media"), {})
         if name not in found:
-            config = topic_config(entry, "events")
+            config = topic_config(entry, suffix)
             partitions = len(media) or entry.partitions
             spec = TopicSpec(name, partitions, entry.replication_factor, config)
             await self._admin.create([spec])

@@ -88,6 +88,8 @@ class Rebuild:
         """Rebuild the index of a collection. Conflict while one of its streams is published;
         what is published meanwhile is not waited for. Begun again after a break, it begins anew."""
         places = self._places(name)
+        for base in dict.fromkeys(base for base, _ in places):
+            await self._catalog.ensure_topic(name, base, "index")
         await self._check_quiet(name)
         done = Done()
         bounds: dict[tuple[str, int], tuple[int, int]] = {}
