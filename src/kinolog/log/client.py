@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -296,9 +297,13 @@ def checked(
     """A client made by `make(config)`, and the memory of its connection errors. `watch` is started
     for it, and is the caller's to close."""
     seen = Reachability()
+    # Weakly: a client that is in a cycle with its callback lives until that is collected, and a
+    # process can have a thousand. Each question that gets no answer makes some.
+    tell = weakref.WeakMethod(seen.on_error)
 
     def on_error(error: KafkaError) -> None:
-        seen.on_error(error)
+        if (told := tell()) is not None:
+            told(error)
         if watch is not None:
             watch.on_error(error)
 
@@ -311,8 +316,8 @@ def checked(
 
 
 def let_go(producer: Any) -> None:
-    """Close a producer that nothing is asked of any more: it has threads and sockets, and is in a
-    cycle with its error callback. Closing waits for Kafka, which may be away; nobody waits."""
+    """Close a producer that nothing is asked of any more: it has threads and sockets. Closing waits
+    for Kafka, which may be away; nobody waits."""
 
     def close() -> None:
         # One that was fenced closes all the same, and says it in this way.

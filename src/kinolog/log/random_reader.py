@@ -225,9 +225,6 @@ class RandomReader:
                 found = work(consumer, wait_s)
         except BaseException:
             consumer.close()
-            # Else it lives on in a cycle with its error callback, until that is collected: a
-            # process can have a thousand, and each question without an answer makes some.
-            seen.client = None
             raise
         self._idle[size].put((consumer, seen))
         return found
