@@ -118,6 +118,11 @@ class Columns:
         begins -= into[starts[used]]
         return into + np.repeat(begins, counts[used])
 
+    def presentation_times(self, first: int, stop: int) -> Ticks:
+        """PTS of each sample of the segments [first, stop), in the order of decoding."""
+        begin, end = self.samples(first)[0], self.samples_end[stop - 1]
+        return self.decode_times(first, stop) + np.array(self.cts[begin:end], np.int64)
+
 
 def _span(ends: array[int], segment: int) -> tuple[int, int]:
     return (ends[segment - 1] if segment else 0), ends[segment]

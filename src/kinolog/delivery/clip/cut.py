@@ -61,7 +61,7 @@ def anchors(columns: Columns, first: int, stop: int) -> list[int]:
     """
     base = columns.samples(first)[0]
     dts = columns.decode_times(first, stop)
-    pts = dts + np.array(columns.cts[base : columns.samples(stop - 1)[1]], np.int64)
+    pts = columns.presentation_times(first, stop)
     bounds = [tuple(at - base for at in columns.samples(n)) for n in range(first, stop)]
     delays: list[int | None] = []
     seen: list[int] = []
@@ -91,7 +91,7 @@ def _section(
 ) -> Section | None:
     base = lead.samples(first)[0]
     last = lead.samples(stop - 1)[1]
-    pts = lead.decode_times(first, stop) + np.array(lead.cts[base:last], np.int64)
+    pts = lead.presentation_times(first, stop)
     durations = np.array(lead.duration[base:last], np.int64)
     ends = pts + durations
     bounds = [(lead.samples(n)[0] - base, lead.samples(n)[1] - base) for n in range(first, stop)]

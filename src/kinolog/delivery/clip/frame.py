@@ -15,7 +15,7 @@ from kinolog.core.units import show_time
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.clip.clip import Clip, Composer
 from kinolog.delivery.clip.columns import Columns
-from kinolog.delivery.clip.cut import HOLE_S, REORDER_MS, Section, anchors, date_of
+from kinolog.delivery.clip.cut import HOLE_S, REORDER_MS, Section, anchors, date_of, unbroken
 from kinolog.delivery.clip.lay import At, Piece
 from kinolog.delivery.clip.loader import Loader
 from kinolog.delivery.clip.maker import BACK_MS, from_independent
@@ -62,10 +62,9 @@ class Frames:
                 rows = await loader.rows(
                     track, at_ms - back_ms - 1000 * HOLE_S, at_ms + 1 + REORDER_MS
                 )
-                rows, later = _parted(rows, at_ms)
+                rows, later = _parted(rows, infos, at_ms)
                 while rows and rows[-1].gap:
                     rows.pop()
-                    later = []
                 if not _shows(rows, infos, at_ms):
                     break
                 chosen = from_independent(rows, at_ms)
@@ -153,17 +152,16 @@ def shown_in(rows: Sequence[Row], infos: Mapping[int, OpenTrack], at_ms: int) ->
     return before[-1] if at_ms < ends_ms + 1000 * HOLE_S else None
 
 
-def _parted(rows: Sequence[Row], at_ms: int) -> tuple[list[Row], list[Row]]:
+def _parted(
+    rows: Sequence[Row], infos: Mapping[int, OpenTrack], at_ms: int
+) -> tuple[list[Row], list[Row]]:
     """The rows that begin at or before a moment; and the next one where it goes on amid a GOP, so
     that some of its pictures may be shown before the last of the rows before."""
     count = sum(row.wall <= at_ms for row in rows)
-    before, after = list(rows[:count]), list(rows[count : count + 1])
-    goes_on = [
-        row
-        for row in after
-        if before and not row.gap and not row.independent and row.epoch == before[-1].epoch
-    ]
-    return before, goes_on
+    before, after = list(rows[:count]), rows[count : count + 1]
+    scales = {epoch: info.timescale for epoch, info in infos.items()}
+    newest = before[-1] if before else None
+    return before, [r for r in after if not r.independent and unbroken(newest, r, scales)]
 
 
 def _shows(rows: Sequence[Row], infos: Mapping[int, OpenTrack], at_ms: int) -> bool:
@@ -183,7 +181,7 @@ def find(columns: Columns, infos: Mapping[int, OpenTrack], at_ms: int) -> Sectio
     while first and not columns.gap[first - 1] and columns.epoch[first - 1] == columns.epoch[last]:
         first -= 1
     base, end = columns.samples(first)[0], columns.samples(last)[1]
-    pts = columns.decode_times(first, last + 1) + np.array(columns.cts[base:end], np.int64)
+    pts = columns.presentation_times(first, last + 1)
     timescale = infos[columns.epoch[last]].timescale
     within = last - (last > first and columns.wall[last] > at_ms)
     newest = anchors(columns, first, last + 1)[within - first]
@@ -205,8 +203,7 @@ def _first_of(columns: Columns, segment: int) -> Section | None:
     index = columns.sync.find(1, begin, end)
     if index < 0:
         return None
-    dts = columns.decode_times(segment, segment + 1)
-    shown = int(dts[index - begin]) + columns.cts[index]
+    shown = int(columns.presentation_times(segment, segment + 1)[index - begin])
     return _only(columns, segment, segment, index, index, shown)
 
 

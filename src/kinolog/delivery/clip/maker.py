@@ -175,8 +175,7 @@ class ClipMaker:
             if since_ms is None:
                 since_ms = start_ms - back_ms
             try:
-                span = since_ms, start_ms, end_ms
-                await _find(loader, plan, span, complete=last)
+                await _find(loader, plan, (since_ms, start_ms, end_ms), complete=last)
             except NoSyncError:
                 continue
             if not plan.stretches:
