@@ -16,7 +16,7 @@ export class MediaTime {
   private newest: { at_s: number; wall_ms: number } | null = null;
 
   /** `begin_s`: where the first chunk goes. */
-  constructor(private readonly begin_s: number) {}
+  constructor(readonly begin_s: number) {}
 
   /** Where an epoch's zero is, in seconds; decided by the first of its chunks. */
   offset(epoch: number, dts_s: number, wall_ms: number): number {

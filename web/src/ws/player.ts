@@ -70,8 +70,6 @@ export class SocketPlayer {
   private buffers = new Map<string, TrackBuffer>();
   private session: Session | null = null;
   private time = new MediaTime(RUN_APART_S);
-  /** Where what came since the last jump begins. */
-  private run_s = RUN_APART_S;
   private readonly clock = new ServerClock();
   private cushion: Cushion;
   private independent: number[] = [];
@@ -336,15 +334,18 @@ export class SocketPlayer {
   /** What comes from here on has nothing to do with what is buffered. */
   private newRun(): void {
     const begin_s = this.time.end + RUN_APART_S;
-    this.time = new MediaTime(begin_s);
-    this.run_s = begin_s;
-    this.independent = [];
-    this.begun = false;
-    this.comesSince = 0;
+    this.runFrom(begin_s);
     for (const buffer of this.buffers.values()) {
       this.consumed(buffer.clear());
       buffer.remove(0, begin_s);
     }
+  }
+
+  private runFrom(begin_s: number): void {
+    this.time = new MediaTime(begin_s);
+    this.independent = [];
+    this.begun = false;
+    this.comesSince = 0;
   }
 
   // -- media -----------------------------------------------------------------------------------
@@ -462,10 +463,7 @@ export class SocketPlayer {
   private rebuild(): void {
     if (this.ending.signal.aborted) return;
     this.drop();
-    this.time = new MediaTime(RUN_APART_S);
-    this.run_s = RUN_APART_S;
-    this.begun = false;
-    this.comesSince = 0;
+    this.runFrom(RUN_APART_S);
     this.again();
   }
 
@@ -540,21 +538,18 @@ export class SocketPlayer {
     }
     const first_s = Math.max(...starts);
     // What lies before it is of the last run, and is being removed.
-    if (first_s < this.run_s - RUN_APART_S / 2) return;
+    if (first_s < this.time.begin_s - RUN_APART_S / 2) return;
+    const end_s = Math.min(...[...this.buffers.values()].map((buffer) => buffer.endFrom(first_s)));
     let at_s = first_s;
     if (!this.live && this.wanted.start !== "live") {
       at_s = this.time.placeOf(this.wanted.start, first_s);
       // A browser takes what is sought behind the end of what it has for that end.
       this.comesSince ||= performance.now();
-      const ends = [...this.buffers.values()].map((buffer) => buffer.endFrom(first_s));
-      if (Math.min(...ends) <= at_s && performance.now() - this.comesSince < SOUGHT_COMES_MS) return;
+      if (end_s <= at_s && performance.now() - this.comesSince < SOUGHT_COMES_MS) return;
     }
     this.begun = true;
     this.comesSince = 0;
-    if (this.live && !this.absence) {
-      const ends = [...this.buffers.values()].map((buffer) => buffer.endFrom(first_s));
-      at_s = Math.max(first_s, Math.min(...ends) - this.cushion.margin_s - 0.1);
-    }
+    if (this.live && !this.absence) at_s = Math.max(first_s, end_s - this.cushion.margin_s - 0.1);
     this.video.currentTime = at_s;
     this.video.playbackRate = this.speed;
     this.cushion.moved();
