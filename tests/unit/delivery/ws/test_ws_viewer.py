@@ -30,16 +30,18 @@ class Talker:
         self.walls: list[int] = []
         self._left = chunks
         self._enough = asyncio.Event()
-        self.idle_s = 0.0
 
     async def receive(self) -> Any:
         if self.words:
             return SimpleNamespace(kind=TEXT, data=json.dumps(self.words.pop(0)))
-        if self.idle_s:
-            await asyncio.sleep(self.idle_s)
-        else:
-            await self._enough.wait()
+        await self._enough.wait()
         return SimpleNamespace(kind=0, data=b"")
+
+    async def settle(self) -> None:
+        """All that is due now is sent: nothing of it waits for anything."""
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        self._enough.set()
 
     async def send_str(self, data: str) -> None:
         self.texts.append(json.loads(data))
@@ -98,8 +100,9 @@ def test_a_pause_behind_a_seek_lets_its_first_picture_come(to: str) -> None:
     async def work() -> None:
         seek = SEEK if to == "moment" else SEEK | {"to": "live"}
         socket = Talker([seek, {"type": "pause"}], chunks=1 << 30)
-        socket.idle_s = 1.0
+        settling = asyncio.create_task(socket.settle())
         await played(socket)
+        await settling
         told = [one for one in socket.texts if one["type"] == "position"][-1]
         assert (told["id"], told["live"]) == (7, to == "live")
         if to == "moment":  # and nothing of the second and a half that would be sent ahead
