@@ -107,6 +107,21 @@ def test_a_range_over_an_absence_has_one_discontinuity(
     check_strict(playlist)
 
 
+def test_sound_of_a_growing_list_begins_where_pictures_do(
+    recorded: Recorded, client: httpx.Client
+) -> None:
+    """Once it has ended, players take what stands first in each list for simultaneous. Sound's
+    segments end up to a frame behind those of video."""
+    for moment_s in (0, 9.96, 9.99, 10, 10.01, 11, 118, 119, 150, 200, 200.005):
+        firsts = [
+            fetch(client, recorded.url(f"{track}.m3u8", moment_s)).segments[0]
+            for track in ("video", "audio")
+        ]
+        video_s, audio_s = (since(recorded, one.date) for one in firsts)
+        assert audio_s == pytest.approx(video_s, abs=0.03)
+        assert video_s <= moment_s or moment_s == 150
+
+
 def test_every_edge_says_the_same(recorded: Recorded, client: httpx.Client) -> None:
     for name in ("index.m3u8", "video.m3u8", "audio.m3u8"):
         one, other = (client.get(recorded.url(name, 10, 200, edge)).content for edge in (0, 1))

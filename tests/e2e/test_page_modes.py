@@ -92,6 +92,27 @@ def go_to(page: Page, played: Played, second: float) -> list[Shown]:
     return after(page, count, past=True)
 
 
+def still(page: Page) -> int:
+    """The picture that it stands still at, once that is on the screen."""
+    page.wait_for_function("() => !document.querySelector('video').seeking")
+    page.evaluate(
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
+    return shown(page)[-1].number
+
+
+def speed(pictures: list[Shown]) -> float:
+    """How fast the fastest second of pictures was: a busy machine may stand still in another."""
+    pairs = zip(pictures, pictures[FPS:], strict=False)
+    return max(
+        (
+            (last.number - first.number) / FPS / ((last.at_ms - first.at_ms) / 1000)
+            for first, last in pairs
+        ),
+        default=0,
+    )
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_live_and_the_very_moment_that_is_sought(played: Played, page: Page, mode: str) -> None:
     open_live(page, played, mode)
@@ -113,19 +134,16 @@ def test_live_and_the_very_moment_that_is_sought(played: Played, page: Page, mod
     # Picture by picture, and twice as fast.
     page.keyboard.press(".")
     until(lambda: stats(page)["phase"] == "paused", "it to stand still")
-    at_s = stats(page)["currentTime"]
-    for key, there_s in ((".", at_s + 1 / FPS), (",", at_s)):
+    at = still(page)
+    for key, by in ((".", 1), (".", 1), (",", -1), (".", 1), (",", -1), (",", -1), (",", -1)):
         page.keyboard.press(key)
-        one = pytest.approx(there_s, abs=0.01)
-        until(lambda one=one: stats(page)["currentTime"] == one, f"a picture by {key}")
+        at += by
+        until(lambda at=at: shown(page)[-1].number == at, f"the picture {by} on")
     page.keyboard.press("k")
     page.get_by_label("Speed").select_option("2")
     until(lambda: stats(page)["playback_rate"] == 2, "twice the speed")
-    # Once it is at that speed: a few pictures may be of before.
-    count = len(shown(page)) + FPS // 2
-    until(lambda: len(shown(page)) > count + FPS, "it to play on")
-    first, last = shown(page)[count], shown(page)[-1]
-    assert (last.number - first.number) / FPS > 1.4 * (last.at_ms - first.at_ms) / 1000
+    count = len(shown(page))
+    until(lambda: speed(shown(page)[count:]) > 1.7, "a second at twice the speed")
     count = len(shown(page))
     page.keyboard.press("l")
     until(lambda: after(page, count, past=False), "the live picture again")

@@ -12,6 +12,8 @@ const STUCK_S = 10;
 const RENEWED_S = 1.5;
 const GIVES_UP_AFTER_S = 5;
 const EDGE_S = 1.5;
+/** A seek to where the media begin, so that it is one. */
+const LEAST_S = 0.001;
 /** It has played on so long after a publisher came back, so with what that one sends. */
 const MOVES_MS = 5000;
 
@@ -21,6 +23,8 @@ export class DashPlayer extends VideoPlayer {
   private playlist: Facts["playlist"] = "loading";
   /** Where the manifest begins that is played, in Unix ms; null for the live one. */
   private since: number | null;
+  /** dash.js has its first Period of what was loaded last. */
+  private begun = false;
   private catchesUp: boolean | null = null;
   private attempt = 0;
   private builtAt = 0;
@@ -82,7 +86,8 @@ export class DashPlayer extends VideoPlayer {
     const window = this.window();
     this.following = false;
     this.aim = time;
-    if (window && at >= window.start && at < window.end) this.video.currentTime = at;
+    // Before anything has been shown, dash.js goes where it meant to begin after all.
+    if (this.started && window && at >= window.start && at < window.end) this.video.currentTime = at;
     else {
       this.since = time;
       this.load();
@@ -123,6 +128,7 @@ export class DashPlayer extends VideoPlayer {
       this.attempt = 0;
       this.reporting.begins();
     });
+    made.on("streamInitialized", () => this.begins());
     made.on("fragmentLoadingCompleted", (event) => this.loaded(event as unknown as Loaded));
     made.updateSettings({
       streaming: {
@@ -139,7 +145,7 @@ export class DashPlayer extends VideoPlayer {
   private load(): void {
     if (!this.dash) return;
     this.builtAt = this.movedAt = performance.now();
-    this.started = false;
+    this.started = this.begun = false;
     this.playlist = "loading";
     this.catchesUp = null;
     if (this.since === null) this.dash.attachSource(this.url);
@@ -147,6 +153,18 @@ export class DashPlayer extends VideoPlayer {
       const start = Math.round(this.since) / 1000;
       this.dash.attachSource(`${this.url}?start=${start}&behind=0`, `posix:${start}`);
     }
+  }
+
+  /**
+   * dash.js knows its first Period, and meant to begin somewhere: in a static manifest at the first
+   * Period, in one that goes on at the moment as this machine's clock has it. Where that is the
+   * window's very beginning it does not seek at all, and Chromium shows nothing without.
+   */
+  private begins(): void {
+    if (this.begun) return;
+    this.begun = true;
+    if (this.since === null) return;
+    this.dash?.seekToPresentationTime(Math.max(this.since / 1000, this.window()?.start ?? 0) + LEAST_S);
   }
 
   private fails({ error }: { error?: { code?: number; data?: unknown } }): void {

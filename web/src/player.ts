@@ -169,7 +169,7 @@ export class Player extends VideoPlayer {
     } else {
       this.since = Math.round(time);
       if (this.hls) this.load(this.address(), null);
-      else this.openNative();
+      else if (this.engine === "native") this.openNative();
     }
     this.tick();
   }

@@ -45,7 +45,7 @@ export class SocketModePlayer extends VideoPlayer {
   }
 
   override toggle(): void {
-    if (this.video.paused) {
+    if (this.stands) {
       this.wantsPlay = true;
       const captured = this.socket.status().captured_ms;
       this.socket.play();

@@ -95,6 +95,10 @@ export abstract class VideoPlayer {
   private wants = true;
   private stalledMs = 0;
   private lastTime = 0;
+  /** The picture on the screen, in the <video>'s time; where none is told: null. */
+  private picture: number | null = null;
+  /** The one that was stepped to, until it is on the screen. */
+  private next: number | null = null;
   private frames = { at: 0, decoded: 0, rate: 0 };
   private readonly ticker: ReturnType<typeof setInterval>;
 
@@ -129,11 +133,18 @@ export abstract class VideoPlayer {
       if (this.waits()) this.stallsAtEdge += 1;
     });
     for (const name of ["volumechange", "pause", "play", "ended"]) on(name, () => this.tick());
+    this.watchPictures();
     this.ticker = setInterval(() => this.tick(), TICK_MS);
   }
 
   protected get wantsPlay(): boolean {
     return this.wants;
+  }
+
+  /** It stands still, and is not just on its way to play. */
+  protected get stands(): boolean {
+    const { paused, readyState } = this.video;
+    return paused && (!this.wants || this.started || readyState >= HTMLMediaElement.HAVE_CURRENT_DATA);
   }
 
   /** The browser is told too: it would play each new source of one who paused. */
@@ -174,7 +185,7 @@ export abstract class VideoPlayer {
   abstract seek(to: number): void;
 
   toggle(): void {
-    if (this.video.paused) {
+    if (this.stands) {
       this.wantsPlay = true;
       if (this.video.ended) this.video.currentTime = this.window()?.start ?? 0;
       else if (this.following) this.toLive();
@@ -207,7 +218,10 @@ export abstract class VideoPlayer {
     this.wantsPlay = this.following = false;
     this.video.pause();
     const rate = this.stream?.tracks.find((track) => track.kind === "video")?.frame_rate;
-    this.video.currentTime += by / (rate || 25);
+    const picture_s = 1 / (rate || 25);
+    this.next = (this.next ?? this.picture ?? this.video.currentTime) + by * picture_s;
+    // Amid the picture: at its very begin, rounding may show the one before.
+    this.video.currentTime = this.next + picture_s / 2;
     this.tick();
   }
 
@@ -298,6 +312,15 @@ export abstract class VideoPlayer {
     this.onTick(this.snapshot());
   }
 
+  private watchPictures(): void {
+    this.video.requestVideoFrameCallback?.((_, { mediaTime }) => {
+      if (this.ending.signal.aborted) return;
+      this.picture = mediaTime;
+      this.next = null;
+      this.watchPictures();
+    });
+  }
+
   private endStall(): void {
     if (!this.stalledSince) return;
     // A time update may come at the moment of the stall itself: only moving ends it.
@@ -344,7 +367,7 @@ export abstract class VideoPlayer {
     return {
       stats: this.stats(),
       unsupported: this.unsupported,
-      paused: video.paused,
+      paused: this.stands,
       muted: video.muted,
       volume: video.volume,
       following: this.following,

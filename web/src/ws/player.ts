@@ -238,7 +238,8 @@ export class SocketPlayer {
   private address(): string {
     const { start, speed } = this.wanted;
     if (start === "live") return this.url;
-    const from_ms = (this.begun && this.time.captured(this.video.currentTime)) || start;
+    const arrived = this.begun && this.answered === this.asked;
+    const from_ms = (arrived && this.time.captured(this.video.currentTime)) || start;
     this.wanted.start = from_ms;
     return `${this.url}?start=${(from_ms / 1000).toFixed(3)}&speed=${speed}`;
   }
@@ -263,12 +264,12 @@ export class SocketPlayer {
 
   /** Play what is wanted; what comes until that is answered is of no use. */
   private ask(): void {
+    this.asked += 1;
     if (this.socket?.readyState !== WebSocket.OPEN) {
       clearTimeout(this.retry);
       this.connect();
       return;
     }
-    this.asked += 1;
     const { start, speed } = this.wanted;
     const from = start === "live" ? start : start / 1000;
     this.say({ type: "play", start: from, speed: start === "live" ? 1 : speed, id: this.asked });
@@ -323,8 +324,9 @@ export class SocketPlayer {
     this.speed = live || speed === "max" ? 1 : speed;
     this.video.playbackRate = this.speed;
     this.cushion.moved();
+    if (id < this.asked) return;
     if (live) this.wanted = { start: "live", speed: 1 };
-    if (joined || id < this.asked) return;
+    if (joined) return;
     const anew = id > this.answered || (this.fresh && !live && this.begun);
     this.answered = id;
     this.fresh = false;
@@ -335,6 +337,8 @@ export class SocketPlayer {
   private newRun(): void {
     const begin_s = this.time.end + RUN_APART_S;
     this.runFrom(begin_s);
+    for (const { body } of this.early) this.consumed(body.byteLength + body.byteOffset);
+    this.early = [];
     for (const buffer of this.buffers.values()) {
       this.consumed(buffer.clear());
       buffer.remove(0, begin_s);

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import groupby
+from math import ceil
 from typing import Final, NamedTuple
 from xml.sax.saxutils import quoteattr
 
@@ -74,11 +75,14 @@ def behind_ms(target_ms: int, part_ms: int) -> int:
 
 
 def depth_ms(least_ms: int, absent_ms: int, target_ms: int) -> int:
-    """How far back from now a manifest goes when the newest segment is `absent_ms` old: in whole
-    steps, so that what is listed stays within while nothing comes. A player that falls out of it
-    seeks to the present, and dash.js never leaves a place without media."""
-    needed_ms = max(0, absent_ms) + _SPARE_TARGETS * target_ms
-    return least_ms * (1 + needed_ms // least_ms)
+    """How far back from now a manifest goes that lists `least_ms` when the newest segment is
+    `absent_ms` old: in whole steps, so that what is listed stays within while nothing comes. A
+    player that falls out of it seeks to the present, and dash.js never leaves a place without
+    media; one that is to begin before it is taken to the present, too."""
+    spare_ms = _SPARE_TARGETS * target_ms
+    if absent_ms <= spare_ms:
+        return least_ms
+    return least_ms * (1 + ceil((absent_ms + spare_ms) / least_ms))
 
 
 Rates = Mapping[str, int]

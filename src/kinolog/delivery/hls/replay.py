@@ -100,7 +100,8 @@ class Replay:
             assert span.dvr_ms is not None
             since_ms = segments[-1].wall - span.dvr_ms
         tags = self._event_tag(channel) if span.start_ms is not None else ""
-        dropped = _ended_before(segments, since_ms)
+        begins_ms = await self._begins_ms(channel, track, since_ms)
+        dropped = _ended_before(segments, begins_ms)
         first = segments[dropped]
         if dropped:
             if span.start_ms is not None:
@@ -109,7 +110,7 @@ class Replay:
         named = Named(channel.name, track)
         number = way.first_msn if span.start_ms is not None else None
         if number is None:
-            number = await self._history.number_after(named, since_ms)
+            number = await self._history.number_after(named, begins_ms)
         found = await self._history.numbered(named, number, first.msn)
         runs = recorded.unbroken(found, first.msn)
         begins = runs[0].wall if runs else first.wall
@@ -130,6 +131,19 @@ class Replay:
             tags,
         )
         return way._replace(first_msn=number, behind=behind)
+
+    async def _begins_ms(self, channel: Channel, track: str, since_ms: float) -> float:
+        """The moment whose segment is the first that a growing list has, which is to go back to
+        `since_ms` (Unix ms). All tracks of it begin at about the same time: once such a list has
+        ended, players take what stands first in each for simultaneous, whatever its date."""
+        lead = self._lead(channel)
+        if lead in (None, track):
+            return since_ms
+        live = live_rows(channel, lead)
+        found = await self._history.between(
+            Named(channel.name, lead), since_ms, since_ms + 1, live
+        )
+        return found[0].wall + recorded.SLIVER_MS if found else since_ms
 
     def _event_tag(self, channel: Channel) -> str:
         """EXT-X-PLAYLIST-TYPE:EVENT promises that nothing listed goes away: said only where

@@ -1,0 +1,137 @@
+"""The first thing asked of the page is a moment, in each mode: of a stream that is away, and of one
+that has ended, with two sessions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from hls_stage import Stage, stage, until
+from kit.page_player import stats
+from kit.screen import Shown, shown, watch_screen
+from playwright.sync_api import Page
+
+from kinolog.cluster.ports import free_port
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.needs("chromium"),
+    pytest.mark.timeout(240),
+]
+
+STREAM = "jumps/camera"
+FPS = 30
+SECOND = 100_000
+"""The number of the second session's first picture."""
+FIRST_S, AWAY_S, SECOND_S = 90, 30, 60
+MODES = ("hls", "dash", "ws")
+
+
+@dataclass(frozen=True)
+class Played:
+    """An edge, and when the first session began (Unix s)."""
+
+    stage: Stage
+    edge: str
+    begun_s: int
+
+    def second(self, picture: Shown) -> float:
+        """Which second since then a picture is of."""
+        if picture.number < SECOND:
+            return picture.number / FPS
+        return FIRST_S + AWAY_S + (picture.number - SECOND) / FPS
+
+    def state(self) -> str:
+        found = httpx.get(f"{self.edge}/api/streams").raise_for_status().json()["streams"]
+        return next((str(one["state"]) for one in found), "missing")
+
+
+@pytest.fixture(scope="module")
+def played(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
+    folder = tmp_path_factory.mktemp("page-jumps")
+    (folder / "kinolog.toml").write_text("end_grace_s = 0.1\n")
+    with stage(one_broker, folder) as found:
+        begun_s = int(time.time()) - 600
+        shape = "gop=2&bframes=2"
+        found.published(STREAM, f"seconds={FIRST_S}&{shape}", f"--at={begun_s}")
+        again_s = begun_s + FIRST_S + AWAY_S
+        query = f"seconds={SECOND_S}&start_number={SECOND}&{shape}"
+        found.published(STREAM, query, f"--at={again_s}")
+        yield Played(found, found.edge(), begun_s)
+
+
+@pytest.fixture(scope="module", params=["away", "ended"])
+def state(request: pytest.FixtureRequest, played: Played) -> str:
+    """What the stream is: an ingest ends one whose publisher left another's."""
+    wanted = str(request.param)
+    if wanted == "ended":
+        http, rtmp = str(free_port()), str(free_port())
+        played.stage.start("ingest", "--http-port", http, "--rtmp-port", rtmp)
+    until(lambda: played.state() == wanted, f"the stream to be {wanted}")
+    return wanted
+
+
+@contextmanager
+def jumped(played: Played, browser: Any, mode: str, moment_s: float) -> Iterator[Page]:
+    """A page that was sent to a moment before it had anything to show."""
+    context = browser.new_context(bypass_csp=True)
+    try:
+        page = context.new_page()
+        page.goto(f"{played.edge}/watch/{STREAM}?mode={mode}")
+        page.wait_for_function("() => window.kinolog")
+        watch_screen(page)
+        page.evaluate("at => window.kinolog.goTo(at)", 1000 * (played.begun_s + moment_s))
+        yield page
+    finally:
+        context.close()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_first_jump_goes_to_its_moment(
+    played: Played, state: str, browser: Any, mode: str
+) -> None:
+    for moment_s in (0.0, 45.0, 160.0):
+        with jumped(played, browser, mode, moment_s) as page:
+            went_to(page, played, moment_s)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_who_pauses_before_anything_is_shown_sees_the_moment(
+    played: Played, state: str, browser: Any, mode: str
+) -> None:
+    for moment_s in (0.0, 133.0, 178.0):
+        with jumped(played, browser, mode, moment_s) as page:
+            page.keyboard.press("k")
+            until(
+                lambda page=page, moment_s=moment_s: (
+                    stats(page)["phase"] == "paused"
+                    and bool(shown(page))
+                    and played.second(shown(page)[-1]) == pytest.approx(moment_s, abs=0.04)
+                ),
+                f"the picture of {moment_s:.0f} s",
+            )
+            count = len(shown(page))
+            page.keyboard.press("k")
+            until(lambda page=page, count=count: len(shown(page)) > count + FPS // 2, "it to play")
+            went_s = played.second(shown(page)[count]) - moment_s
+            assert -0.04 <= went_s < 0.5
+
+
+def went_to(page: Page, played: Played, moment_s: float) -> None:
+    """It shows that moment, and nothing of elsewhere after it."""
+
+    def there() -> int | None:
+        found = [played.second(one) for one in shown(page)]
+        near = (n for n, at_s in enumerate(found) if abs(at_s - moment_s) < 1)
+        return next(near, None) if len(found) > FPS else None
+
+    until(lambda: there() is not None, f"the picture of {moment_s:.0f} s")
+    pictures = [played.second(one) for one in shown(page)][there() :]
+    assert pictures[0] == pytest.approx(moment_s, abs=0.6)
+    assert all(moment_s - 0.6 < at_s < moment_s + 60 for at_s in pictures)
+    assert stats(page)["following"] is False
