@@ -32,6 +32,17 @@ FIRST_S, AWAY_S, SECOND_S = 90, 30, 60
 MODES = ("hls", "dash", "ws")
 
 
+STATE = """
+() => {
+  const video = document.querySelector("video");
+  const { readyState, paused, seeking, ended, currentTime, buffered } = video;
+  const ranges = [...Array(buffered.length).keys()];
+  const times = ranges.map((n) => [buffered.start(n), buffered.end(n)]);
+  return { readyState, paused, seeking, ended, currentTime, times };
+}
+"""
+
+
 @dataclass(frozen=True)
 class Played:
     """An edge, and when the first session began (Unix s)."""
@@ -87,6 +98,10 @@ def jumped(played: Played, browser: Any, mode: str, moment_s: float) -> Iterator
         watch_screen(page)
         page.evaluate("at => window.kinolog.goTo(at)", 1000 * (played.begun_s + moment_s))
         yield page
+    except AssertionError as error:
+        state = page.evaluate(STATE)
+        error.add_note(f"{stats(page)}\n{state}\n{shown(page)[-5:]}")
+        raise
     finally:
         context.close()
 

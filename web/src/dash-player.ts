@@ -199,6 +199,12 @@ export class DashPlayer extends VideoPlayer {
       this.dash.updateSettings({ streaming: { liveCatchup: { enabled: this.following } } });
     }
     if (!this.following && this.video.playbackRate !== this.speed) this.video.playbackRate = this.speed;
+    // Sent to a moment, and nothing to see of it: also of a stream that is away, or over, or paused.
+    if (this.since !== null && !this.started && this.playlist === "here" && this.age(this.builtAt) > STUCK_S) {
+      this.recoveries += 1;
+      this.load();
+      return;
+    }
     const still_s = this.age(this.movedAt);
     const wants = this.wantsPlay && this.stream?.state === "live" && !this.video.ended;
     if (this.renewedAt !== null && this.movedAt > this.renewedAt + MOVES_MS) this.renewedAt = null;
