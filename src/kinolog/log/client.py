@@ -66,6 +66,10 @@ _AWAY = {
 }
 
 
+class UnknownTopic(KafkaUnavailable):
+    """Kafka knows no such topic or partition; or not yet, or a broker that has just started."""
+
+
 @dataclass(frozen=True, slots=True)
 class KafkaSettings:
     """How to reach a cluster. `properties` are librdkafka's own keys and win over ours; `origin`
@@ -174,16 +178,18 @@ _MOVING = {
     KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.UNKNOWN_LEADER_EPOCH,
     KafkaError.OFFSET_NOT_AVAILABLE,
-    KafkaError._UNKNOWN_PARTITION,
-    KafkaError._UNKNOWN_TOPIC,
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
     # What was asked of a broker that has just left the cluster's metadata (measured at each kill).
     KafkaError._DESTROY_BROKER,
     # Metadata without any broker: none is unfenced at this moment.
     KafkaError._PARTIAL,
 }
-"""What brokers answer while a partition or a coordinator moves, or a topic is so new that not all
-of them know it: it passes."""
+"""What brokers answer while a partition or a coordinator moves: it passes."""
+
+_UNKNOWN = {
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+}
 
 _UNDELIVERED = {
     KafkaError._MSG_TIMED_OUT,
@@ -233,6 +239,8 @@ def translate(error: KafkaError, settings: KafkaSettings | None = None) -> Kinol
         )
     if code in _MOVING:
         return KafkaUnavailable(f"Kafka{where} is moving what was asked for: {text}")
+    if code in _UNKNOWN:
+        return UnknownTopic(f"Kafka{where} does not know what was asked for: {text}")
     if code in _UNDELIVERED or error.fatal():
         return DeliveryFailed(f"Kafka{where} did not acknowledge what was sent: {text}")
     found = KinologError(f"Kafka{where}: {text}")

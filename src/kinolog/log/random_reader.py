@@ -14,8 +14,16 @@ from typing import Any, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from kinolog.core.errors import KafkaUnavailable
-from kinolog.log.client import KafkaSettings, Reachability, checked, kafka_errors, translate
+from kinolog.log.client import (
+    KafkaSettings,
+    Reachability,
+    UnknownTopic,
+    checked,
+    kafka_errors,
+    translate,
+)
 from kinolog.log.decode import to_record
+from kinolog.log.missing import MissingPlaces, Place, missing
 from kinolog.record.absent import Absent
 from kinolog.record.log_record import LogRecord
 
@@ -93,6 +101,7 @@ class RandomReader:
         }
         self._pool = ThreadPoolExecutor(size, thread_name_prefix="kafka-read")
         self._silent_s: Callable[[], float] = lambda: 0.0
+        self._missing = MissingPlaces()
 
     def heed(self, silent_s: Callable[[], float]) -> None:
         """From now on give up, with KafkaUnavailable, when no broker has said anything for AWAY_S,
@@ -149,6 +158,7 @@ class RandomReader:
         """As read_raw, and before it the log start offset, below which nothing was read."""
         wanted = key.encode() if key is not None else None
         return await self._run(
+            (topic, partition),
             lambda c, wait_s: _messages(
                 c, topic, partition, start, end, wanted, wait_s, self.check_there
             ),
@@ -158,7 +168,9 @@ class RandomReader:
     async def bounds(self, topic: str, partition: int, key: str | None = None) -> tuple[int, int]:
         """(log start offset, high watermark), asked of the leader now. `key`: the record key of
         whoever asks, for a reader that has more of one key than of another."""
-        return await self._run(lambda c, wait_s: _bounds(c, topic, partition, wait_s))
+        return await self._run(
+            (topic, partition), lambda c, wait_s: _bounds(c, topic, partition, wait_s)
+        )
 
     async def kept_from(self, topic: str, partition: int, key: str) -> int:
         """The first offset that is kept of a key, for who deletes what tells of those before it:
@@ -180,7 +192,8 @@ class RandomReader:
         timestamps are not monotone); the high watermark where there is none."""
         since_ms = max(unix_ms, 0)  # Kafka has other meanings for what is below
         return await self._run(
-            lambda c, wait_s: _offset_for_time(c, topic, partition, since_ms, wait_s)
+            (topic, partition),
+            lambda c, wait_s: _offset_for_time(c, topic, partition, since_ms, wait_s),
         )
 
     async def close(self) -> None:
@@ -190,22 +203,31 @@ class RandomReader:
             while not idle.empty():
                 idle.get_nowait()[0].close()
 
-    async def _run(self, work: Work[T], about_bytes: int = 0) -> T:
+    async def _run(self, place: Place, work: Work[T], about_bytes: int = 0) -> T:
         size = next((one for one in FETCH_BYTES if one >= about_bytes), FETCH_BYTES[-1])
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._with, work, size)
+        return await loop.run_in_executor(self._pool, self._with, place, work, size)
 
-    def _with(self, work: Work[T], size: int) -> T:
-        """`work` with a consumer; again for a while when a leader has died under it."""
+    def _with(self, place: Place, work: Work[T], size: int) -> T:
+        """`work` with a consumer; again for a while when a leader has died under it, or Kafka does
+        not know what is asked for: each time it is a new one, that asks any of the brokers."""
         deadline = time.monotonic() + _PATIENCE_S
         self.check_there()
         for wait_s in itertools.chain(_ANSWER_S, itertools.repeat(_ANSWER_S[-1])):
             try:
-                return self._once(work, self._wait_s(wait_s), size)
-            except KafkaUnavailable:
-                self.check_there()
-                if time.monotonic() >= deadline:
+                found = self._once(work, self._wait_s(wait_s), size)
+            except KafkaUnavailable as error:
+                now_s = time.monotonic()
+                if not isinstance(error, UnknownTopic):
+                    self._missing.forget(place)
+                    self.check_there()
+                elif self._missing.unknown(place, now_s):
+                    raise missing(self._settings, *place) from error
+                if now_s >= deadline:
                     raise
+            else:
+                self._missing.forget(place)
+                return found
             time.sleep(_AGAIN_S)
         raise AssertionError("endless")
 
@@ -300,7 +322,7 @@ def _messages(
                             return low, found
                         continue
                     found_error = translate(error)
-                    if found_error.retriable:
+                    if found_error.retriable and not isinstance(found_error, UnknownTopic):
                         continue
                     raise found_error
                 if one.offset() >= end:

@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from kinolog.core.errors import DeliveryFailed, KafkaUnavailable, KinologError, Overloaded
+from kinolog.core.errors import DeliveryFailed, KinologError, Overloaded
 from kinolog.log.client import (
     KafkaSettings,
+    UnknownTopic,
     checked,
     kafka_errors,
     let_go,
@@ -40,10 +41,6 @@ _POLL_S = 0.2
 _GIVE_UP_S = 10.0
 _FIND_AGAIN_S = 0.1
 _FIND_AT_ONCE = 500
-
-
-class UnknownPartition(KafkaUnavailable):
-    """The client has not heard of this partition, or not yet."""
 
 
 class Target(NamedTuple):
@@ -121,10 +118,7 @@ class LogWriter:
         except BufferError as error:
             raise Overloaded("the producer's queue is full") from error
         except KafkaException as raised:
-            found = translate(raised.args[0], self._settings)
-            if raised.args[0].code() == KafkaError._UNKNOWN_PARTITION:
-                found = UnknownPartition(str(found))
-            raise found from raised
+            raise translate(raised.args[0], self._settings) from raised
 
     async def append(
         self, target: Target, header: Header | None, value: bytes, timestamp_ms: int
@@ -143,7 +137,7 @@ class LogWriter:
 
         try:
             self.send(target, header, value, timestamp_ms, done)
-        except UnknownPartition:
+        except UnknownTopic:
             # The collection has grown since the client last asked.
             await self.refresh(target.topic)
             self.send(target, header, value, timestamp_ms, done)

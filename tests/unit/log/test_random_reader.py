@@ -6,11 +6,14 @@ import asyncio
 import socket
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError
 
 from kinolog.core.errors import KafkaUnavailable
-from kinolog.log.client import KafkaSettings
+from kinolog.log import random_reader
+from kinolog.log.client import KafkaSettings, UnknownTopic
 from kinolog.log.random_reader import AWAY_S, RandomReader
 
 
@@ -74,3 +77,34 @@ def test_while_some_broker_answers_a_leader_is_waited_for(
             await reader.close()
 
     assert asyncio.run(go()) > 5  # an attempt of 2 s, then one of 4 s
+
+
+class Deleted:
+    """A consumer whose topic goes once its bounds are told."""
+
+    asked = frozenset({"t"})
+    polls = 0
+
+    def get_watermark_offsets(self, *_: object, **__: object) -> tuple[int, int]:
+        return 0, 5
+
+    def assign(self, _: object) -> None: ...
+
+    def unassign(self) -> None: ...
+
+    def poll(self, _: float) -> Deleted:
+        self.polls += 1
+        assert self.polls < 3, "it is waited for in a read that cannot go on"
+        return self
+
+    def consume(self, *_: object) -> list[object]:
+        return []
+
+    def error(self) -> KafkaError:
+        return KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
+
+
+def test_a_topic_that_goes_amid_a_read_is_asked_for_anew() -> None:
+    gone: Any = Deleted()
+    with pytest.raises(UnknownTopic):
+        random_reader._messages(gone, "t", 0, 0, 5, None, 1.0, lambda: None)
