@@ -151,6 +151,8 @@ def test_what_cannot_be_is_said(recorded: Recorded, client: httpx.Client) -> Non
         ({"start": 4e9}, "future"),
         ({"start": "-5m", "format": "mkv"}, "format is one of"),
         ({"start": "-5m", "name": "x" * 101}, "name has 1 to 100"),
+        ({"start": "-5m", "name": ""}, "name has 1 to 100"),
+        ({"start": "-5m", "name": None}, "name"),
         ({"start": "-5m", "more": 1}, "more"),
     ):
         answer = client.post(url, json=body)

@@ -118,6 +118,7 @@ def test_bad_marks_are_refused_with_a_sentence(client: httpx.Client) -> None:
         ('{"at":0}', typed, 400),
         ('{"at":1e306}', typed, 400),
         ('{"at":"now","kind":"two words"}', typed, 400),
+        ('{"at":"now","id":""}', typed, 400),
         (good, {"content-type": "text/plain"}, 415),
         (good, {}, 415),
         (json.dumps({"at": "now", "text": "x" * 300_000}), typed, 413),

@@ -85,7 +85,7 @@ def add(
         raise ConfigError(
             f"--data is not JSON: {error}", hint="for example '{\"a\": 1}'"
         ) from error
-    mark = made_of(Sent(at, kind, end, text, raw, id), clock.unix_ms())
+    mark = made_of(Sent(at, kind, end, text, raw, id or msgspec.UNSET), clock.unix_ms())
 
     async def work() -> None:
         async with roles.backend(kafka_of(settings)) as base:

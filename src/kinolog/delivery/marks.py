@@ -49,7 +49,7 @@ class Sent(msgspec.Struct, forbid_unknown_fields=True):
     end: str | float | None = None
     text: str = ""
     data: msgspec.Raw = msgspec.Raw()
-    id: str = ""
+    id: str | msgspec.UnsetType = msgspec.UNSET
 
 
 _decode = msgspec.json.Decoder(list[Sent] | Sent).decode
@@ -182,7 +182,7 @@ def made_of(sent: Sent, now_ms: int) -> Mark:
     """The mark that is meant, with an ID. InputError where it is beyond the bounds."""
     return check_mark(
         Mark(
-            id=sent.id or uuid.uuid4().hex,
+            id=uuid.uuid4().hex if sent.id is msgspec.UNSET else sent.id,
             at=moment_ms("at", str(sent.at), now_ms),
             end=0 if sent.end is None else moment_ms("end", str(sent.end), now_ms),
             kind=sent.kind,

@@ -64,6 +64,8 @@ def test_one_alone_and_its_data_as_they_are() -> None:
         b'{"at":"now","colour":"red"}',
         b'{"at":"now","text":"\xff"}',
         b'{"at":"now","kind":"a b"}',
+        b'{"at":"now","id":""}',
+        b'{"at":"now","id":null}',
         b'{"at":"now","data":' + b"[" * 200_000,
         b"[" + b",".join([b'{"at":"now"}'] * 101) + b"]",
     ],

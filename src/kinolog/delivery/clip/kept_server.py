@@ -66,7 +66,7 @@ class _Asked(msgspec.Struct, forbid_unknown_fields=True):
 
     start: str | int | float
     end: str | int | float = "now"
-    name: str = ""
+    name: str | msgspec.UnsetType = msgspec.UNSET
     format: str = "mp4"
 
 
@@ -163,7 +163,7 @@ class KeptServer:
         asked = _body(body, _ASKED)
         now_ms = self._clock.unix_ms()
         wish = wish_of(stream, asked.start, asked.end, asked.format, now_ms)
-        name = clip_name(asked.name) if asked.name else ""
+        name = "" if asked.name is msgspec.UNSET else clip_name(asked.name)
         id = await self._shelf.id_of(wish)
         kept = await self._card(stream, id)
         if kept is not None:

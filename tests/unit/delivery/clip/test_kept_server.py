@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -22,10 +23,16 @@ GATE = StreamName("cams", "gate")
 
 
 class Protocol:
-    """Remembers the answer; has no body."""
+    """Remembers the answer. `sent`: the request's body."""
 
     status = 0
     body = b""
+
+    def __init__(self, sent: bytes = b"") -> None:
+        self._sent = sent
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._sent
 
     def response_bytes(self, status: int, _: Any, body: bytes) -> None:
         self.status, self.body = status, body
@@ -65,13 +72,13 @@ def server_of(shelf: Shelf, *, takes: bool = True) -> KeptServer:
 
 
 async def ask(
-    server: KeptServer, method: str, rest: str, query: str = "", **headers: str
+    server: KeptServer, method: str, rest: str, query: str = "", sent: bytes = b"", **headers: str
 ) -> Protocol:
     scope: Any = SimpleNamespace(
         method=method, path=f"/media/cams/gate/{rest}", query_string=query, headers=headers,
         authority=None, client="127.0.0.1:1",
     )  # fmt: skip
-    protocol = Protocol()
+    protocol = Protocol(sent)
     assert await server.answer(scope, cast(Any, protocol), GATE, rest, cast(Any, None))
     return protocol
 
@@ -93,6 +100,15 @@ def test_a_limit_is_what_it_says(text: str) -> None:
 
 def test_a_limit_may_begin_with_noughts() -> None:
     assert limit_of("007") == 7
+
+
+@pytest.mark.parametrize("name", ["", " ", "x" * 101])
+def test_a_name_that_is_given_is_one(shelf: Watched, name: str) -> None:
+    """Not one that was made up in its place."""
+    body = json.dumps({"start": 1, "end": 2, "name": name}).encode()
+    wanted = {"content-type": "application/json"}
+    with pytest.raises(InputError, match="a clip's name has 1 to 100 characters"):
+        asyncio.run(ask(server_of(shelf), "POST", "clips", sent=body, **wanted))
 
 
 def test_the_place_is_asked_once_a_second_and_cleared_once_a_minute(shelf: Watched) -> None:
