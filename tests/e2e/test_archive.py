@@ -245,6 +245,7 @@ def test_a_worker_that_is_killed_leaves_out_nothing(
     live.wait(30)
     archived(played, name, place, *words)
     check_all(played, client, name, place, ("one", "two", "live"))
+    assert not list(place.rglob("*#*"))  # what they had been writing
 
 
 @pytest.mark.slow

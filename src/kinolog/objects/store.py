@@ -7,6 +7,7 @@ of the same name cannot both believe that theirs is there.
 from __future__ import annotations
 
 import asyncio
+import glob
 import os
 import re
 import secrets
@@ -105,6 +106,13 @@ class Objects:
             except exceptions.PreconditionError:  # S3: If-None-Match
                 return False
             return True
+
+    async def tidy(self, path: str) -> None:
+        """Remove what was staged for an object that is there, as a writer leaves it that is killed
+        while it writes to a directory. Nobody needs it any more: `create` would refuse it."""
+        if self._folder is not None:
+            with _told(self.url, path):
+                await asyncio.to_thread(_tidy, self._folder / path)
 
     async def replace(self, path: str, data: bytes) -> None:
         """Write an object, over what is there; readers see the old one whole, or the new."""
@@ -250,15 +258,33 @@ def _create(folder: Path, path: str, data: bytes) -> bool:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        try:
-            os.link(staged, final)
-        except FileExistsError:
-            return False
+        is_new = _link(staged, final)
     finally:
         staged.unlink(missing_ok=True)
-    for one in {final.parent, *(new.parent for new in made)}:
-        _sync(one)
+    if is_new:
+        for one in {final.parent, *(new.parent for new in made)}:
+            _sync(one)
+    _tidy(final)
+    return is_new
+
+
+def _link(staged: Path, final: Path) -> bool:
+    """Give what was staged its name; False where another has it."""
+    try:
+        os.link(staged, final)
+    except FileExistsError:
+        return False
+    except FileNotFoundError:
+        if final.exists():  # made by another, who has tidied since
+            return False
+        raise
     return True
+
+
+def _tidy(final: Path) -> None:
+    if final.exists():
+        for staged in final.parent.glob(f"{glob.escape(final.name)}#*"):
+            staged.unlink(missing_ok=True)
 
 
 def _sync(folder: Path) -> None:

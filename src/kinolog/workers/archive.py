@@ -298,6 +298,9 @@ class Archive:
         stream = _Stream(book, Waiting(stretch_ms, self._most_bytes), 0, {}, 0, [], 0.0)
         last = await self._shelf.last(book)
         if last is not None:
+            # Of one that was killed when this block had just got its name. What is left of one that
+            # had not goes when that is made: it has the same name.
+            await self._objects.tidy(last.path)
             await self._check_same(share, key, await self._go_on(stream, last.path), last.path)
         return stream
 

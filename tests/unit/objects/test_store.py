@@ -145,6 +145,55 @@ def test_what_is_made_in_a_directory_is_on_its_disk(
     asyncio.run(go())
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_a_killed_writer_left_of_an_object_goes_with_the_next(tmp_path: Path) -> None:
+    """Of that object alone: of another one it may be being written now."""
+
+    async def go() -> None:
+        place = open_objects(str(tmp_path))
+        for name in ("one#1", "one#22", "[o]ne#3", "one.more#4", "two#5"):
+            (tmp_path / name).write_bytes(b"ha")
+        await place.tidy("one")
+        assert "one#1" in names(tmp_path)  # there is no such object yet
+        assert await place.create("one", b"half no more")
+        assert names(tmp_path) == ["[o]ne#3", "one", "one.more#4", "two#5"]
+        (tmp_path / "one#6").hardlink_to(tmp_path / "one")
+        await place.tidy("one")
+        (tmp_path / "one#7").write_bytes(b"ha")
+        assert not await place.create("one", b"again")
+        assert names(tmp_path) == ["[o]ne#3", "one", "one.more#4", "two#5"]
+        assert await place.read("one") == b"half no more"
+        await open_objects("memory:").tidy("one")
+
+    asyncio.run(go())
+
+
+def test_a_writer_whose_staged_file_another_has_tidied_is_told_that_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = os.link
+    others: list[bool] = []
+
+    async def go() -> None:
+        place, other = open_objects(str(tmp_path)), open_objects(str(tmp_path))
+
+        def late(staged: Path, final: Path) -> None:
+            monkeypatch.undo()
+            others.append(asyncio.run(other.create("one", b"theirs")))
+            link(staged, final)
+
+        monkeypatch.setattr(os, "link", late)
+        assert not await place.create("one", b"mine")
+        assert others == [True]
+        assert await place.read("one") == b"theirs"
+        assert names(tmp_path) == ["one"]
+
+    asyncio.run(go())
+
+
 def test_a_store_that_refuses_is_given_up_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """And the provider's variables are heard for all that: this one has no TLS."""
     asked: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -253,5 +254,27 @@ def test_each_block_tells_what_was_lost_before_it() -> None:
         assert len(made) > 1
         head = (await Blocks(objects).entries(made[-1].path)).head
         assert head.losses == [*lost, Lost("video", 7, 30, 30)]
+
+    asyncio.run(go())
+
+
+def test_what_killed_workers_left_is_gone_with_the_next(tmp_path: Path) -> None:
+    """One was killed while it wrote a block, and one when that had its name."""
+
+    async def go() -> None:
+        log, folder = written(("one",)), tmp_path / "place"
+        objects = open_objects(str(folder))
+        await run(worker(log, objects), log)
+        blocks = sorted([one.path async for one in objects.listed("cams")])
+        assert len(blocks) >= 2
+        newest = folder / blocks[-1]
+        newest.rename(f"{newest}#1")
+        made, _ = await run(worker(log, objects), log)
+        assert [one.path for one in made] == [blocks[-1]]
+        assert not list(folder.rglob("*#*"))
+        newest.with_name(f"{newest.name}#2").hardlink_to(newest)
+        made, _ = await run(worker(log, objects), log)
+        assert not made
+        assert not list(folder.rglob("*#*"))
 
     asyncio.run(go())
