@@ -210,7 +210,7 @@ export function Timeline({ path, player, snapshot }: Props) {
         <Preview
           path={path}
           at={looked}
-          there={has(seen, looked)}
+          there={has(snapshot.live ? grown(seen, now) : seen, looked)}
           mark={marked}
           x={xOf(view, hover, 100)}
           now={now}
