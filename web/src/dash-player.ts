@@ -14,6 +14,8 @@ const GIVES_UP_AFTER_S = 5;
 const EDGE_S = 1.5;
 /** A seek to where the media begin, so that it is one. */
 const LEAST_S = 0.001;
+/** So long it has stood before media that it does not go on to by itself. */
+const HOLE_S = 1;
 /** It has played on so long after a publisher came back, so with what that one sends. */
 const MOVES_MS = 5000;
 
@@ -28,6 +30,7 @@ export class DashPlayer extends VideoPlayer {
   private catchesUp: boolean | null = null;
   private attempt = 0;
   private builtAt = 0;
+  private nudgedAt = 0;
   /** When the edge listed a publisher that is not the one of before; null: it plays since. */
   private renewedAt: number | null = null;
   private readonly rates: Record<string, RateWindow> = {};
@@ -86,8 +89,11 @@ export class DashPlayer extends VideoPlayer {
     const window = this.window();
     this.following = false;
     this.aim = time;
-    // Before anything has been shown, dash.js goes where it meant to begin after all.
-    if (this.started && window && at >= window.start && at < window.end) this.video.currentTime = at;
+    // Before anything has been shown, dash.js goes where it meant to begin after all; and a manifest
+    // that is static lists less than it is long.
+    const listed = this.dash?.isDynamic() !== false || (this.since !== null && time >= this.since);
+    const here = window !== null && at >= window.start && at < window.end;
+    if (this.started && listed && here) this.video.currentTime = at;
     else {
       this.since = time;
       this.load();
@@ -206,6 +212,12 @@ export class DashPlayer extends VideoPlayer {
       return;
     }
     const still_s = this.age(this.movedAt);
+    // What it loaded first began amid a GOP, and could not be decoded: dash.js waits there for ever.
+    const { ahead_s, next } = this.buffered();
+    if (this.wantsPlay && ahead_s === 0 && next !== null && still_s > HOLE_S && this.age(this.nudgedAt) > HOLE_S) {
+      this.nudgedAt = performance.now();
+      this.video.currentTime = next + LEAST_S;
+    }
     const wants = this.wantsPlay && this.stream?.state === "live" && !this.video.ended;
     if (this.renewedAt !== null && this.movedAt > this.renewedAt + MOVES_MS) this.renewedAt = null;
     const renewed = this.renewedAt !== null && this.following && this.builtAt < this.renewedAt;

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from kinolog.core.timebase import rescale
 from kinolog.delivery.channel import WHOLE, Awaited, Channel
 from kinolog.record.page import GAP, INDEPENDENT
 from kinolog.record.table import Row, Table
+from kinolog.timeline.measure import expected
 from kinolog.timeline.segment import Segment
+from kinolog.timeline.window import Run
 
 
 def live_rows(channel: Channel, track: str) -> Table:
@@ -33,9 +37,12 @@ async def come_to(channel: Channel, track: str, end_ms: float) -> None:
             return
 
 
-def row_in_progress(channel: Channel, track: str, *, over: bool = False) -> Row | None:
-    """The segment that a track has begun, once its first part is listed, as if it were to be as
-    long as the target, or, `over`, as long as it is; None where there is none, or it is a gap."""
+def row_in_progress(
+    channel: Channel, track: str, live: Table, *, over: bool = False
+) -> Row | None:
+    """The segment that a track has begun behind `live`, once its first part is listed, as if it
+    were as long as can be expected, or, `over`, as long as it is; None where there is none, or it
+    is a gap."""
     found = channel.live.tracks.get(track)
     version = found.version if found is not None else None
     if version is None or not version.segments or version.tail_ended:
@@ -45,8 +52,12 @@ def row_in_progress(channel: Channel, track: str, *, over: bool = False) -> Row 
         return None
     if over:
         return _row(tail)
-    target_ticks = rescale(version.open.target_ms, 1000, tail.timescale)
-    return _row(tail)._replace(dur=max(target_ticks, tail.duration_ticks))
+    ticks = rescale(version.open.target_ms, 1000, tail.timescale)
+    start = bisect_left(live.epoch, tail.epoch)
+    if start < len(live):
+        before = Run(live, start, len(live), tail.epoch, tail.disc, tail.timescale)
+        ticks = expected(before, ticks, 1)[0]
+    return _row(tail)._replace(dur=max(ticks, tail.duration_ticks))
 
 
 def _row(segment: Segment) -> Row:

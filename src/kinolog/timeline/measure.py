@@ -17,6 +17,18 @@ def independent(runs: Iterable[Run]) -> bool:
     )
 
 
+def expected(run: Run, target_ticks: int, count: int) -> list[int]:
+    """How long the next segments will be that follow a run (ticks), as far as can be told: as long
+    as the target, or, of GOPs that are longer than that, as those of the GOP before."""
+    table = run.table
+    keys = [n for n in range(run.start, run.stop) if table.flags[n] & INDEPENDENT][-2:]
+    if len(keys) < 2 or keys[1] == keys[0] + 1:
+        return [target_ticks] * count
+    before = table.dur[keys[0] : keys[1]]
+    since = run.stop - keys[1]
+    return [before[(since + n) % len(before)] for n in range(count)]
+
+
 def rates(runs: Sequence[Run], target_ms: int) -> tuple[int, int] | None:
     """(peak, average) of the segments, bits per second; None where there is nothing to count.
     Segments of less than half the target duration do not count for the peak."""

@@ -19,7 +19,7 @@ from kinolog.delivery.span import Span, nothing_between
 from kinolog.log.registry import Registry
 from kinolog.record.control import Open, OpenTrack
 from kinolog.record.table import Table
-from kinolog.timeline.measure import rates
+from kinolog.timeline.measure import expected, rates
 from kinolog.timeline.track import WINDOW_MS, WINDOW_TARGETS, State, Version
 from kinolog.timeline.window import Run, Session, runs
 
@@ -80,7 +80,7 @@ class Manifests:
         newest_ms = 0
         for track in _tracks(opens):
             live = live_rows(channel, track)
-            row = None if held else row_in_progress(channel, track, over=state != "live")
+            row = None if held else row_in_progress(channel, track, live, over=state != "live")
             if row is not None:
                 live.append(row)
             found = await self._rows(channel, track, span, live)
@@ -229,7 +229,7 @@ def _ordered(sessions: _Sessions, opens: Mapping[int, Open]) -> dict[int, list[l
 
 
 def _look_ahead(channel: Channel, tracks: dict[str, list[Stretch]], target_ms: int) -> None:
-    """To what each track has, the next segments, as long as the target says."""
+    """To what each track has, the next segments, as long as can be expected."""
     for name, stretches in tracks.items():
         track = channel.live.tracks.get(name)
         if track is None or track.silent:
@@ -237,9 +237,11 @@ def _look_ahead(channel: Channel, tracks: dict[str, list[Stretch]], target_ms: i
         last = stretches[-1]
         table, index = last.run.table, last.run.stop - 1
         dts = table.dts[index] + table.dur[index]
-        dur = rescale(target_ms, 1000, last.info.timescale)
-        ahead = tuple((dts + number * dur, dur) for number in range(NEXT))
-        stretches[-1] = last._replace(ahead=ahead)
+        ahead = []
+        for dur in expected(last.run, rescale(target_ms, 1000, last.info.timescale), NEXT):
+            ahead.append((dts, dur))
+            dts += dur
+        stretches[-1] = last._replace(ahead=tuple(ahead))
 
 
 def _fast_ms(tracks: Mapping[str, Sequence[Stretch]]) -> int:

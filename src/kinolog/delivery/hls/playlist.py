@@ -192,6 +192,28 @@ def independent(version: Version) -> bool:
     return all(segment.independent or segment.gap for segment in segments)
 
 
+def _start_tag(version: Version) -> str:
+    """EXT-X-START of a live playlist in which not every segment begins with a keyframe: where the
+    newest does that is not nearer to the live edge than players are to be. They begin near the
+    edge otherwise, and have nothing to show until the next keyframe; hls.js, which seeks to what
+    it cannot decode, for three of them."""
+    begins_us = 0
+    edge_us = sum(segment.duration_us for segment in version.segments)
+    hold_ms = 1000 * HOLD_BACK_TARGETS * target_seconds(version.open)
+    if version.open.parts:
+        hold_ms = PART_HOLD_BACK_TARGETS * version.open.part_ms
+    found: int | None = None
+    for segment in version.segments:
+        if begins_us > edge_us - 1000 * hold_ms:
+            break
+        if segment.independent and not segment.gap:
+            found = begins_us
+        begins_us += segment.duration_us
+    if found is None:
+        return ""
+    return f"#EXT-X-START:TIME-OFFSET={decimal(found, MICROSECONDS)},PRECISE=YES\n"
+
+
 def _head(version: Version, behind: Behind | None) -> str:
     session = version.open
     segments = version.segments
@@ -201,6 +223,8 @@ def _head(version: Version, behind: Behind | None) -> str:
     if behind is not None:
         first_msn, disc, tags = behind.first_msn, behind.disc, behind.tags
         decodable = decodable and behind.independent
+    elif version.state == "live" and segments and not decodable:
+        tags = _start_tag(version)
     target = target_seconds(session)
     part_info = ""
     part_hold = ""
