@@ -25,6 +25,8 @@ pytestmark = [
 ]
 
 STREAM = "jumps/camera"
+LONG = "jumps/long"
+"""Of GOPs of ten seconds, in segments of two."""
 FPS = 30
 SECOND = 100_000
 """The number of the second session's first picture."""
@@ -57,9 +59,9 @@ class Played:
             return picture.number / FPS
         return FIRST_S + AWAY_S + (picture.number - SECOND) / FPS
 
-    def state(self) -> str:
+    def states(self) -> set[str]:
         found = httpx.get(f"{self.edge}/api/streams").raise_for_status().json()["streams"]
-        return next((str(one["state"]) for one in found), "missing")
+        return {str(one["state"]) for one in found}
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,7 @@ def played(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         again_s = begun_s + FIRST_S + AWAY_S
         query = f"seconds={SECOND_S}&start_number={SECOND}&{shape}"
         found.published(STREAM, query, f"--at={again_s}")
+        found.published(LONG, "seconds=60&gop=10", f"--at={begun_s}")
         yield Played(found, found.edge(), begun_s)
 
 
@@ -83,17 +86,19 @@ def state(request: pytest.FixtureRequest, played: Played) -> str:
     if wanted == "ended":
         http, rtmp = str(free_port()), str(free_port())
         played.stage.start("ingest", "--http-port", http, "--rtmp-port", rtmp)
-    until(lambda: played.state() == wanted, f"the stream to be {wanted}")
+    until(lambda: played.states() == {wanted}, f"the streams to be {wanted}")
     return wanted
 
 
 @contextmanager
-def jumped(played: Played, browser: Any, mode: str, moment_s: float) -> Iterator[Page]:
+def jumped(
+    played: Played, browser: Any, mode: str, moment_s: float, stream: str = STREAM
+) -> Iterator[Page]:
     """A page that was sent to a moment before it had anything to show."""
     context = browser.new_context(bypass_csp=True)
     try:
         page = context.new_page()
-        page.goto(f"{played.edge}/watch/{STREAM}?mode={mode}")
+        page.goto(f"{played.edge}/watch/{stream}?mode={mode}")
         page.wait_for_function("() => window.kinolog")
         watch_screen(page)
         page.evaluate("at => window.kinolog.goTo(at)", 1000 * (played.begun_s + moment_s))
@@ -116,25 +121,44 @@ def test_the_first_jump_goes_to_its_moment(
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("stream", "moments_s"), [(STREAM, (0.0, 133.0, 178.0)), (LONG, (3.0, 17.0, 33.0))]
+)
 def test_who_pauses_before_anything_is_shown_sees_the_moment(
-    played: Played, state: str, browser: Any, mode: str
+    played: Played, state: str, browser: Any, mode: str, stream: str, moments_s: tuple[float, ...]
 ) -> None:
-    for moment_s in (0.0, 133.0, 178.0):
-        with jumped(played, browser, mode, moment_s) as page:
+    for moment_s in moments_s:
+        with jumped(played, browser, mode, moment_s, stream) as page:
             page.keyboard.press("k")
-            until(
-                lambda page=page, moment_s=moment_s: (
-                    stats(page)["phase"] == "paused"
-                    and bool(shown(page))
-                    and played.second(shown(page)[-1]) == pytest.approx(moment_s, abs=0.04)
-                ),
-                f"the picture of {moment_s:.0f} s",
-            )
+            stands_at(page, played, moment_s)
             count = len(shown(page))
             page.keyboard.press("k")
             until(lambda page=page, count=count: len(shown(page)) > count + FPS // 2, "it to play")
             went_s = played.second(shown(page)[count]) - moment_s
             assert -0.04 <= went_s < 0.5
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_jumps_amid_long_gops(played: Played, state: str, browser: Any, mode: str) -> None:
+    """Each is shown, though players that begin amid a GOP have nothing to decode."""
+    with jumped(played, browser, mode, 47.0, LONG) as page:
+        page.keyboard.press("k")
+        stands_at(page, played, 47.0)
+        for moment_s in (5.0, 58.0, 22.0, 36.0):
+            page.evaluate("at => window.kinolog.goTo(at)", 1000 * (played.begun_s + moment_s))
+            stands_at(page, played, moment_s)
+
+
+def stands_at(page: Page, played: Played, moment_s: float) -> None:
+    """It is paused, and shows the moment's picture."""
+    until(
+        lambda: (
+            stats(page)["phase"] == "paused"
+            and bool(shown(page))
+            and played.second(shown(page)[-1]) == pytest.approx(moment_s, abs=0.04)
+        ),
+        f"the picture of {moment_s:.0f} s",
+    )
 
 
 def went_to(page: Page, played: Played, moment_s: float) -> None:

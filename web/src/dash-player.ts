@@ -4,7 +4,7 @@ import type { MediaPlayerClass } from "dashjs";
 import type { Stream } from "./api";
 import { type Facts, RateWindow, backoffMs, phaseOf } from "./recovery";
 import { Reporting } from "./reporting";
-import { AT_LIVE, type Begin, type Snapshot, VideoPlayer } from "./video-player";
+import { AT_LIVE, type Begin, LEAST_S, type Snapshot, VideoPlayer } from "./video-player";
 
 /** dash.js rights most stalls by itself; after so long without a picture it begins anew. */
 const STUCK_S = 10;
@@ -12,8 +12,6 @@ const STUCK_S = 10;
 const RENEWED_S = 1.5;
 const GIVES_UP_AFTER_S = 5;
 const EDGE_S = 1.5;
-/** A seek to where the media begin, so that it is one. */
-const LEAST_S = 0.001;
 /** So long it has stood before media that it does not go on to by itself. */
 const HOLE_S = 1;
 /** It has played on so long after a publisher came back, so with what that one sends. */
@@ -27,6 +25,8 @@ export class DashPlayer extends VideoPlayer {
   private since: number | null;
   /** dash.js has its first Period of what was loaded last. */
   private begun = false;
+  /** Where the manifest's media begin, s, where not every segment begins with a keyframe; else null. */
+  private leads: number | null = null;
   private catchesUp: boolean | null = null;
   private attempt = 0;
   private builtAt = 0;
@@ -46,6 +46,7 @@ export class DashPlayer extends VideoPlayer {
     super(video, begin, onTick);
     this.reporting = new Reporting(url);
     this.since = begin.at;
+    this.on("progress", () => this.arriveAtMoment());
     void this.open();
   }
 
@@ -69,7 +70,7 @@ export class DashPlayer extends VideoPlayer {
 
   toLive(): void {
     this.following = true;
-    this.aim = null;
+    this.aim = this.reaching = null;
     this.speed = 1;
     this.video.playbackRate = 1;
     this.wantsPlay = true;
@@ -93,7 +94,8 @@ export class DashPlayer extends VideoPlayer {
     // that is static lists less than it is long.
     const listed = this.dash?.isDynamic() !== false || (this.since !== null && time >= this.since);
     const here = window !== null && at >= window.start && at < window.end;
-    if (this.started && listed && here) this.video.currentTime = at;
+    this.reaching = null;
+    if (this.started && listed && here && (this.leads === null || this.has(at))) this.video.currentTime = at;
     else {
       this.since = time;
       this.load();
@@ -106,6 +108,7 @@ export class DashPlayer extends VideoPlayer {
     const live = this.live();
     if (!window || live === null) return;
     this.following = to >= live - 1;
+    this.reaching = null;
     this.video.currentTime = Math.max(window.start + 0.1, Math.min(to, live));
     this.tick();
   }
@@ -129,7 +132,8 @@ export class DashPlayer extends VideoPlayer {
     if (this.ending.signal.aborted) return;
     this.dash = made;
     made.on("error", (event) => this.fails(event as { error?: { code?: number; data?: unknown } }));
-    made.on("manifestLoaded", () => {
+    made.on("manifestLoaded", (event) => {
+      this.leads = leadOf((event as unknown as { data?: Manifest }).data);
       this.playlist = "here";
       this.attempt = 0;
       this.reporting.begins();
@@ -170,7 +174,16 @@ export class DashPlayer extends VideoPlayer {
     if (this.begun) return;
     this.begun = true;
     if (this.since === null) return;
+    if (this.leads !== null && this.leads < this.since / 1000) {
+      this.reaching = this.since;
+      this.dash?.seekToPresentationTime(this.leads + LEAST_S);
+      return;
+    }
     this.dash?.seekToPresentationTime(Math.max(this.since / 1000, this.window()?.start ?? 0) + LEAST_S);
+  }
+
+  private arriveAtMoment(): void {
+    this.arrive(this.reaching === null ? null : this.reaching / 1000);
   }
 
   private fails({ error }: { error?: { code?: number; data?: unknown } }): void {
@@ -199,6 +212,7 @@ export class DashPlayer extends VideoPlayer {
   }
 
   protected watch(): void {
+    this.arriveAtMoment();
     // Otherwise dash.js takes a viewer of the past for one who is far behind, and hurries.
     if (this.dash && this.playlist === "here" && this.catchesUp !== this.following) {
       this.catchesUp = this.following;
@@ -253,9 +267,9 @@ export class DashPlayer extends VideoPlayer {
     return at > 0 ? new Date(at * 1000) : null;
   }
 
-  /** dash.js loads nothing of a live stream before it has played. */
+  /** dash.js loads nothing of a live stream before it has played, nor while it stands still. */
   protected override plays(): void {
-    if (this.wantsPlay) return;
+    if (this.wantsPlay || this.reaching !== null) return;
     this.video.pause();
     if (this.aim !== null) this.video.currentTime = this.aim / 1000;
   }
@@ -308,4 +322,34 @@ export class DashPlayer extends VideoPlayer {
 
 interface Loaded {
   request: { type: string; mediaType: string; bytesTotal: number; duration: number };
+}
+
+/** What is read of dash.js's manifest. */
+interface Manifest {
+  Period?: {
+    start?: number;
+    AdaptationSet?: {
+      contentType?: string;
+      startWithSAP?: number;
+      SegmentTemplate?: Template;
+      Representation?: { SegmentTemplate?: Template }[];
+    }[];
+  }[];
+}
+
+interface Template {
+  timescale?: number;
+  presentationTimeOffset?: number;
+  SegmentTimeline?: { S?: { t?: number }[] };
+}
+
+/** When the first segment of video begins (s), where it may be that not each begins with a keyframe. */
+function leadOf(manifest: Manifest | undefined): number | null {
+  const [period] = manifest?.Period ?? [];
+  const video = period?.AdaptationSet?.find(({ contentType }) => contentType === "video");
+  if (!period || !video || video.startWithSAP) return null;
+  const template = video.Representation?.[0]?.SegmentTemplate ?? video.SegmentTemplate;
+  const first = template?.SegmentTimeline?.S?.[0]?.t;
+  if (first === undefined) return null;
+  return (period.start ?? 0) + (first - (template?.presentationTimeOffset ?? 0)) / (template?.timescale ?? 1);
 }

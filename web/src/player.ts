@@ -139,7 +139,7 @@ export class Player extends VideoPlayer {
 
   toLive(): void {
     this.following = true;
-    this.aim = null;
+    this.aim = this.reaching = null;
     this.speed = 1;
     if (this.since !== null) {
       this.since = null;
@@ -164,9 +164,11 @@ export class Player extends VideoPlayer {
     const position = this.positionOf(time);
     this.following = false;
     this.aim = time;
-    if (position !== null) {
+    this.reaching = null;
+    if (position !== null && (this.independent() || this.has(position))) {
       this.video.currentTime = position;
     } else {
+      this.reaching = time;
       this.since = Math.round(time);
       if (this.hls) this.load(this.address(), null);
       else if (this.engine === "native") this.openNative();
@@ -179,6 +181,7 @@ export class Player extends VideoPlayer {
     if (!window) return;
     const live = this.hls?.liveSyncPosition ?? window.end;
     this.following = to >= live - 1;
+    this.reaching = null;
     this.video.currentTime = Math.max(window.start + 0.1, Math.min(to, live));
     this.tick();
   }
@@ -231,10 +234,16 @@ export class Player extends VideoPlayer {
     hls.on(Events.FRAG_BUFFERED, (_, { frag, part, stats }) => {
       if (frag.sn === "initSegment") return;
       this.attempt = 0;
+      this.arrive(this.reaching === null ? null : this.positionOf(this.reaching));
       (this.rates[frag.type] ??= new RateWindow()).add(stats.loaded, (part ?? frag).duration);
     });
     hls.attachMedia(this.video);
     hls.loadSource(this.address());
+  }
+
+  /** Each segment that is listed begins with a keyframe. */
+  private independent(): boolean {
+    return this.details()?.m3u8.includes("#EXT-X-INDEPENDENT-SEGMENTS") ?? false;
   }
 
   /** The playlist that is played. */

@@ -6,6 +6,8 @@ import type { Kind, Phase } from "./recovery";
 
 export const TICK_MS = 500;
 const MOVED_S = 0.02;
+/** Browsers round: so far behind a picture's very begin it is that picture's, and a seek is one. */
+export const LEAST_S = 0.001;
 
 export interface Choice {
   id: number;
@@ -86,6 +88,8 @@ export abstract class VideoPlayer {
   protected speed: number;
   /** Where it is going, Unix ms; null for live. */
   protected aim: number | null;
+  /** A moment amid a GOP, until what leads to it is there and it is shown; Unix ms. */
+  protected reaching: number | null = null;
   protected stalls = 0;
   protected stallsAtEdge = 0;
   protected stalledSince = 0;
@@ -298,6 +302,22 @@ export abstract class VideoPlayer {
       if (start > currentTime) next ??= start;
     }
     return { ahead_s: 0, next };
+  }
+
+  /** It is buffered. */
+  protected has(position: number): boolean {
+    const { buffered } = this.video;
+    const ranges = Array.from({ length: buffered.length }, (_, n) => [buffered.start(n), buffered.end(n)]);
+    return ranges.some(([start = 0, end = 0]) => start <= position && position < end);
+  }
+
+  /** Players begin with a keyframe, before what was sought: go there once it can be decoded. */
+  protected arrive(position: number | null): void {
+    if (this.reaching === null || position === null) return;
+    if (!this.has(position) && this.video.currentTime < position) return;
+    this.reaching = null;
+    if (!this.wants) this.video.pause();
+    if (this.video.currentTime < position) this.video.currentTime = position + LEAST_S;
   }
 
   protected tick(): void {

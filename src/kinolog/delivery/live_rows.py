@@ -37,9 +37,7 @@ async def come_to(channel: Channel, track: str, end_ms: float) -> None:
             return
 
 
-def row_in_progress(
-    channel: Channel, track: str, live: Table, *, over: bool = False
-) -> Row | None:
+def row_in_progress(channel: Channel, track: str, live: Table, *, over: bool = False) -> Row | None:
     """The segment that a track has begun behind `live`, once its first part is listed, as if it
     were as long as can be expected, or, `over`, as long as it is; None where there is none, or it
     is a gap."""

@@ -8,6 +8,7 @@ from typing import Final
 
 from kinolog.core.errors import InputError
 from kinolog.core.timebase import rescale
+from kinolog.delivery.borders import Borders
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.dash import mpd
 from kinolog.delivery.dash.begins import Begins
@@ -39,6 +40,7 @@ class Manifests:
 
     def __init__(self, history: History, registry: Registry) -> None:
         self._history = history
+        self._borders = Borders(history, registry)
         self._registry = registry
         self._begins = Begins(history)
 
@@ -53,7 +55,9 @@ class Manifests:
         for track in _tracks(opens):
             await come_to(channel, track, span.end_ms)
             name, live = Named(channel.name, track), live_rows(channel, track)
-            found = await self._history.between(name, span.start_ms, span.end_ms, live)
+            begin = await self._borders.begin(channel, track, span.start_ms)
+            end_ms = await self._borders.end_ms(channel, track, span.start_ms, span.end_ms)
+            found = await self._history.between(name, begin.at_ms, end_ms, live)
             for _, pieces in await _apart(track, found, target_ms, peaks):
                 _add(sessions, opens, track, pieces, {})
         if not sessions:
@@ -140,8 +144,9 @@ class Manifests:
             assert span.dvr_ms is not None
             newest_ms = live.wall[-1] if len(live) else channel.last_ms
             since_ms = newest_ms - span.dvr_ms
-        until_ms = float("inf")
-        return await self._history.between(Named(channel.name, track), since_ms, until_ms, live)
+        begin = await self._borders.begin(channel, track, since_ms)
+        name, until_ms = Named(channel.name, track), float("inf")
+        return await self._history.between(name, begin.at_ms, until_ms, live)
 
     def _opens(self, channel: Channel) -> dict[int, Open]:
         """What is known of the stream's sessions, oldest first."""

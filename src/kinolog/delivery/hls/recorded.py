@@ -20,8 +20,6 @@ DATED = 32
 """EXT-X-PROGRAM-DATE-TIME stands at each discontinuity, and at every so manieth number."""
 MOST_FILLED = 5_000
 """So many numbers that a track did not use in a row are listed as gaps: a pause of hours."""
-SLIVER_MS = 50
-"""Sound is cut at its first frame behind a border of video: some 20 ms apart from it."""
 MOST_SEGMENTS = 200_000
 """A playlist has no more: over four days of 2 s segments, 20 MB."""
 
@@ -106,23 +104,6 @@ def closed_head(runs: Sequence[Run], target_ms: int, start_ms: float) -> str:
         "#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-MEDIA-SEQUENCE:0\n"
         f"{decodable}{start_line(runs[0].wall, start_ms)}"
     )
-
-
-def along(runs: Sequence[Run], begins_ms: float | None, ends_ms: float | None) -> list[Run]:
-    """The runs of a track without a first segment that ends within SLIVER_MS of where another
-    track's list begins, and without a last one that begins so near to where that ends (Unix ms;
-    None: not known). Players take the shorter list for the whole: a segment more at one end of
-    sound is a segment of video less at the other."""
-    kept = list(runs)
-    if begins_ms is not None and len(kept) + kept[0].count > 2:
-        first = kept[0]
-        if first.end_of(first.start) <= begins_ms + SLIVER_MS:
-            kept[:1] = [cut for cut in (first.cut(first.start + 1, first.stop),) if cut is not None]
-    if ends_ms is not None and len(kept) + kept[-1].count > 2:
-        last = kept[-1]
-        if last.table.wall[last.stop - 1] >= ends_ms - SLIVER_MS:
-            kept[-1:] = [cut for cut in (last.cut(last.start, last.stop - 1),) if cut is not None]
-    return kept
 
 
 def start_line(begins_ms: float, start_ms: float, *, always: bool = False) -> str:

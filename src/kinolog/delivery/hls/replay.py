@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from kinolog.core.clock import Clock
 from kinolog.core.errors import InputError
+from kinolog.delivery.borders import Begin, Borders
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.history import History, Named
 from kinolog.delivery.hls import recorded
@@ -48,6 +49,7 @@ class Replay:
 
     def __init__(self, history: History, registry: Registry, clock: Clock) -> None:
         self._history = history
+        self._borders = Borders(history, registry)
         self._registry = registry
         self._clock = clock
         self._made: OrderedDict[tuple[Named, Span], tuple[float, Body]] = OrderedDict()
@@ -77,7 +79,7 @@ class Replay:
             ways = self._behind[channel] = OrderedDict()
         way = ways.get((track, span))
         if way is None:
-            way = ways[track, span] = _Way(None, None, None)
+            way = ways[track, span] = _Way()
             while len(ways) > MOST_SPANS:
                 ways.popitem(last=False)
         key = (segments[0].msn, segments[-1].msn)
@@ -100,24 +102,29 @@ class Replay:
             assert span.dvr_ms is not None
             since_ms = segments[-1].wall - span.dvr_ms
         tags = self._event_tag(channel) if span.start_ms is not None else ""
-        begins_ms = await self._begins_ms(channel, track, since_ms)
-        dropped = _ended_before(segments, begins_ms)
+        begin = way.begin
+        if begin is None or span.start_ms is None:
+            begin = await self._borders.begin(channel, track, since_ms)
+        dropped = _ended_before(segments, begin.at_ms)
         first = segments[dropped]
         if dropped:
             if span.start_ms is not None:
-                tags += recorded.start_line(first.wall, since_ms, always=True)
-            return way._replace(behind=Behind(first.msn, first.disc, dropped, tags=tags))
+                tags += recorded.start_line(first.wall, begin.shown_ms, always=True)
+            return way._replace(
+                begin=begin, behind=Behind(first.msn, first.disc, dropped, tags=tags)
+            )
         named = Named(channel.name, track)
         number = way.first_msn if span.start_ms is not None else None
         if number is None:
-            number = await self._history.number_after(named, begins_ms)
+            number = await self._history.number_after(named, begin.at_ms)
         found = await self._history.numbered(named, number, first.msn)
         runs = recorded.unbroken(found, first.msn)
         begins = runs[0].wall if runs else first.wall
         if span.start_ms is not None:
-            tags += recorded.start_line(begins, since_ms, always=True)
+            tags += recorded.start_line(begins, begin.shown_ms, always=True)
+        way = way._replace(first_msn=number, begin=begin)
         if not runs:
-            return way._replace(first_msn=number, behind=Behind(first.msn, first.disc, tags=tags))
+            return way._replace(behind=Behind(first.msn, first.disc, tags=tags))
         target_ms = version.open.target_ms
         texts = await _gently(recorded.lines(track, runs, target_ms, closed=False))
         filler, lead = recorded.joint(track, runs[-1], first, target_ms)
@@ -130,20 +137,7 @@ class Replay:
             independent(runs),
             tags,
         )
-        return way._replace(first_msn=number, behind=behind)
-
-    async def _begins_ms(self, channel: Channel, track: str, since_ms: float) -> float:
-        """The moment whose segment is the first that a growing list has, which is to go back to
-        `since_ms` (Unix ms). All tracks of it begin at about the same time: once such a list has
-        ended, players take what stands first in each for simultaneous, whatever its date."""
-        lead = self._lead(channel)
-        if lead in (None, track):
-            return since_ms
-        live = live_rows(channel, lead)
-        found = await self._history.between(
-            Named(channel.name, lead), since_ms, since_ms + 1, live
-        )
-        return found[0].wall + recorded.SLIVER_MS if found else since_ms
+        return way._replace(behind=behind)
 
     def _event_tag(self, channel: Channel) -> str:
         """EXT-X-PLAYLIST-TYPE:EVENT promises that nothing listed goes away: said only where
@@ -193,7 +187,8 @@ class Replay:
         if not runs:
             raise nothing_between(channel.name, span.start_ms, span.end_ms)
         target_ms = self._history.target_ms(channel.name)
-        head = recorded.closed_head(runs, target_ms, span.start_ms)
+        begin = await self._borders.begin(channel, name.track, span.start_ms)
+        head = recorded.closed_head(runs, target_ms, begin.shown_ms)
         body = await _gently(recorded.lines(name.track, runs, target_ms, closed=True))
         return f"{head}{body}#EXT-X-ENDLIST\n"
 
@@ -223,10 +218,9 @@ class Replay:
         assert span.end_ms is not None
         await come_to(channel, name.track, span.end_ms)
         live = live_rows(channel, name.track)
-        runs = await self._history.between(name, span.start_ms, span.end_ms, live)
-        lead = self._lead(channel)
-        if runs and lead not in (None, name.track):
-            runs = await self._along(channel, Named(channel.name, lead), span, runs)
+        begin = await self._borders.begin(channel, name.track, span.start_ms)
+        end_ms = await self._borders.end_ms(channel, name.track, span.start_ms, span.end_ms)
+        runs = await self._history.between(name, begin.at_ms, end_ms, live)
         count = sum(run.count for run in runs)
         if count > recorded.MOST_SEGMENTS:
             raise InputError(
@@ -236,33 +230,15 @@ class Replay:
             )
         return runs
 
-    def _lead(self, channel: Channel) -> str | None:
-        """The track by whose borders the others are cut: the first of video in the newest session;
-        None where there is none."""
-        entries = self._registry.epochs.get(channel.name, {})
-        tracks = entries[max(entries)].open.tracks if entries else ()
-        return next((info.name for info in tracks if info.kind == "video"), None)
-
-    async def _along(self, channel: Channel, lead: Named, span: Span, runs: list[Run]) -> list[Run]:
-        """The runs without the segments at either end of which nearly nothing lies beside the lead:
-        all lists of a span begin and end at about the same time."""
-        assert span.start_ms is not None
-        assert span.end_ms is not None
-        live = live_rows(channel, lead.track)
-        first = await self._history.between(lead, span.start_ms, span.start_ms + 1, live)
-        last = await self._history.between(lead, span.end_ms - 1, span.end_ms, live)
-        return recorded.along(
-            runs, first[0].wall if first else None, last[-1].until if last else None
-        )
-
 
 class _Way(NamedTuple):
-    """What is remembered of a span: the number that it begins with, and what was made for the
-    window of these numbers."""
+    """What is remembered of a span: where it begins, the number that it begins with, and what was
+    made for the window of these numbers."""
 
-    first_msn: int | None
-    key: tuple[int, int] | None
-    behind: Behind | None
+    begin: Begin | None = None
+    first_msn: int | None = None
+    key: tuple[int, int] | None = None
+    behind: Behind | None = None
 
 
 def _ended_before(segments: Sequence[Segment], unix_ms: float) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kinolog.delivery.hls.recorded import along, closed_head, lines, unbroken
+from kinolog.delivery.hls.recorded import closed_head, lines, unbroken
 from kinolog.record.page import GAP, INDEPENDENT
 from kinolog.record.table import Row, Table
 from kinolog.timeline.measure import independent, rates
@@ -90,18 +90,3 @@ def test_rates_and_independence() -> None:
     assert rates([], 2000) is None
     assert independent(of(row(1), row(2, flags=GAP)))
     assert not independent(of(row(1), row(2, flags=0)))
-
-
-def test_a_list_of_sound_has_no_slivers_beside_that_of_video() -> None:
-    found = of(row(4), row(5), row(6), row(7))
-    walls = [run.table.wall[index] for run in found for index in range(run.start, run.stop)]
-
-    def numbers(begins_ms: float | None, ends_ms: float | None, of_these: list[Run]) -> list[int]:
-        kept = along(of_these, begins_ms, ends_ms)
-        return [msn for run in kept for msn in run.table.msn[run.start : run.stop]]
-
-    assert numbers(None, None, found) == [4, 5, 6, 7]
-    assert numbers(walls[0], walls[3] + 2000, found) == [4, 5, 6, 7]
-    assert numbers(walls[1] - 5, walls[3] + 20, found) == [5, 6]
-    assert numbers(walls[1] - 60, walls[3] + 60, found) == [4, 5, 6, 7]
-    assert numbers(walls[1], None, of(row(4))) == [4]  # better than nothing

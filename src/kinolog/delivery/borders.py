@@ -1,0 +1,95 @@
+"""Where lists of the past begin and end: what a player is given first can be decoded, and all
+tracks begin and end at about the same time."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from kinolog.delivery.channel import Channel
+from kinolog.delivery.history import History, Named
+from kinolog.delivery.live_rows import live_rows
+from kinolog.log.registry import Registry
+from kinolog.record.page import GAP, INDEPENDENT
+from kinolog.timeline.window import Run
+
+SLIVER_MS: Final = 50
+"""Sound is cut at its first frame behind a border of video: some 20 ms apart from it."""
+_REACH_MS: Final = 60_000
+"""A keyframe that is needed lies at most so far before a segment without one."""
+
+
+class Begin(NamedTuple):
+    """Unix ms. `at_ms`: its segment is the first; `shown_ms`: where players are to begin."""
+
+    at_ms: float
+    shown_ms: float
+
+
+class Borders:
+    """The borders of lists, for the channels of this process."""
+
+    def __init__(self, history: History, registry: Registry) -> None:
+        self._history = history
+        self._registry = registry
+
+    async def begin(self, channel: Channel, track: str, since_ms: float) -> Begin:
+        """Where a track's list begins that is to go back to a moment (Unix ms). Where that lies
+        amid a GOP of several segments, it begins with the GOP, and players with it: they begin to
+        load where they begin to play, and would have nothing to decode. Sound begins where the
+        lead does: once a list has ended, players take what stands first in each for simultaneous,
+        whatever its date."""
+        lead = self.lead(channel, track)
+        if lead is None:
+            return Begin(since_ms, since_ms)
+        found = await self._first(channel, lead, since_ms)
+        if found is None:
+            return Begin(since_ms, since_ms)
+        wall_ms, sought = found
+        shown_ms = since_ms if sought else wall_ms
+        if lead != track:
+            return Begin(wall_ms + SLIVER_MS, shown_ms)
+        # Of the segment before, which may end a moment later by its rounded dates, there is none.
+        return Begin(since_ms if sought else wall_ms + 2, shown_ms)
+
+    async def end_ms(self, channel: Channel, track: str, since_ms: float, end_ms: float) -> float:
+        """Where a track's list of a range ends (Unix ms): sound where the lead does, without what
+        begins so near to that."""
+        lead = self.lead(channel, track)
+        if lead in (None, track):
+            return end_ms
+        named = Named(channel.name, lead)
+        live = live_rows(channel, lead)
+        found = await self._history.between(named, end_ms - 1, end_ms, live)
+        if not found:
+            found = await self._history.between(named, since_ms, end_ms, live)
+        return min(end_ms, found[-1].until - SLIVER_MS) if found else end_ms
+
+    def lead(self, channel: Channel, track: str) -> str | None:
+        """The track by whose borders a track is cut: itself where it is video, else the first of
+        video in the newest session; None where there is none."""
+        entries = self._registry.epochs.get(channel.name, {})
+        tracks = entries[max(entries)].open.tracks if entries else ()
+        video = [info.name for info in tracks if info.kind == "video"]
+        return track if track in video else next(iter(video), None)
+
+    async def _first(self, channel: Channel, track: str, at_ms: float) -> tuple[float, bool] | None:
+        """When the segment begins with which a track's moment can be decoded, and whether the
+        moment lies in that; None where there is no segment then."""
+        named, live = Named(channel.name, track), live_rows(channel, track)
+        found = await self._history.between(named, at_ms, at_ms + 1, live)
+        if not found:
+            return None
+        if _begins_by_itself(found[0], found[0].start):
+            return found[0].wall, True
+        before = await self._history.between(named, at_ms - _REACH_MS, at_ms + 1, live)
+        for run in reversed(before):
+            if run.epoch != found[0].epoch:
+                break
+            for index in range(run.stop - 1, run.start - 1, -1):
+                if _begins_by_itself(run, index):
+                    return run.table.wall[index], False
+        return found[0].wall, True
+
+
+def _begins_by_itself(run: Run, index: int) -> bool:
+    return bool(run.table.flags[index] & (INDEPENDENT | GAP))
