@@ -122,6 +122,38 @@ def test_sound_of_a_growing_list_begins_where_pictures_do(
         assert video_s <= moment_s or moment_s == 150
 
 
+def test_a_list_from_amid_a_gop_begins_with_its_keyframe(
+    played: Stage, recorded: Recorded, client: httpx.Client
+) -> None:
+    stream = "replay/long"
+    begun_s = int(recorded.seconds(0))
+    played.published(stream, "seconds=60&gop=10", f"--at={begun_s}")
+    base = f"{recorded.edges[0]}/media/{stream}"
+    for start_s in (15, 10, 21.5):
+        for query in (
+            f"start={begun_s + start_s}",
+            f"start={begun_s + start_s}&end={begun_s + 23}",
+        ):
+            for track in ("video", "audio"):
+                playlist = fetch(client, f"{base}/{track}.m3u8?{query}")
+                first_s = since(recorded, playlist.segments[0].date)
+                assert first_s == pytest.approx(start_s // 10 * 10, abs=0.03)
+                # Players begin to load where they begin to play.
+                offset = playlist.head.get("#EXT-X-START", "TIME-OFFSET=0.000000,")
+                assert offset.startswith("TIME-OFFSET=0.0")
+
+
+@pytest.mark.parametrize("end_s", [180, 179.999, 150, 120.5])
+def test_sound_of_another_session_is_not_in_a_range_without_its_pictures(
+    recorded: Recorded, client: httpx.Client, end_s: float
+) -> None:
+    for track in ("video", "audio"):
+        playlist = fetch(client, recorded.url(f"{track}.m3u8", 110, end_s))
+        assert "DISCONTINUITY\n" not in playlist.text
+    manifest = client.get(recorded.url("manifest.mpd", 110, end_s)).text
+    assert manifest.count("<Period ") == 1
+
+
 def test_every_edge_says_the_same(recorded: Recorded, client: httpx.Client) -> None:
     for name in ("index.m3u8", "video.m3u8", "audio.m3u8"):
         one, other = (client.get(recorded.url(name, 10, 200, edge)).content for edge in (0, 1))

@@ -14,6 +14,8 @@ const GIVES_UP_AFTER_S = 5;
 const EDGE_S = 1.5;
 /** So long it has stood before media that it does not go on to by itself. */
 const HOLE_S = 1;
+/** Within the first segment of a GOP, by any clock. */
+const LED_S = 0.05;
 /** It has played on so long after a publisher came back, so with what that one sends. */
 const MOVES_MS = 5000;
 
@@ -27,6 +29,8 @@ export class DashPlayer extends VideoPlayer {
   private begun = false;
   /** Where the manifest's media begin, s, where not every segment begins with a keyframe; else null. */
   private leads: number | null = null;
+  /** It was begun anew with the GOP in which its moment lies. */
+  private led = false;
   private catchesUp: boolean | null = null;
   private attempt = 0;
   private builtAt = 0;
@@ -158,11 +162,15 @@ export class DashPlayer extends VideoPlayer {
     this.started = this.begun = false;
     this.playlist = "loading";
     this.catchesUp = null;
+    this.led = false;
+    this.reaching = this.since;
     if (this.since === null) this.dash.attachSource(this.url);
-    else {
-      const start = Math.round(this.since) / 1000;
-      this.dash.attachSource(`${this.url}?start=${start}&behind=0`, `posix:${start}`);
-    }
+    else this.attachFrom(this.since / 1000);
+  }
+
+  private attachFrom(start: number): void {
+    const since = Math.round(this.since ?? 0) / 1000;
+    this.dash?.attachSource(`${this.url}?start=${since}&behind=0`, `posix:${start.toFixed(3)}`);
   }
 
   /**
@@ -174,12 +182,16 @@ export class DashPlayer extends VideoPlayer {
     if (this.begun) return;
     this.begun = true;
     if (this.since === null) return;
-    if (this.leads !== null && this.leads < this.since / 1000) {
-      this.reaching = this.since;
+    if (this.leads === null || this.leads >= this.since / 1000) {
+      this.dash?.seekToPresentationTime(Math.max(this.since / 1000, this.window()?.start ?? 0) + LEAST_S);
+    } else if (!this.dash?.isDynamic()) {
       this.dash?.seekToPresentationTime(this.leads + LEAST_S);
-      return;
+    } else if (!this.led) {
+      // After a seek while it begins, it would leave out segments: so anew, with the moment's GOP.
+      this.led = true;
+      this.begun = false;
+      this.attachFrom(this.leads + LED_S);
     }
-    this.dash?.seekToPresentationTime(Math.max(this.since / 1000, this.window()?.start ?? 0) + LEAST_S);
   }
 
   private arriveAtMoment(): void {

@@ -163,6 +163,21 @@ def test_forced_cuts_take_the_promise_of_independent_segments_away() -> None:
     assert text.count("INDEPENDENT=YES") == 2
 
 
+@pytest.mark.parametrize(
+    ("keys", "start"),
+    [({0, 2}, "4.000000"), ({0, 1}, "2.000000"), ({3}, None), ({0, 1, 2, 3}, None)],
+)
+def test_a_live_list_with_long_gops_names_a_keyframe_to_begin_with(
+    keys: set[int], start: str | None
+) -> None:
+    """The newest that is no nearer to the live edge than players are to be."""
+    items = session(epoch=5, seconds=6.4, tracks=(VIDEO,))
+    for item in items:
+        item.header.ind = item.header.ind and item.header.msn in keys
+    found = re.search(r"#EXT-X-START:TIME-OFFSET=([\d.]+),PRECISE=YES\n", render(live_of(*items)))
+    assert (found[1] if found else None) == start
+
+
 def test_dates_stand_in_all_segments_or_none() -> None:
     items = session(epoch=5, seconds=4.5, tracks=(VIDEO,))
     for item in items:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kinolog.delivery.hls.recorded import closed_head, lines, unbroken
 from kinolog.record.page import GAP, INDEPENDENT
 from kinolog.record.table import Row, Table
-from kinolog.timeline.measure import independent, rates
+from kinolog.timeline.measure import expected, independent, rates
 from kinolog.timeline.window import Run, Session, runs
 
 SECOND = 90_000
@@ -90,3 +90,17 @@ def test_rates_and_independence() -> None:
     assert rates([], 2000) is None
     assert independent(of(row(1), row(2, flags=GAP)))
     assert not independent(of(row(1), row(2, flags=0)))
+
+
+def test_what_is_to_come_is_as_long_as_in_the_gop_before() -> None:
+    def run_of(*lengths: tuple[int, int]) -> Run:
+        rows = [row(n, flags=flags)._replace(dur=dur) for n, (dur, flags) in enumerate(lengths)]
+        return of(*rows)[0]
+
+    key, other, short = (222, INDEPENDENT), (222, 0), (12, 0)
+    gop = (key, other, other, short)
+    assert expected(run_of(*gop, *gop[:2]), 180, 4) == [222, 12, 222, 222]
+    assert expected(run_of(*gop, *gop), 180, 2) == expected(run_of(*gop, *gop, *gop), 180, 2)
+    assert expected(run_of(*gop, key), 180, 3) == [222, 222, 12]
+    assert expected(run_of(*gop), 180, 2) == [180, 180]  # one GOP tells nothing
+    assert expected(run_of(key, key, key), 180, 2) == [180, 180]
