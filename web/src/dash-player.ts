@@ -183,6 +183,7 @@ export class DashPlayer extends VideoPlayer {
     this.begun = true;
     if (this.since === null) return;
     if (this.leads === null || this.leads >= this.since / 1000) {
+      this.reaching = null;
       this.dash?.seekToPresentationTime(Math.max(this.since / 1000, this.window()?.start ?? 0) + LEAST_S);
     } else if (!this.dash?.isDynamic()) {
       this.dash?.seekToPresentationTime(this.leads + LEAST_S);
