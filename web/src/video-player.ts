@@ -314,7 +314,9 @@ export abstract class VideoPlayer {
   /** Players begin with a keyframe, before what was sought: go there once it can be decoded. */
   protected arrive(position: number | null): void {
     if (this.reaching === null || position === null) return;
-    if (!this.has(position) && this.video.currentTime < position) return;
+    // Before it has started, the time may be of where it was.
+    const beyond = this.started && this.video.currentTime >= position;
+    if (!beyond && !this.has(position)) return;
     this.reaching = null;
     if (!this.wants) this.video.pause();
     if (this.video.currentTime < position) this.video.currentTime = position + LEAST_S;
