@@ -223,7 +223,11 @@ export abstract class VideoPlayer {
     this.video.pause();
     const rate = this.stream?.tracks.find((track) => track.kind === "video")?.frame_rate;
     const picture_s = 1 / (rate || 25);
-    this.next = (this.next ?? this.picture ?? this.video.currentTime) + by * picture_s;
+    const { currentTime, seeking } = this.video;
+    // The picture on the screen may be of where it was before it was sent elsewhere.
+    const stepped = this.next !== null && Math.abs(this.next + picture_s / 2 - currentTime) < picture_s / 2;
+    const from = stepped ? this.next : seeking ? null : this.picture;
+    this.next = (from ?? currentTime) + by * picture_s;
     // Amid the picture: at its very begin, rounding may show the one before.
     this.video.currentTime = this.next + picture_s / 2;
     this.tick();

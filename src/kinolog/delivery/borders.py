@@ -49,7 +49,7 @@ class Borders:
         if lead != track:
             return Begin(wall_ms + SLIVER_MS, shown_ms)
         # Of the segment before, which may end a moment later by its rounded dates, there is none.
-        return Begin(since_ms if sought else wall_ms + 2, shown_ms)
+        return Begin(max(since_ms, wall_ms + 2) if sought else wall_ms + 2, shown_ms)
 
     async def end_ms(self, channel: Channel, track: str, since_ms: float, end_ms: float) -> float:
         """Where a track's list of a range ends (Unix ms): sound where the lead does, without what
