@@ -16,6 +16,8 @@ const EDGE_S = 1.5;
 const HOLE_S = 1;
 /** Within the first segment of a GOP, by any clock. */
 const LED_S = 0.05;
+/** The <video>'s time is Unix time. */
+const SECONDS = (time: number): number => time / 1000;
 /** It has played on so long after a publisher came back, so with what that one sends. */
 const MOVES_MS = 5000;
 
@@ -50,7 +52,7 @@ export class DashPlayer extends VideoPlayer {
     super(video, begin, onTick);
     this.reporting = new Reporting(url);
     this.since = begin.at;
-    this.on("progress", () => this.arriveAtMoment());
+    this.on("progress", () => this.arrive(SECONDS));
     void this.open();
   }
 
@@ -195,10 +197,6 @@ export class DashPlayer extends VideoPlayer {
     }
   }
 
-  private arriveAtMoment(): void {
-    this.arrive(this.reaching === null ? null : this.reaching / 1000);
-  }
-
   private fails({ error }: { error?: { code?: number; data?: unknown } }): void {
     const answer = error?.data as { response?: { status?: number } } | undefined;
     const missing = answer?.response?.status === 404 || (this.listed && this.stream === null);
@@ -225,7 +223,7 @@ export class DashPlayer extends VideoPlayer {
   }
 
   protected watch(): void {
-    this.arriveAtMoment();
+    this.arrive(SECONDS);
     // Otherwise dash.js takes a viewer of the past for one who is far behind, and hurries.
     if (this.dash && this.playlist === "here" && this.catchesUp !== this.following) {
       this.catchesUp = this.following;

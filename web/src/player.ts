@@ -234,7 +234,7 @@ export class Player extends VideoPlayer {
     hls.on(Events.FRAG_BUFFERED, (_, { frag, part, stats }) => {
       if (frag.sn === "initSegment") return;
       this.attempt = 0;
-      this.arrive(this.reaching === null ? null : this.positionOf(this.reaching));
+      this.arrive((time) => this.positionOf(time));
       (this.rates[frag.type] ??= new RateWindow()).add(stats.loaded, (part ?? frag).duration);
     });
     hls.attachMedia(this.video);

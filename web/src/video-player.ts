@@ -315,9 +315,13 @@ export abstract class VideoPlayer {
     return ranges.some(([start = 0, end = 0]) => start <= position && position < end);
   }
 
-  /** Players begin with a keyframe, before what was sought: go there once it can be decoded. */
-  protected arrive(position: number | null): void {
-    if (this.reaching === null || position === null) return;
+  /**
+   * Players begin with a keyframe, before what was sought: go there once it can be decoded. `placed`: where
+   * a moment is in the <video>'s time; null: nowhere.
+   */
+  protected arrive(placed: (time: number) => number | null): void {
+    const position = this.reaching === null ? null : placed(this.reaching);
+    if (position === null) return;
     // Before it has started, the time may be of where it was.
     const beyond = this.started && this.video.currentTime >= position;
     if (!beyond && !this.has(position)) return;

@@ -38,10 +38,8 @@ class Borders:
         load where they begin to play, and would have nothing to decode. Sound begins where the
         lead does: once a list has ended, players take what stands first in each for simultaneous,
         whatever its date."""
-        lead = self.lead(channel, track)
-        if lead is None:
-            return Begin(since_ms, since_ms)
-        found = await self._first(channel, lead, since_ms)
+        lead = self._lead(channel, track)
+        found = await self._first(channel, lead, since_ms) if lead is not None else None
         if found is None:
             return Begin(since_ms, since_ms)
         wall_ms, sought = found
@@ -49,12 +47,12 @@ class Borders:
         if lead != track:
             return Begin(wall_ms + SLIVER_MS, shown_ms)
         # Of the segment before, which may end a moment later by its rounded dates, there is none.
-        return Begin(max(since_ms, wall_ms + 2) if sought else wall_ms + 2, shown_ms)
+        return Begin(max(shown_ms, wall_ms + 2), shown_ms)
 
     async def end_ms(self, channel: Channel, track: str, since_ms: float, end_ms: float) -> float:
         """Where a track's list of a range ends (Unix ms): sound where the lead does, without what
         begins so near to that."""
-        lead = self.lead(channel, track)
+        lead = self._lead(channel, track)
         if lead in (None, track):
             return end_ms
         named = Named(channel.name, lead)
@@ -64,7 +62,7 @@ class Borders:
             found = await self._history.between(named, since_ms, end_ms, live)
         return min(end_ms, found[-1].until - SLIVER_MS) if found else end_ms
 
-    def lead(self, channel: Channel, track: str) -> str | None:
+    def _lead(self, channel: Channel, track: str) -> str | None:
         """The track by whose borders a track is cut: itself where it is video, else the first of
         video in the newest session; None where there is none."""
         entries = self._registry.epochs.get(channel.name, {})

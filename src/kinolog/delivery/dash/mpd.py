@@ -13,7 +13,7 @@ from kinolog.core.timebase import rescale
 from kinolog.core.units import rfc3339
 from kinolog.delivery.dash.periods import Period, Stretch
 from kinolog.record.control import OpenTrack
-from kinolog.record.page import GAP, INDEPENDENT
+from kinolog.timeline.measure import independent
 from kinolog.timeline.segment import MICROSECONDS
 
 _HEAD: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -209,8 +209,8 @@ def _set(
     info = group[0].info
     known = info.language not in ("", "und")
     language = f" lang={quoteattr(info.language)}" if known and info.kind == "audio" else ""
-    independent = all(_independent(one) for one in group)
-    sap = ' startWithSAP="1"' if independent else ""
+    stands_alone = independent(one.run for one in group)
+    sap = ' startWithSAP="1"' if stands_alone else ""
     connected = ""
     if before is not None and _same_inits(group, before):
         value = quoteattr(_period_id(before))
@@ -329,11 +329,6 @@ def _on_grid(one: Stretch, target_ms: int) -> bool:
             return False
     # The last may be short.
     return table.dur[run.stop - 1] <= target_ticks + most
-
-
-def _independent(one: Stretch) -> bool:
-    run = one.run
-    return all(flags & (INDEPENDENT | GAP) for flags in run.table.flags[run.start : run.stop])
 
 
 def _seconds(us: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from kinolog.core.timebase import rescale
+from kinolog.delivery.hls.recorded import start_line
 from kinolog.delivery.hls.text import date_line, decimal, map_line
 from kinolog.timeline.segment import MICROSECONDS, Part, Segment
 from kinolog.timeline.track import Version, target_seconds
@@ -209,9 +210,7 @@ def _start_tag(version: Version) -> str:
         if segment.independent and not segment.gap:
             found = begins_us
         begins_us += segment.duration_us
-    if found is None:
-        return ""
-    return f"#EXT-X-START:TIME-OFFSET={decimal(found, MICROSECONDS)},PRECISE=YES\n"
+    return start_line(0, found / 1000, always=True) if found is not None else ""
 
 
 def _head(version: Version, behind: Behind | None) -> str:

@@ -181,13 +181,12 @@ class Replay:
         return Body(plain, zipped)
 
     async def _media(self, channel: Channel, name: Named, span: Span) -> str:
-        runs = await self._runs(channel, name, span)
+        begin, runs = await self._runs(channel, name, span)
         assert span.start_ms is not None
         assert span.end_ms is not None
         if not runs:
             raise nothing_between(channel.name, span.start_ms, span.end_ms)
         target_ms = self._history.target_ms(channel.name)
-        begin = await self._borders.begin(channel, name.track, span.start_ms)
         head = recorded.closed_head(runs, target_ms, begin.shown_ms)
         body = await _gently(recorded.lines(name.track, runs, target_ms, closed=True))
         return f"{head}{body}#EXT-X-ENDLIST\n"
@@ -200,7 +199,7 @@ class Replay:
         listed: list[Rendition] = []
         decodable = True
         for track, infos in tracks.items():
-            runs = await self._runs(channel, Named(channel.name, track), span)
+            _, runs = await self._runs(channel, Named(channel.name, track), span)
             found = rates(runs, self._history.target_ms(channel.name))
             if found is None:
                 continue
@@ -213,7 +212,8 @@ class Replay:
             raise nothing_between(channel.name, span.start_ms, span.end_ms)
         return render(listed, decodable, span.query)
 
-    async def _runs(self, channel: Channel, name: Named, span: Span) -> list[Run]:
+    async def _runs(self, channel: Channel, name: Named, span: Span) -> tuple[Begin, list[Run]]:
+        """Where a track's list of a closed range begins, and what is in it."""
         assert span.start_ms is not None
         assert span.end_ms is not None
         await come_to(channel, name.track, span.end_ms)
@@ -228,7 +228,7 @@ class Replay:
                 f"{recorded.MOST_SEGMENTS}",
                 hint="ask for a shorter range",
             )
-        return runs
+        return begin, runs
 
 
 class _Way(NamedTuple):
