@@ -224,10 +224,12 @@ export abstract class VideoPlayer {
     const rate = this.stream?.tracks.find((track) => track.kind === "video")?.frame_rate;
     const picture_s = 1 / (rate || 25);
     const { currentTime, seeking } = this.video;
-    // The picture on the screen may be of where it was before it was sent elsewhere.
-    const stepped = this.next !== null && Math.abs(this.next + picture_s / 2 - currentTime) < picture_s / 2;
-    const from = stepped ? this.next : seeking ? null : this.picture;
-    this.next = (from ?? currentTime) + by * picture_s;
+    const there = (picture: number) => Math.abs(picture + picture_s / 2 - currentTime) < picture_s / 2;
+    // The picture on the screen may be of where it was before it was sent elsewhere; that of where it was sent
+    // may be on the screen while it still seeks.
+    const known = [this.next, this.picture].find((picture) => picture !== null && there(picture));
+    const from = known ?? (seeking ? null : this.picture) ?? currentTime;
+    this.next = from + by * picture_s;
     // Amid the picture: at its very begin, rounding may show the one before.
     this.video.currentTime = this.next + picture_s / 2;
     this.tick();
