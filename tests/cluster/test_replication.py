@@ -38,7 +38,22 @@ def namespace(servers: str) -> KafkaSettings:
 
 
 async def replicas_of(admin: Admin, topic: str) -> int:
-    return len((await admin.describe(topic)).topics[topic][0].replicas)
+    """Once the broker that is asked knows the topic: another may have told of it."""
+    async with asyncio.timeout(_DEADLINE_S):
+        while not (found := (await admin.describe(topic)).topics.get(topic)):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    return len(found[0].replicas)
+
+
+async def all_tell_of(admin: Admin, brokers: int) -> None:
+    """Wait until each of so many brokers knows that there are no others: any may be asked."""
+    async with asyncio.timeout(_DEADLINE_S):
+        while len(info := (await admin.describe()).brokers) > brokers:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        for server in info.values():
+            # The first question of a client goes to its bootstrap server, there is no other yet.
+            while len((await Admin(namespace(server)).describe()).brokers) > brokers:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
 
 
 def test_with_a_broker_down_nothing_new_is_made_with_fewer_replicas(
@@ -54,9 +69,7 @@ def test_with_a_broker_down_nothing_new_is_made_with_fewer_replicas(
             await one.ensure_collection("old")
             assert one.collection("old").replication_factor == 3
             cluster.kill(3)
-            async with asyncio.timeout(_DEADLINE_S):
-                while len((await admin.describe()).brokers) > 2:  # noqa: ASYNC110
-                    await asyncio.sleep(0.05)
+            await all_tell_of(admin, 2)
 
             with pytest.raises(KafkaUnavailable, match="2 of 3 brokers are up; a new coll") as no:
                 await one.ensure_collection("new")

@@ -64,10 +64,16 @@ class Played:
         return {str(one["state"]) for one in found}
 
 
-@pytest.fixture(scope="module")
-def played(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
-    folder = tmp_path_factory.mktemp("page-jumps")
-    (folder / "kinolog.toml").write_text("end_grace_s = 0.1\n")
+@pytest.fixture(scope="module", params=["away", "ended"])
+def played(
+    request: pytest.FixtureRequest, one_broker: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Played]:
+    """Streams that are in that state: an ingest ends one whose publisher left another's, after the
+    grace that the publisher gave."""
+    state = str(request.param)
+    folder = tmp_path_factory.mktemp(f"page-jumps-{state}")
+    grace_s = 0.1 if state == "ended" else 3600
+    (folder / "kinolog.toml").write_text(f"end_grace_s = {grace_s}\n")
     with stage(one_broker, folder) as found:
         begun_s = int(time.time()) - 600
         shape = "gop=2&bframes=2"
@@ -76,18 +82,12 @@ def played(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         query = f"seconds={SECOND_S}&start_number={SECOND}&{shape}"
         found.published(STREAM, query, f"--at={again_s}")
         found.published(LONG, "seconds=60&gop=10", f"--at={begun_s}")
-        yield Played(found, found.edge(), begun_s)
-
-
-@pytest.fixture(scope="module", params=["away", "ended"])
-def state(request: pytest.FixtureRequest, played: Played) -> str:
-    """What the stream is: an ingest ends one whose publisher left another's."""
-    wanted = str(request.param)
-    if wanted == "ended":
-        http, rtmp = str(free_port()), str(free_port())
-        played.stage.start("ingest", "--http-port", http, "--rtmp-port", rtmp)
-    until(lambda: played.states() == {wanted}, f"the streams to be {wanted}")
-    return wanted
+        if state == "ended":
+            http, rtmp = str(free_port()), str(free_port())
+            found.start("ingest", "--http-port", http, "--rtmp-port", rtmp)
+        played = Played(found, found.edge(), begun_s)
+        until(lambda: played.states() == {state}, f"the streams to be {state}")
+        yield played
 
 
 @contextmanager
@@ -112,9 +112,7 @@ def jumped(
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_first_jump_goes_to_its_moment(
-    played: Played, state: str, browser: Any, mode: str
-) -> None:
+def test_the_first_jump_goes_to_its_moment(played: Played, browser: Any, mode: str) -> None:
     for moment_s in (0.0, 45.0, 160.0):
         with jumped(played, browser, mode, moment_s) as page:
             went_to(page, played, moment_s)
@@ -125,7 +123,7 @@ def test_the_first_jump_goes_to_its_moment(
     ("stream", "moments_s"), [(STREAM, (0.0, 133.0, 178.0)), (LONG, (3.0, 17.0, 33.0))]
 )
 def test_who_pauses_before_anything_is_shown_sees_the_moment(
-    played: Played, state: str, browser: Any, mode: str, stream: str, moments_s: tuple[float, ...]
+    played: Played, browser: Any, mode: str, stream: str, moments_s: tuple[float, ...]
 ) -> None:
     for moment_s in moments_s:
         with jumped(played, browser, mode, moment_s, stream) as page:
@@ -139,7 +137,7 @@ def test_who_pauses_before_anything_is_shown_sees_the_moment(
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_jumps_amid_long_gops(played: Played, state: str, browser: Any, mode: str) -> None:
+def test_jumps_amid_long_gops(played: Played, browser: Any, mode: str) -> None:
     """Each is shown, though players that begin amid a GOP have nothing to decode."""
     with jumped(played, browser, mode, 47.0, LONG) as page:
         page.keyboard.press("k")
