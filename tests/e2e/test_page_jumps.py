@@ -131,7 +131,8 @@ def test_who_pauses_before_anything_is_shown_sees_the_moment(
             stands_at(page, played, moment_s)
             count = len(shown(page))
             page.keyboard.press("k")
-            until(lambda page=page, count=count: len(shown(page)) > count + FPS // 2, "it to play")
+            wanted = count + FPS // 2
+            until(lambda page=page, wanted=wanted: len(shown(page)) > wanted, "it to play")
             went_s = played.second(shown(page)[count]) - moment_s
             assert -0.04 <= went_s < 0.5
 
@@ -145,6 +146,24 @@ def test_jumps_amid_long_gops(played: Played, browser: Any, mode: str) -> None:
         for moment_s in (5.0, 58.0, 22.0, 36.0):
             page.evaluate("at => window.kinolog.goTo(at)", 1000 * (played.begun_s + moment_s))
             stands_at(page, played, moment_s)
+
+
+def test_a_position_of_before_is_not_taken_to_the_next_source(played: Played, browser: Any) -> None:
+    """hls.js may set one of a list that is replaced before there is anything of it: <video> would
+    begin there."""
+    with jumped(played, browser, "hls", 0.0, LONG) as page:
+        until(lambda: shown(page), "the beginning")
+        page.evaluate(
+            """at => {
+              const video = document.querySelector("video");
+              video.removeAttribute("src");
+              video.load();
+              video.currentTime = 29.8;
+              window.kinolog.goTo(at);
+            }""",
+            1000 * (played.begun_s + 47),
+        )
+        went_to(page, played, 47.0)
 
 
 def stands_at(page: Page, played: Played, moment_s: float) -> None:

@@ -166,6 +166,7 @@ export class DashPlayer extends VideoPlayer {
     this.catchesUp = null;
     this.led = false;
     this.reaching = this.since;
+    this.forgetPosition();
     if (this.since === null) this.dash.attachSource(this.url);
     else this.attachFrom(this.since / 1000);
   }

@@ -317,6 +317,7 @@ export class Player extends VideoPlayer {
     if (alone === null) this.awaited = null;
     this.started = false;
     this.builtAt = this.movedAt = this.playlistAt = performance.now();
+    this.forgetPosition();
     this.hls?.loadSource(url);
   }
 

@@ -163,6 +163,7 @@ export abstract class VideoPlayer {
     this.close();
     this.video.removeAttribute("src");
     this.video.load();
+    this.forgetPosition();
   }
 
   /** What the edge lists of this stream now. */
@@ -291,6 +292,14 @@ export abstract class VideoPlayer {
       this.video.muted = true;
       await this.video.play().catch(() => undefined);
     }
+  }
+
+  /**
+   * A time that was set before there is anything of it is where a <video> begins, also with the next source:
+   * not what was sought before, which may lie behind the end of that.
+   */
+  protected forgetPosition(): void {
+    if (this.video.readyState === HTMLMediaElement.HAVE_NOTHING) this.video.currentTime = 0;
   }
 
   protected age(since: number): number {

@@ -194,10 +194,10 @@ def independent(version: Version) -> bool:
 
 
 def _start_tag(version: Version) -> str:
-    """EXT-X-START of a live playlist in which not every segment begins with a keyframe: where the
-    newest does that is not nearer to the live edge than players are to be. They begin near the
-    edge otherwise, and have nothing to show until the next keyframe; hls.js, which seeks to what
-    it cannot decode, for three of them."""
+    """EXT-X-START of a playlist that may go on, in which not every segment begins with a keyframe:
+    where the newest does that is not nearer to the live edge than players are to be. They begin
+    near the edge otherwise, and have nothing to show until the next keyframe; hls.js, which seeks
+    to what it cannot decode, for three of them."""
     begins_us = 0
     edge_us = sum(segment.duration_us for segment in version.segments)
     hold_ms = 1000 * HOLD_BACK_TARGETS * target_seconds(version.open)
@@ -222,7 +222,7 @@ def _head(version: Version, behind: Behind | None) -> str:
     if behind is not None:
         first_msn, disc, tags = behind.first_msn, behind.disc, behind.tags
         decodable = decodable and behind.independent
-    elif version.state == "live" and segments and not decodable:
+    elif version.state != "ended" and segments and not decodable:
         tags = _start_tag(version)
     target = target_seconds(session)
     part_info = ""
