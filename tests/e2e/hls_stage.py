@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -52,14 +52,16 @@ class Stage:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def start(self, *words: str) -> subprocess.Popen[bytes]:
+    def start(
+        self, *words: str, program: Sequence[str] = (str(KINOLOG),)
+    ) -> subprocess.Popen[bytes]:
         """`kinolog …` against this Kafka; its output is in `logs`."""
         kafka = ["--bootstrap-servers", self.bootstrap, "--topic-prefix", self.prefix]
         self._started += 1
         path = self.logs / f"{self.prefix}-{self._started}-{words[0]}.log"
         output = self._stack.enter_context(path.open("wb"))
         process = subprocess.Popen(
-            [str(KINOLOG), *words, *kafka],
+            [*program, *words, *kafka],
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,

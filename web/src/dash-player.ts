@@ -1,10 +1,11 @@
-/** A stream by DASH: dash.js, loaded when it is asked for, in a <video> whose time is Unix time. */
+/** A stream by DASH: dash.js, loaded when it is asked for, in a <video> whose time is the media's Unix time. */
 
 import type { MediaPlayerClass } from "dashjs";
 import type { Stream } from "./api";
 import { type Facts, RateWindow, backoffMs, phaseOf } from "./recovery";
 import { Reporting } from "./reporting";
 import { AT_LIVE, type Begin, LEAST_S, type Snapshot, VideoPlayer } from "./video-player";
+import { WallTimes, captured } from "./wall-times";
 
 /** dash.js rights most stalls by itself; after so long without a picture it begins anew. */
 const STUCK_S = 10;
@@ -16,8 +17,8 @@ const EDGE_S = 1.5;
 const HOLE_S = 1;
 /** Within the first segment of a GOP, by any clock. */
 const LED_S = 0.05;
-/** The <video>'s time is Unix time. */
-const SECONDS = (time: number): number => time / 1000;
+/** Media whose time is that of day by less are where they should be. */
+const NEAR_S = 0.01;
 /** It has played on so long after a publisher came back, so with what that one sends. */
 const MOVES_MS = 5000;
 
@@ -33,12 +34,15 @@ export class DashPlayer extends VideoPlayer {
   private leads: number | null = null;
   /** It was begun anew with the GOP in which its moment lies. */
   private led = false;
+  /** Where it was sent before anything told when the media were captured, s; null: it need not be looked at. */
+  private begunAt: number | null = null;
   private catchesUp: boolean | null = null;
   private attempt = 0;
   private builtAt = 0;
   private nudgedAt = 0;
   /** When the edge listed a publisher that is not the one of before; null: it plays since. */
   private renewedAt: number | null = null;
+  private readonly times = new WallTimes();
   private readonly rates: Record<string, RateWindow> = {};
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
   private readonly reporting: Reporting;
@@ -52,7 +56,7 @@ export class DashPlayer extends VideoPlayer {
     super(video, begin, onTick);
     this.reporting = new Reporting(url);
     this.since = begin.at;
-    this.on("progress", () => this.arrive(SECONDS));
+    this.on("progress", () => this.arrive(this.place));
     void this.open();
   }
 
@@ -92,7 +96,7 @@ export class DashPlayer extends VideoPlayer {
   }
 
   goTo(time: number): void {
-    const at = time / 1000;
+    const at = this.place(time);
     const window = this.window();
     this.following = false;
     this.aim = time;
@@ -146,6 +150,8 @@ export class DashPlayer extends VideoPlayer {
     });
     made.on("streamInitialized", () => this.begins());
     made.on("fragmentLoadingCompleted", (event) => this.loaded(event as unknown as Loaded));
+    // Of a segment that grows, this brings the begin.
+    made.on("fragmentLoadingProgress", (event) => this.look(event as unknown as Loaded));
     made.updateSettings({
       streaming: {
         buffer: { bufferToKeep: 60 },
@@ -162,6 +168,7 @@ export class DashPlayer extends VideoPlayer {
     if (!this.dash) return;
     this.builtAt = this.movedAt = performance.now();
     this.started = this.begun = false;
+    this.begunAt = null;
     this.playlist = "loading";
     this.catchesUp = null;
     this.led = false;
@@ -187,7 +194,8 @@ export class DashPlayer extends VideoPlayer {
     if (this.since === null) return;
     if (this.leads === null || this.leads >= this.since / 1000) {
       this.reaching = null;
-      this.dash?.seekToPresentationTime(Math.max(this.since / 1000, this.window()?.start ?? 0) + LEAST_S);
+      this.begunAt = Math.max(this.place(this.since), this.window()?.start ?? 0);
+      this.dash?.seekToPresentationTime(this.begunAt + LEAST_S);
     } else if (!this.dash?.isDynamic()) {
       this.dash?.seekToPresentationTime(this.leads + LEAST_S);
     } else if (!this.led) {
@@ -196,6 +204,21 @@ export class DashPlayer extends VideoPlayer {
       this.begun = false;
       this.attachFrom(this.leads + LED_S);
     }
+  }
+
+  /** When these media were captured. It may have been sent to a moment before it knew where in them that is. */
+  private look({ request, response }: Loaded): void {
+    const video = request.type === "MediaSegment" && request.mediaType === "video";
+    const told = video && response ? captured(response, request.timescale) : null;
+    if (!told) return;
+    this.times.add(told);
+    const { begunAt, since } = this;
+    // A moment of which there is nothing is where it is.
+    const within = begunAt !== null && told.media_s <= begunAt && begunAt < told.media_s + request.duration;
+    if (!within || since === null) return;
+    this.begunAt = null;
+    const place = Math.max(this.place(since), this.window()?.start ?? 0);
+    if (Math.abs(place - begunAt) > NEAR_S) this.dash?.seekToPresentationTime(place + LEAST_S);
   }
 
   private fails({ error }: { error?: { code?: number; data?: unknown } }): void {
@@ -218,13 +241,17 @@ export class DashPlayer extends VideoPlayer {
     }, wait_ms);
   }
 
-  private loaded({ request }: Loaded): void {
+  private readonly place = (time: number): number => this.times.place(time);
+
+  private loaded(loaded: Loaded): void {
+    const { request } = loaded;
     if (request.type !== "MediaSegment" || !request.bytesTotal) return;
+    this.look(loaded);
     (this.rates[request.mediaType] ??= new RateWindow()).add(request.bytesTotal, request.duration);
   }
 
   protected watch(): void {
-    this.arrive(SECONDS);
+    this.arrive(this.place);
     // Otherwise dash.js takes a viewer of the past for one who is far behind, and hurries.
     if (this.dash && this.playlist === "here" && this.catchesUp !== this.following) {
       this.catchesUp = this.following;
@@ -251,7 +278,7 @@ export class DashPlayer extends VideoPlayer {
     const since_s = this.age(renewed ? (this.renewedAt ?? 0) : this.builtAt);
     if (!wants || still_s < least_s || since_s < least_s) return;
     this.recoveries += 1;
-    if (!this.following && this.started) this.since = this.video.currentTime * 1000;
+    if (!this.following && this.started) this.since = this.times.date(this.video.currentTime);
     this.load();
   }
 
@@ -276,14 +303,14 @@ export class DashPlayer extends VideoPlayer {
 
   protected playingDate(): Date | null {
     const at = this.video.currentTime;
-    return at > 0 ? new Date(at * 1000) : null;
+    return at > 0 ? new Date(this.times.date(at)) : null;
   }
 
   /** dash.js loads nothing of a live stream before it has played, nor while it stands still. */
   protected override plays(): void {
     if (this.wantsPlay || this.reaching !== null) return;
     this.video.pause();
-    if (this.aim !== null) this.video.currentTime = this.aim / 1000;
+    if (this.aim !== null) this.video.currentTime = this.place(this.aim);
   }
 
   protected override waits(): boolean {
@@ -333,7 +360,8 @@ export class DashPlayer extends VideoPlayer {
 }
 
 interface Loaded {
-  request: { type: string; mediaType: string; bytesTotal: number; duration: number };
+  request: { type: string; mediaType: string; bytesTotal: number; duration: number; timescale: number };
+  response?: ArrayBuffer;
 }
 
 /** What is read of dash.js's manifest. */

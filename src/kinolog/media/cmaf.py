@@ -1,6 +1,7 @@
 """CMAF chunks: one moof and one mdat of one track (ISO/IEC 23000-19, ISO/IEC 14496-12).
 
     chunk(sequence_number, base_decode_time, samples) -> bytes
+    reference_time(media_time, wall_ms) -> bytes
     parse_chunk(data) -> ParsedChunk
 
 The track's number is always 1: it is alone in its init segment.
@@ -15,7 +16,15 @@ from typing import NamedTuple
 from kinolog.core.errors import MediaError
 from kinolog.media.boxes import Box, boxes
 
-__all__ = ["MAX_SAMPLES", "ParsedChunk", "Sample", "boxes", "chunk", "parse_chunk"]
+__all__ = [
+    "MAX_SAMPLES",
+    "ParsedChunk",
+    "Sample",
+    "boxes",
+    "chunk",
+    "parse_chunk",
+    "reference_time",
+]
 
 MAX_SAMPLES = 65_536
 
@@ -41,7 +50,14 @@ _TRUN_FLAGS = 0x400
 _TRUN_CTS = 0x800
 _TRUN_COLUMNS = (_TRUN_DURATION, _TRUN_SIZE, _TRUN_FLAGS, _TRUN_CTS)
 
+# prft (8.16.5), version 1: the times are those of the capture
+_PRFT = struct.Struct(">I4sIIQQ")
+_PRFT_CAPTURED = 0x0100_0018
+_NTP_EPOCH_S = 2_208_988_800
+"""NTP counts from 1900 (RFC 5905, 6): so many seconds before 1970."""
+
 _U32 = 0xFFFF_FFFF
+_U64 = 0xFFFF_FFFF_FFFF_FFFF
 # moof, mfhd, traf, tfhd, up to the end of tfhd's track_ID
 _HEAD = struct.Struct(">I4sI4sIII4sI4sII")
 _TFDT = struct.Struct(">I4sIQ")
@@ -131,6 +147,18 @@ def chunk(sequence_number: int, base_decode_time: int, samples: Sequence[Sample]
     except struct.error as error:
         raise MediaError(f"a time or size does not fit a chunk's field: {error}") from error
     return b"".join(head + data)
+
+
+def reference_time(media_time: int, wall_ms: float) -> bytes:
+    """Producer reference time (prft, 8.16.5), to stand before the moof: `media_time` (ticks of the
+    track) was captured at `wall_ms` (Unix ms and their fractions). NTP's 64 bits begin anew in
+    2036. Raises MediaError when `media_time` does not fit."""
+    us = round(1000 * wall_ms) + 1_000_000 * _NTP_EPOCH_S
+    ntp = (us << 32) // 1_000_000 & _U64
+    try:
+        return _PRFT.pack(_PRFT.size, b"prft", _PRFT_CAPTURED, 1, ntp, media_time)
+    except struct.error as error:
+        raise MediaError(f"a time does not fit prft: {error}") from error
 
 
 def _two_complement(offsets: Sequence[int]) -> list[int]:

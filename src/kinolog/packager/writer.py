@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from kinolog.media.cmaf import Sample, chunk
+from kinolog.media.cmaf import Sample, chunk, reference_time
 from kinolog.packager.settings import TrackPlan
 from kinolog.record.header import VERSION, Ends, Header
 
@@ -15,7 +15,8 @@ WallOf = Callable[[int, int], float]
 
 
 class Chunk(NamedTuple):
-    """A chunk ready for the log; `payload` is one moof and one mdat."""
+    """A chunk ready for the log; `payload` is one moof and one mdat, the first of a segment with
+    a prft before them."""
 
     header: Header
     payload: bytes
@@ -60,6 +61,8 @@ class ChunkWriter:
     def write(self, samples: Sequence[Sample], dts: int, duration: int, ends: Ends) -> Chunk:
         """A chunk of `samples` that starts at `dts` and lasts `duration` ticks."""
         self._sequence += 1
+        wall_ms = self._wall_of(dts, self._timescale)
+        captured = b"" if self._chunk else reference_time(dts, wall_ms)
         if ends == "part" and not self._parts:
             ends = ""
         header = Header(
@@ -75,7 +78,7 @@ class ChunkWriter:
             dur=duration,
             ind=samples[0].sync,
             ends=ends,
-            wall=self._whole_ms(self._wall_of(dts, self._timescale)),
+            wall=self._whole_ms(wall_ms),
         )
         self._chunk += 1
         if ends:
@@ -83,7 +86,7 @@ class ChunkWriter:
                 self.next_segment()
             else:
                 self._part += 1
-        return Chunk(header, chunk(self._sequence, dts, samples))
+        return Chunk(header, captured + chunk(self._sequence, dts, samples))
 
     def next_part(self) -> None:
         """The next chunk begins a part, though the one before could not know."""

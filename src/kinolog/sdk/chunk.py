@@ -44,7 +44,7 @@ class Chunk:
     time: datetime
     """Capture time of the first frame (aware, UTC, to the millisecond)."""
     data: bytes = field(repr=False)
-    """The moof and mdat."""
+    """The moof and mdat; a prft before them where a segment begins."""
     init: bytes = field(repr=False)
     """The init segment (ftyp and moov) of the track in this epoch."""
     follows: bool = field(repr=False)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kinolog.core.errors import MediaError
 from kinolog.media.boxes import box, boxes, find, full_box
-from kinolog.media.cmaf import Sample, chunk, parse_chunk
+from kinolog.media.cmaf import Sample, chunk, parse_chunk, reference_time
 
 samples = st.lists(
     st.builds(
@@ -67,6 +67,29 @@ def test_audio_takes_the_short_form() -> None:
 def test_what_does_not_fit_is_refused(time: int, bad: list[Sample]) -> None:
     with pytest.raises(MediaError):
         chunk(1, time, bad)
+
+
+def test_a_reference_time_tells_the_capture_in_ntp() -> None:
+    # 1970-01-01 is 2208988800 s of NTP (RFC 5905, figure 4); 1.25 s after it.
+    found = reference_time(90_000, 1250.0)
+    assert found == (
+        b"\x00\x00\x00\x20prft\x01\x00\x00\x18\x00\x00\x00\x01"
+        + (2_208_988_801).to_bytes(4, "big")
+        + b"\x40\x00\x00\x00"
+        + (90_000).to_bytes(8, "big")
+    )
+    assert parse_chunk(found + GOOD).data_offset == len(found) + parse_chunk(GOOD).data_offset
+
+
+def test_ntp_begins_anew_in_2036() -> None:
+    """A second after 2036-02-07 06:28:16 UTC (RFC 5905, 6: era 1)."""
+    assert reference_time(0, 1000.0 * (2_085_978_496 + 1))[16:24] == b"\x00\x00\x00\x01" + bytes(4)
+
+
+@pytest.mark.parametrize("media_time", [-1, 2**64])
+def test_a_media_time_that_does_not_fit_is_refused(media_time: int) -> None:
+    with pytest.raises(MediaError, match="prft"):
+        reference_time(media_time, 0)
 
 
 GOOD = chunk(7, 9000, [Sample(b"abcd", 3000, 6000, True), Sample(b"ef", 3001, -3000, False)])

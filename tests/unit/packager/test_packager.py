@@ -29,7 +29,7 @@ from cut_streams import (
     video_format,
 )
 
-from kinolog.media.cmaf import parse_chunk
+from kinolog.media.cmaf import parse_chunk, reference_time
 from kinolog.media.types import Packet, TrackFormat
 from kinolog.packager import CutSettings, plan_cut
 
@@ -59,6 +59,19 @@ def test_thirty_frames_a_second_to_the_chunk() -> None:
     assert [chunk.header.dts for chunk in chunks] == [UNIX_S * 90_000 + n * 9000 for n in range(40)]
     assert {chunk.header.dur for chunk in chunks} == {9000}
     assert [chunk.header.wall for chunk in chunks] == [UNIX_S * 1000 + n * 100 for n in range(40)]
+
+
+def test_the_first_chunk_of_each_segment_tells_when_it_was_captured() -> None:
+    form = video_format()
+    (chunks,) = check_all([form], CutSettings(), video(form, S(30), S(4), 60))
+    for chunk in chunks:
+        header = chunk.header
+        if header.chunk:
+            assert chunk.payload[4:8] == b"moof"
+        else:
+            reference = reference_time(header.dts, header.wall)
+            assert chunk.payload[: len(reference) + 8].endswith(b"moof")
+            assert chunk.payload.startswith(reference)
 
 
 def test_a_chunk_leaves_as_soon_as_the_packet_after_its_last_one_is_there() -> None:
