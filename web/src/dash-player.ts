@@ -32,6 +32,8 @@ export class DashPlayer extends VideoPlayer {
   private begun = false;
   /** Where the manifest's media begin, s, where not every segment begins with a keyframe; else null. */
   private leads: number | null = null;
+  /** Where it begins, s, until that is there to be shown. */
+  private starts: number | null = null;
   /** It was begun anew with the GOP in which its moment lies. */
   private led = false;
   /** Where it was sent before anything told when the media were captured, s; null: it need not be looked at. */
@@ -56,7 +58,7 @@ export class DashPlayer extends VideoPlayer {
     super(video, begin, onTick);
     this.reporting = new Reporting(url);
     this.since = begin.at;
-    this.on("progress", () => this.arrive(this.place));
+    this.on("progress", () => this.reach());
     void this.open();
   }
 
@@ -149,6 +151,7 @@ export class DashPlayer extends VideoPlayer {
       this.reporting.begins();
     });
     made.on("streamInitialized", () => this.begins());
+    made.on("bufferLevelUpdated", () => this.reach());
     made.on("fragmentLoadingCompleted", (event) => this.loaded(event as unknown as Loaded));
     // Of a segment that grows, this brings the begin.
     made.on("fragmentLoadingProgress", (event) => this.look(event as unknown as Loaded));
@@ -168,7 +171,7 @@ export class DashPlayer extends VideoPlayer {
     if (!this.dash) return;
     this.builtAt = this.movedAt = performance.now();
     this.started = this.begun = false;
-    this.begunAt = null;
+    this.begunAt = this.starts = null;
     this.playlist = "loading";
     this.catchesUp = null;
     this.led = false;
@@ -197,7 +200,9 @@ export class DashPlayer extends VideoPlayer {
       this.begunAt = Math.max(this.place(this.since), this.window()?.start ?? 0);
       this.dash?.seekToPresentationTime(this.begunAt + LEAST_S);
     } else if (!this.dash?.isDynamic()) {
-      this.dash?.seekToPresentationTime(this.leads + LEAST_S);
+      // It begins there by itself, and a seek before it has anything would have it append the init segment
+      // between two segments of the GOP, of which browsers then drop the rest.
+      this.starts = this.leads + LEAST_S;
     } else if (!this.led) {
       // After a seek while it begins, it would leave out segments: so anew, with the moment's GOP.
       this.led = true;
@@ -241,6 +246,15 @@ export class DashPlayer extends VideoPlayer {
     }, wait_ms);
   }
 
+  /** Go where it was sent to, once that is there. */
+  private reach(): void {
+    if (this.starts !== null && this.has(this.starts)) {
+      this.video.currentTime = this.starts;
+      this.starts = null;
+    }
+    this.arrive(this.place);
+  }
+
   private readonly place = (time: number): number => this.times.place(time);
 
   private loaded(loaded: Loaded): void {
@@ -251,7 +265,7 @@ export class DashPlayer extends VideoPlayer {
   }
 
   protected watch(): void {
-    this.arrive(this.place);
+    this.reach();
     // Otherwise dash.js takes a viewer of the past for one who is far behind, and hurries.
     if (this.dash && this.playlist === "here" && this.catchesUp !== this.following) {
       this.catchesUp = this.following;
