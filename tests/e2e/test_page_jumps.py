@@ -92,16 +92,35 @@ def played(
 
 @contextmanager
 def jumped(
-    played: Played, browser: Any, mode: str, moment_s: float, stream: str = STREAM
+    played: Played,
+    browser: Any,
+    mode: str,
+    moment_s: float,
+    stream: str = STREAM,
+    *,
+    paused: bool = False,
 ) -> Iterator[Page]:
-    """A page that was sent to a moment before it had anything to show."""
+    """A page that was sent to a moment, and `paused` at once, before it had anything to show."""
+    with opened(played, browser, mode, stream) as page:
+        page.evaluate(
+            """([at, paused]) => {
+              window.kinolog.goTo(at);
+              const pressed = new KeyboardEvent("keydown", { key: "k", bubbles: true });
+              if (paused) document.body.dispatchEvent(pressed);
+            }""",
+            [1000 * (played.begun_s + moment_s), paused],
+        )
+        yield page
+
+
+@contextmanager
+def opened(played: Played, browser: Any, mode: str, stream: str = STREAM) -> Iterator[Page]:
     context = browser.new_context(bypass_csp=True)
     try:
         page = context.new_page()
         page.goto(f"{played.edge}/watch/{stream}?mode={mode}")
         page.wait_for_function("() => window.kinolog")
         watch_screen(page)
-        page.evaluate("at => window.kinolog.goTo(at)", 1000 * (played.begun_s + moment_s))
         yield page
     except AssertionError as error:
         state = page.evaluate(STATE)
@@ -126,8 +145,7 @@ def test_who_pauses_before_anything_is_shown_sees_the_moment(
     played: Played, browser: Any, mode: str, stream: str, moments_s: tuple[float, ...]
 ) -> None:
     for moment_s in moments_s:
-        with jumped(played, browser, mode, moment_s, stream) as page:
-            page.keyboard.press("k")
+        with jumped(played, browser, mode, moment_s, stream, paused=True) as page:
             stands_at(page, played, moment_s)
             count = len(shown(page))
             page.keyboard.press("k")
@@ -137,15 +155,35 @@ def test_who_pauses_before_anything_is_shown_sees_the_moment(
             assert -0.04 <= went_s < 0.5
 
 
+def test_jumps_near_the_end(played: Played, browser: Any) -> None:
+    """Where what is sought is all that there is, and is sent as what is live. By hls.js and dash.js
+    such jumps fail some times (docs/plan.md)."""
+    with jumped(played, browser, "ws", 178.2, paused=True) as page:
+        stands_at(page, played, 178.2)
+        for moment_s in (177.2, 179.2, 176.5, 178.5):
+            page.evaluate("at => window.kinolog.goTo(at)", 1000 * (played.begun_s + moment_s))
+            stands_at(page, played, moment_s)
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_jumps_amid_long_gops(played: Played, browser: Any, mode: str) -> None:
     """Each is shown, though players that begin amid a GOP have nothing to decode."""
-    with jumped(played, browser, mode, 47.0, LONG) as page:
-        page.keyboard.press("k")
+    with jumped(played, browser, mode, 47.0, LONG, paused=True) as page:
         stands_at(page, played, 47.0)
         for moment_s in (5.0, 58.0, 22.0, 36.0):
             page.evaluate("at => window.kinolog.goTo(at)", 1000 * (played.begun_s + moment_s))
             stands_at(page, played, moment_s)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_who_opens_one_that_is_not_live_sees_something(
+    played: Played, browser: Any, mode: str
+) -> None:
+    """Of one that is away, what was seen last, up to where Chromium begins to wait. Of one that is
+    over, what its window has."""
+    least = SECOND + FPS * (SECOND_S - 1) if played.states() == {"away"} else 0
+    with opened(played, browser, mode) as page:
+        until(lambda: shown(page) and shown(page)[-1].number > least, "the last pictures")
 
 
 def test_a_position_of_before_is_not_taken_to_the_next_source(played: Played, browser: Any) -> None:

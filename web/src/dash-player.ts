@@ -19,6 +19,9 @@ const HOLE_S = 1;
 const LED_S = 0.05;
 /** Media whose time is that of day by less are where they should be. */
 const NEAR_S = 0.01;
+/** Of a stream whose publisher is away, so much of the last is shown; a player at the live edge has nothing. */
+const LAST_MS = 500;
+const NOTHING_S = 1;
 /** It has played on so long after a publisher came back, so with what that one sends. */
 const MOVES_MS = 5000;
 
@@ -32,10 +35,12 @@ export class DashPlayer extends VideoPlayer {
   private begun = false;
   /** Where the manifest's media begin, s, where not every segment begins with a keyframe; else null. */
   private leads: number | null = null;
+  /** It follows, and plays the last of a stream whose publisher is away. */
+  private lingers = false;
   /** Where it begins, s, until that is there to be shown. */
   private starts: number | null = null;
-  /** It was begun anew with the GOP in which its moment lies. */
-  private led = false;
+  /** How often it was begun anew. */
+  private loads = 0;
   /** Where it was sent before anything told when the media were captured, s; null: it need not be looked at. */
   private begunAt: number | null = null;
   private catchesUp: boolean | null = null;
@@ -75,7 +80,10 @@ export class DashPlayer extends VideoPlayer {
     const returned = live && before.state !== "live";
     if (returned || (live && before.epoch !== stream.epoch)) this.renewedAt = performance.now();
     super.observe(stream, listed, failures);
-    if (returned && (this.playlist !== "here" || this.video.ended)) this.retry(0);
+    if (returned && this.lingers) {
+      this.since = null;
+      this.load();
+    } else if (returned && (this.playlist !== "here" || this.video.ended)) this.retry(0);
   }
 
   // -- what the controls do --------------------------------------------------------------------
@@ -169,21 +177,41 @@ export class DashPlayer extends VideoPlayer {
 
   private load(): void {
     if (!this.dash) return;
+    this.builtAt = performance.now();
+    this.lingers = this.following && this.since !== null;
+    this.loads += 1;
+    if (this.since === null) this.attach(this.url);
+    else void this.attachFrom(Math.round(this.since) / 1000);
+  }
+
+  /** From here on all that dash.js says is of this. */
+  private attach(url: string, start?: number): void {
     this.builtAt = this.movedAt = performance.now();
     this.started = this.begun = false;
     this.begunAt = this.starts = null;
     this.playlist = "loading";
     this.catchesUp = null;
-    this.led = false;
     this.reaching = this.since;
     this.forgetPosition();
-    if (this.since === null) this.dash.attachSource(this.url);
-    else this.attachFrom(this.since / 1000);
+    this.dash?.attachSource(url, start === undefined ? undefined : `posix:${start.toFixed(3)}`);
   }
 
-  private attachFrom(start: number): void {
-    const since = Math.round(this.since ?? 0) / 1000;
-    this.dash?.attachSource(`${this.url}?start=${since}&behind=0`, `posix:${start.toFixed(3)}`);
+  /**
+   * Begin with the GOP in which the moment lies, by the manifest: dash.js, sent there once it has begun, may
+   * go on with segments amid it, which nothing can decode.
+   */
+  private async attachFrom(since: number): Promise<void> {
+    const { loads } = this;
+    const url = `${this.url}?start=${since}&behind=0`;
+    let leads: number | null = null;
+    try {
+      const answer = await fetch(url, { signal: this.ending.signal });
+      if (answer.ok) leads = leadOf(readManifest(await answer.text()));
+    } catch {
+      // dash.js has its own words for it
+    }
+    if (loads !== this.loads || this.ending.signal.aborted) return;
+    this.attach(url, leads !== null && leads < since ? leads + LED_S : since);
   }
 
   /**
@@ -203,11 +231,6 @@ export class DashPlayer extends VideoPlayer {
       // It begins there by itself, and a seek before it has anything would have it append the init segment
       // between two segments of the GOP, of which browsers then drop the rest.
       this.starts = this.leads + LEAST_S;
-    } else if (!this.led) {
-      // After a seek while it begins, it would leave out segments: so anew, with the moment's GOP.
-      this.led = true;
-      this.begun = false;
-      this.attachFrom(this.leads + LED_S);
     }
   }
 
@@ -272,6 +295,12 @@ export class DashPlayer extends VideoPlayer {
       this.dash.updateSettings({ streaming: { liveCatchup: { enabled: this.following } } });
     }
     if (!this.following && this.video.playbackRate !== this.speed) this.video.playbackRate = this.speed;
+    const away = this.following && this.stream?.state === "away" && this.playlist === "here";
+    if (away && this.since === null && !this.started && this.age(this.builtAt) > NOTHING_S) {
+      this.since = (this.stream?.last_ms ?? 0) - LAST_MS;
+      this.load();
+      return;
+    }
     // Sent to a moment, and nothing to see of it: also of a stream that is away, or over, or paused.
     if (this.since !== null && !this.started && this.playlist === "here" && this.age(this.builtAt) > STUCK_S) {
       this.recoveries += 1;
@@ -395,6 +424,30 @@ interface Template {
   timescale?: number;
   presentationTimeOffset?: number;
   SegmentTimeline?: { S?: { t?: number }[] };
+}
+
+/** What is read of it, of its text. */
+function readManifest(text: string): Manifest {
+  const root = new DOMParser().parseFromString(text, "text/xml").documentElement;
+  const number = (element: Element | null, name: string) => Number(element?.getAttribute(name) ?? 0);
+  return {
+    Period: [...root.querySelectorAll("Period")].map((period) => ({
+      start: Number(period.getAttribute("start")?.match(/^PT([\d.]+)S$/)?.[1] ?? 0),
+      AdaptationSet: [...period.querySelectorAll("AdaptationSet")].map((set) => {
+        const template = set.querySelector("SegmentTemplate");
+        const times = [...set.querySelectorAll("S")].map((one) => ({ t: number(one, "t") }));
+        return {
+          contentType: set.getAttribute("contentType") ?? "",
+          startWithSAP: number(set, "startWithSAP"),
+          SegmentTemplate: {
+            timescale: number(template, "timescale"),
+            presentationTimeOffset: number(template, "presentationTimeOffset"),
+            SegmentTimeline: { S: times },
+          },
+        };
+      }),
+    })),
+  };
 }
 
 /** When the first segment of video begins (s), where it may be that not each begins with a keyframe. */

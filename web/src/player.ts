@@ -1,7 +1,7 @@
 /** A stream in a <video>: hls.js at low latency, and never giving up while the page is open. */
 
 import type Hls from "hls.js";
-import type { ErrorData, HlsConfig, LoadPolicy } from "hls.js";
+import type { ErrorData, Fragment, HlsConfig, LoadPolicy } from "hls.js";
 import type { Stream } from "./api";
 import {
   type Facts,
@@ -33,8 +33,8 @@ const patient = (first_byte_ms: number, total_ms: number, retries: number): Load
 
 // The hold-back comes from the server's playlist. A blocked playlist request is answered within
 // three target durations, so a first byte may take that long.
-const CONFIG: Partial<HlsConfig> = {
-  lowLatencyMode: true,
+const CONFIG = {
+  interstitialsController: undefined, // there are none, and it plays what was paused while a list was loaded
   enableWorker: false, // fragmented MP4 passes through; there is nothing to do in a worker
   maxLiveSyncPlaybackRate: 1, // see catchUpRate
   backBufferLength: 60,
@@ -43,7 +43,11 @@ const CONFIG: Partial<HlsConfig> = {
   manifestLoadPolicy: patient(10_000, 20_000, 1),
   playlistLoadPolicy: patient(30_000, 40_000, 40),
   fragLoadPolicy: patient(10_000, 60_000, 12),
-};
+} as unknown as Partial<HlsConfig>; // whose types do not allow for no interstitials
+
+/** A hole that is longer may be of sound that is not loaded yet, for so long after a seek. */
+const HOLE_S = 0.3;
+const SOUND_COMES_MS = 3000;
 
 /** Browsers round to microseconds, dates of playlists to milliseconds. */
 const ROUNDING_S = 0.002;
@@ -74,6 +78,38 @@ function passLoaded(hls: Hls): void {
       return done ? next(found.end + ROUNDING_S, details) : found;
     };
   }
+}
+
+/**
+ * A segment's date is that of what is decoded first. Amid a GOP, pictures are shown before that (B-frames), and
+ * for hls.js it begins with the first of these.
+ */
+function leadOf({ elementaryStreams: { video } }: Fragment): number {
+  return video ? video.startDTS - video.startPTS : 0;
+}
+
+/**
+ * Sound comes after pictures, and hls.js 1.7.4 takes what is not there yet for a hole of the stream: sent back, it
+ * may leave for where both are, or go a little on, also where nothing plays. So soon after a seek it does not.
+ */
+function waitForSound(hls: Hls, video: HTMLVideoElement, signal: AbortSignal): void {
+  type Gaps = { _trySkipBufferHole(appended: unknown): number; _tryNudgeBuffer(info: unknown): void };
+  const { gapController } = hls as unknown as { gapController?: Gaps };
+  if (!gapController) return;
+  let soughtAt = 0;
+  video.addEventListener("seeking", () => (soughtAt = performance.now()), { signal });
+  const soon = () => performance.now() - soughtAt < SOUND_COMES_MS;
+  const nudge = gapController._tryNudgeBuffer.bind(gapController);
+  gapController._tryNudgeBuffer = (info) => {
+    if (!(video.paused && soon())) nudge(info);
+  };
+  const skip = gapController._trySkipBufferHole.bind(gapController);
+  gapController._trySkipBufferHole = (appended) => {
+    const { buffered, currentTime } = video;
+    const starts = Array.from({ length: buffered.length }, (_, n) => buffered.start(n));
+    const hole_s = (starts.find((start) => start > currentTime) ?? currentTime) - currentTime;
+    return hole_s > HOLE_S && soon() ? 0 : skip(appended);
+  };
 }
 
 export class Player extends VideoPlayer {
@@ -165,7 +201,8 @@ export class Player extends VideoPlayer {
     this.following = false;
     this.aim = time;
     this.reaching = null;
-    if (position !== null && (this.independent() || this.has(position))) {
+    // Before anything has been shown, hls.js goes where it meant to begin after all.
+    if (this.started && position !== null && (this.independent() || this.has(position))) {
       this.video.currentTime = position;
     } else {
       this.reaching = time;
@@ -215,8 +252,9 @@ export class Player extends VideoPlayer {
     this.engine = "hls.js";
     // Without this, an iPhone's ManagedMediaSource never opens.
     if (!("MediaSource" in window)) this.video.disableRemotePlayback = true;
-    const hls = new Engine({ ...CONFIG, cmcd: this.reporting.config });
+    const hls = new Engine({ ...CONFIG, lowLatencyMode: this.goesOn, cmcd: this.reporting.config });
     passLoaded(hls);
+    waitForSound(hls, this.video, this.ending.signal);
     this.hls = hls;
     const { Events } = Engine;
     hls.on(Events.ERROR, (_, data) => this.onError(Engine, data));
@@ -239,6 +277,11 @@ export class Player extends VideoPlayer {
     });
     hls.attachMedia(this.video);
     hls.loadSource(this.address());
+  }
+
+  /** Of what is over hls.js is not to load parts: it may leave out the first of those of sound. */
+  private get goesOn(): boolean {
+    return this.stream?.state !== "ended";
   }
 
   /** Each segment that is listed begins with a keyframe. */
@@ -268,6 +311,11 @@ export class Player extends VideoPlayer {
       this.unsupported = this.unplayable() ?? data.mimeType ?? "this stream's codecs";
       return;
     }
+    // Lists that came while it began may be lined up by dates, which are slewed: the first picture then lies a
+    // little before 0, where browsers take nothing, nor what needs it.
+    const [first] = this.details()?.fragments ?? [];
+    const before = data.details === ErrorDetails.BUFFER_APPEND_NO_PROGRESS && first && first.start < 0;
+    if (before && !this.video.buffered.length) return this.retry(() => this.reopen(), 0);
     if (!data.fatal) return;
     this.recoveries += 1;
     if (data.type === ErrorTypes.NETWORK_ERROR) {
@@ -318,7 +366,9 @@ export class Player extends VideoPlayer {
     this.started = false;
     this.builtAt = this.movedAt = this.playlistAt = performance.now();
     this.forgetPosition();
-    this.hls?.loadSource(url);
+    if (!this.hls) return;
+    this.hls.lowLatencyMode = this.goesOn;
+    this.hls.loadSource(url);
   }
 
   private rebuild(): void {
@@ -483,14 +533,20 @@ export class Player extends VideoPlayer {
       const begin = frag.programDateTime;
       if (begin === null || begin === undefined || frag.gap) continue;
       if (begin <= time && time < begin + 1000 * frag.duration) {
-        return frag.start + (time - begin) / 1000;
+        return frag.start + leadOf(frag) + (time - begin) / 1000;
       }
     }
     return null;
   }
 
   protected playingDate(): Date | null {
-    if (this.hls) return this.hls.playingDate;
+    if (this.hls) {
+      const { currentTime } = this.video;
+      const frag = this.details()?.fragments.find(({ start, end }) => start <= currentTime && currentTime < end);
+      const begin = frag?.programDateTime;
+      if (!frag || begin === null || begin === undefined) return this.hls.playingDate;
+      return new Date(begin + 1000 * (currentTime - frag.start - leadOf(frag)));
+    }
     const begin = (this.video as { getStartDate?: () => Date }).getStartDate?.();
     const ms = begin?.getTime() ?? Number.NaN;
     return Number.isFinite(ms) ? new Date(ms + this.video.currentTime * 1000) : null;

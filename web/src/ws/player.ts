@@ -81,6 +81,8 @@ export class SocketPlayer {
   private live = true;
   private speed = 1;
   private wanted: { start: number | "live"; speed: number } = { start: "live", speed: 1 };
+  /** The moment that this run is to begin at, Unix ms; null: live. */
+  private sought: number | null = null;
   private asked = 0;
   private answered = 0;
   private taken = 0;
@@ -315,7 +317,7 @@ export class SocketPlayer {
   /** What has come is played yet. */
   private absent(absence: "away" | "ended"): void {
     this.absence = absence;
-    this.become(absence);
+    if (this.wantsPlay) this.become(absence);
   }
 
   private arrive(id: number, live: boolean, speed: number | "max"): void {
@@ -325,11 +327,14 @@ export class SocketPlayer {
     this.video.playbackRate = this.speed;
     this.cushion.moved();
     if (id < this.asked) return;
+    const { start } = this.wanted;
     if (live) this.wanted = { start: "live", speed: 1 };
     if (joined) return;
     const anew = id > this.answered || (this.fresh && !live && this.begun);
     this.answered = id;
     this.fresh = false;
+    // Also of what is near the live edge: who stands still, or whose publisher is away, is not taken there.
+    if (anew || !this.begun) this.sought = start === "live" ? null : start;
     if (anew) this.newRun();
   }
 
@@ -545,15 +550,16 @@ export class SocketPlayer {
     if (first_s < this.time.begin_s - RUN_APART_S / 2) return;
     const end_s = Math.min(...[...this.buffers.values()].map((buffer) => buffer.endFrom(first_s)));
     let at_s = first_s;
-    if (!this.live && this.wanted.start !== "live") {
-      at_s = this.time.placeOf(this.wanted.start, first_s);
+    const follows = this.live && !this.absence && this.wantsPlay;
+    if (this.sought !== null && !follows) {
+      at_s = this.time.placeOf(this.sought, first_s);
       // A browser takes what is sought behind the end of what it has for that end.
       this.comesSince ||= performance.now();
       if (end_s <= at_s && performance.now() - this.comesSince < SOUGHT_COMES_MS) return;
     }
     this.begun = true;
     this.comesSince = 0;
-    if (this.live && !this.absence) at_s = Math.max(first_s, end_s - this.cushion.margin_s - 0.1);
+    if (follows) at_s = Math.max(first_s, end_s - this.cushion.margin_s - 0.1);
     this.video.currentTime = at_s;
     this.video.playbackRate = this.speed;
     this.cushion.moved();

@@ -116,7 +116,8 @@ class Manifests:
         if span is not None and span.dvr_ms is not None:
             depth_ms = span.dvr_ms
         elif span is not None and span.start_ms is not None:
-            depth_ms = max(depth_ms, newest_ms - span.start_ms + 2 * target_ms)
+            # From the GOP on in which the moment lies: players clamp where they begin to the depth.
+            depth_ms = max(depth_ms, newest_ms - _oldest_ms(sessions) + 2 * target_ms)
         depth_ms = mpd.depth_ms(depth_ms, now_ms - newest_ms, target_ms)
         fast_ms = _fast_ms(sessions[max(sessions)])
         said = mpd.Live(newest_ms, depth_ms, target_ms, _part_ms(session), fast_ms, replay_ms)
@@ -257,6 +258,16 @@ def _fast_ms(tracks: Mapping[str, Sequence[Stretch]]) -> int:
     ]
     info, row = max(newest, key=lambda one: one[1].wall)
     return 100 * round((rescale(row.dts, info.timescale, 1000) - row.wall) / 100) if row.wall else 0
+
+
+def _oldest_ms(sessions: _Sessions) -> int:
+    """Where the first session that is listed begins, as media time has it, and as dates do."""
+    found = []
+    for track in sessions[min(sessions)].values():
+        run = track[0].run
+        dts = run.table.dts[run.start]
+        found += [run.wall, rescale(dts, track[0].info.timescale, 1000)]
+    return min(found)
 
 
 async def _apart(

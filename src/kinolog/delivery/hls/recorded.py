@@ -17,7 +17,10 @@ from kinolog.timeline.segment import MICROSECONDS, Segment
 from kinolog.timeline.window import Run
 
 DATED = 32
-"""EXT-X-PROGRAM-DATE-TIME stands at each discontinuity, and at every so manieth number."""
+"""EXT-X-PROGRAM-DATE-TIME stands at each discontinuity, at every so manieth number, and where dates
+and media have parted by _APART_MS more (ingest slews dates towards its clock): players count on
+from the last one, and hls.js lines lists up by any."""
+_APART_MS = 4
 MOST_FILLED = 5_000
 """So many numbers that a track did not use in a row are listed as gaps: a pause of hours."""
 MOST_SEGMENTS = 200_000
@@ -74,11 +77,27 @@ def _run(track: str, run: Run, dated: bool) -> str:
         if flags & GAP:
             texts[index] = "#EXT-X-GAP\n" + texts[index]
     first = 0 if dated else -run.first_msn % DATED
-    for index in (*range(first, 1), *range(-run.first_msn % DATED or DATED, stop - start, DATED)):
+    regular = (*range(first, 1), *range(-run.first_msn % DATED or DATED, stop - start, DATED))
+    for index in sorted({*regular, *_parted(run)}):
         wall = table.wall[start + index]
         if wall:
             texts[index] = date_line(wall) + texts[index]
     return "".join(texts)
+
+
+def _parted(run: Run) -> Iterator[int]:
+    """Where the run's dates have parted from its media by a step since the last that was told."""
+    table, scale = run.table, run.timescale
+    step = _APART_MS * scale
+    told: int | None = None
+    rows = zip(table.wall[run.start : run.stop], table.dts[run.start : run.stop], strict=True)
+    for index, (wall, dts) in enumerate(rows):
+        apart = wall * scale - 1000 * dts
+        if told is None:
+            told = apart
+        elif not -step < apart - told < step and wall:
+            told = apart
+            yield index
 
 
 def _gaps(

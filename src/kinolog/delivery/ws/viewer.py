@@ -54,6 +54,8 @@ LEAP_MS: Final = 1500
 """A longer time without media is not waited for."""
 _MOST_LEAD_MS: Final = 15_000
 _STEP_S: Final = 0.05
+_LEAD_MS: Final = 200
+"""So much behind a moment is sent before a pause: browsers show nothing of less sound."""
 _AGAIN_S: Final = 0.25
 _TURNS: Final = 64
 """Chunks sent at a stretch before others have their turn."""
@@ -378,7 +380,7 @@ class Viewer:
                 first = False
             await pace.wait(item.at_ms)
             self._put(item, self._ways[item.track])
-            if self._leading and item.at_ms > (wish.start_ms or 0):
+            if self._leading and item.at_ms > (wish.start_ms or 0) + _LEAD_MS:
                 self._leading = False
                 if self._pausing:
                     self._task = None

@@ -85,6 +85,18 @@ def test_dates_stand_where_numbers_are_divided_by_32() -> None:
     assert len(dated) == 4  # the first, 32, 64, 96
 
 
+def test_dates_stand_where_they_have_parted_from_the_media() -> None:
+    """As where ingest slews them by a millisecond a second."""
+    slewed = [row(msn) for msn in range(1, 11)]
+    slewed = [one._replace(wall=one.wall + 2 * n) for n, one in enumerate(slewed)]
+    jitter = [row(msn) for msn in range(11, 32)]
+    jitter = [one._replace(wall=one.wall + 18 + n % 3) for n, one in enumerate(jitter)]
+    made = text(of(*slewed, *jitter))
+    pieces = made.split("#EXT-X-PROGRAM-DATE-TIME")[1:]
+    dated = [one.split("video/7/")[1].split(".")[0] for one in pieces]
+    assert dated == ["1", "3", "5", "7", "9"]
+
+
 def test_rates_and_independence() -> None:
     assert rates(of(row(1), row(2)), 2000) == (1_000_000, 1_000_000)
     assert rates([], 2000) is None
