@@ -90,7 +90,7 @@ def test_dates_stand_where_they_have_parted_from_the_media() -> None:
     slewed = [row(msn) for msn in range(1, 11)]
     slewed = [one._replace(wall=one.wall + 2 * n) for n, one in enumerate(slewed)]
     jitter = [row(msn) for msn in range(11, 32)]
-    jitter = [one._replace(wall=one.wall + 18 + n % 3) for n, one in enumerate(jitter)]
+    jitter = [one._replace(wall=one.wall + 16 + n % 3) for n, one in enumerate(jitter)]
     made = text(of(*slewed, *jitter))
     pieces = made.split("#EXT-X-PROGRAM-DATE-TIME")[1:]
     dated = [one.split("video/7/")[1].split(".")[0] for one in pieces]
