@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from kinolog.core.timebase import rescale
 from kinolog.delivery.hls.text import date_line, decimal, map_line
 from kinolog.record.page import GAP
@@ -89,14 +91,14 @@ def _parted(run: Run) -> Iterator[int]:
     """Where the run's dates have parted from its media by a step since the last that was told."""
     table, scale = run.table, run.timescale
     step = _APART_MS * scale
-    told: int | None = None
-    rows = zip(table.wall[run.start : run.stop], table.dts[run.start : run.stop], strict=True)
-    for index, (wall, dts) in enumerate(rows):
-        apart = wall * scale - 1000 * dts
-        if told is None:
-            told = apart
-        elif not -step < apart - told < step and wall:
-            told = apart
+    apart = np.array(table.wall[run.start : run.stop], np.int64) * scale
+    apart -= 1000 * np.array(table.dts[run.start : run.stop], np.int64)
+    if np.ptp(apart) < step:
+        return
+    told = int(apart[0])
+    for index, one in enumerate(apart.tolist()):
+        if not -step < one - told < step and table.wall[run.start + index]:
+            told = one
             yield index
 
 
