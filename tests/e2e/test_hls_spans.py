@@ -75,7 +75,7 @@ def check_bodies(client: httpx.Client, url: str, playlist: Playlist) -> None:
     for uri in (*maps, playlist.segments[0].uri, playlist.segments[-1].uri):
         answer = client.get(httpx.URL(url).join(uri))
         assert (answer.status_code, uri) == (200, uri)
-        assert answer.content[4:8] in (b"ftyp", b"styp", b"moof")
+        assert answer.content[4:8] in (b"ftyp", b"prft", b"moof")
 
 
 @pytest.mark.parametrize("track", ["video", "audio"])
