@@ -78,7 +78,8 @@ def test_any_moment_and_back_to_the_present(played: Stage, browser: Any) -> None
     page.keyboard.press(".")
     paused = stats(page)["currentTime"]
     page.keyboard.press(".")
-    one_more = pytest.approx(paused + 1 / 30, abs=0.01)
+    # Steps go amid a picture, from wherever in one it stood: half a picture more or less.
+    one_more = pytest.approx(paused + 1 / 30, abs=0.018)
     until(lambda: stats(page)["currentTime"] == one_more, "one picture more")
     # One who paused stays so where it loads anew, and goes by 5 s with the bar in focus too.
     source = page.evaluate("window.kinolog.hls.url")

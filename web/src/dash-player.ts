@@ -184,6 +184,11 @@ export class DashPlayer extends VideoPlayer {
     else void this.attachFrom(Math.round(this.since) / 1000);
   }
 
+  /** The manifest of what came since (Unix s). */
+  private from(since: number): string {
+    return `${this.url}?start=${since}&behind=0`;
+  }
+
   /** From here on all that dash.js says is of this. */
   private attach(url: string, start?: number): void {
     this.builtAt = this.movedAt = performance.now();
@@ -202,7 +207,7 @@ export class DashPlayer extends VideoPlayer {
    */
   private async attachFrom(since: number): Promise<void> {
     const { loads } = this;
-    const url = `${this.url}?start=${since}&behind=0`;
+    const url = this.from(since);
     let leads: number | null = null;
     try {
       const answer = await fetch(url, { signal: this.ending.signal });
@@ -246,7 +251,10 @@ export class DashPlayer extends VideoPlayer {
     if (!within || since === null) return;
     this.begunAt = null;
     const place = Math.max(this.place(since), this.window()?.start ?? 0);
-    if (Math.abs(place - begunAt) > NEAR_S) this.dash?.seekToPresentationTime(place + LEAST_S);
+    if (Math.abs(place - begunAt) < NEAR_S) return;
+    // Sent back to before what it has, dash.js may return to that.
+    if (place < told.media_s) this.attach(this.from(Math.round(since) / 1000), place);
+    else this.dash?.seekToPresentationTime(place + LEAST_S);
   }
 
   private fails({ error }: { error?: { code?: number; data?: unknown } }): void {
