@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from hls_stage import Stage, stage, until
-from kit.page_player import stats
-from kit.screen import shown, watch_screen
+from kit.page_player import stats, watched
+from kit.screen import shown
 
 pytestmark = [pytest.mark.cluster, pytest.mark.needs("chromium"), pytest.mark.timeout(240)]
 
@@ -60,12 +60,7 @@ def test_a_moment_is_that_of_the_time_of_day(
     drift: tuple[str, int], browser: Any, mode: str, clock: str
 ) -> None:
     edge, begun_s = drift
-    context = browser.new_context(bypass_csp=True)
-    try:
-        page = context.new_page()
-        page.goto(f"{edge}/watch/drift/{clock}?mode={mode}")
-        page.wait_for_function("() => window.kinolog")
-        watch_screen(page)
+    with watched(browser, f"{edge}/watch/drift/{clock}?mode={mode}") as page:
         # First of all; within what is loaded; elsewhere.
         for moment_s in (20.5, 22.25, 47.75):
             wanted = round(FPS * (moment_s - AHEAD_MS[clock] / 1000))
@@ -82,8 +77,3 @@ def test_a_moment_is_that_of_the_time_of_day(
             )
             said_s = datetime.fromisoformat(stats(page)["playing_date"]).timestamp() - begun_s
             assert said_s == pytest.approx(moment_s, abs=0.05)
-    except AssertionError as error:
-        error.add_note(f"{stats(page)}\n{shown(page)[-4:]}")
-        raise
-    finally:
-        context.close()

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 from hls_stage import Stage, stage, until
-from kit.page_player import stats
-from kit.screen import Shown, shown, watch_screen
+from kit.page_player import stats, watched
+from kit.screen import Shown, shown
 from playwright.sync_api import Page
 
 from kinolog.cluster.ports import free_port
@@ -32,17 +32,6 @@ SECOND = 100_000
 """The number of the second session's first picture."""
 FIRST_S, AWAY_S, SECOND_S = 90, 30, 60
 MODES = ("hls", "dash", "ws")
-
-
-STATE = """
-() => {
-  const video = document.querySelector("video");
-  const { readyState, paused, seeking, ended, currentTime, buffered } = video;
-  const ranges = [...Array(buffered.length).keys()];
-  const times = ranges.map((n) => [buffered.start(n), buffered.end(n)]);
-  return { readyState, paused, seeking, ended, currentTime, times };
-}
-"""
 
 
 @dataclass(frozen=True)
@@ -115,19 +104,8 @@ def jumped(
 
 @contextmanager
 def opened(played: Played, browser: Any, mode: str, stream: str = STREAM) -> Iterator[Page]:
-    context = browser.new_context(bypass_csp=True)
-    try:
-        page = context.new_page()
-        page.goto(f"{played.edge}/watch/{stream}?mode={mode}")
-        page.wait_for_function("() => window.kinolog")
-        watch_screen(page)
+    with watched(browser, f"{played.edge}/watch/{stream}?mode={mode}") as page:
         yield page
-    except AssertionError as error:
-        state = page.evaluate(STATE)
-        error.add_note(f"{stats(page)}\n{state}\n{shown(page)[-5:]}")
-        raise
-    finally:
-        context.close()
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from hls_stage import Stage, stage, stop, until
 from kit.page_player import stats
-from kit.screen import Shown, shown, watch_screen
+from kit.screen import Shown, settle, shown, watch_screen
 from playwright.sync_api import Page
 
 pytestmark = [
@@ -94,10 +94,7 @@ def go_to(page: Page, played: Played, second: float) -> list[Shown]:
 
 def still(page: Page) -> int:
     """The picture that it stands still at, once that is on the screen."""
-    page.wait_for_function("() => !document.querySelector('video').seeking")
-    page.evaluate(
-        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-    )
+    settle(page)
     return shown(page)[-1].number
 
 

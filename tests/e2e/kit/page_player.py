@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
 from hls_stage import until
 from playwright.sync_api import Page
 
+from kit.screen import shown, watch_screen
+
 
 def stats(page: Page) -> dict[str, Any]:
     return dict(page.evaluate("window.kinolog?.stats() ?? {}"))
+
+
+STATE = """
+() => {
+  const video = document.querySelector("video");
+  const { readyState, paused, seeking, ended, currentTime, buffered } = video;
+  const ranges = [...Array(buffered.length).keys()];
+  const times = ranges.map((n) => [buffered.start(n), buffered.end(n)]);
+  return { readyState, paused, seeking, ended, currentTime, times };
+}
+"""
+
+
+@contextmanager
+def watched(browser: Any, url: str) -> Iterator[Page]:
+    """A page of a stream whose pictures are read from the first on. What fails tells of them."""
+    context = browser.new_context(bypass_csp=True)
+    try:
+        page = context.new_page()
+        page.goto(url)
+        page.wait_for_function("() => window.kinolog")
+        watch_screen(page)
+        yield page
+    except AssertionError as error:
+        error.add_note(f"{stats(page)}\n{page.evaluate(STATE)}\n{shown(page)[-5:]}")
+        raise
+    finally:
+        context.close()
 
 
 BUFFERS = """

@@ -65,6 +65,14 @@ def shown(page: Page) -> list[Shown]:
     return [Shown(*one) for one in page.evaluate("window.shown ?? []")]
 
 
+def settle(page: Page) -> None:
+    """Wait until what was sought is on the screen."""
+    page.wait_for_function("() => !document.querySelector('video').seeking")
+    page.evaluate(
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
+
+
 def latencies_ms(frames: list[Shown], captured_ms: Callable[[int], float | None]) -> list[float]:
     """Capture to presentation of each frame of which it is known when it was captured, sorted."""
     found = [one.at_ms - at_ms for one in frames if (at_ms := captured_ms(one.number)) is not None]
