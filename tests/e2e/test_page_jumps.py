@@ -133,12 +133,12 @@ def test_who_pauses_before_anything_is_shown_sees_the_moment(
             assert -0.04 <= went_s < 0.5
 
 
-def test_jumps_near_the_end(played: Played, browser: Any) -> None:
-    """Where what is sought is all that there is, and is sent as what is live. By hls.js and dash.js
-    such jumps fail some times (docs/plan.md)."""
-    with jumped(played, browser, "ws", 178.2, paused=True) as page:
+@pytest.mark.parametrize("mode", MODES)
+def test_jumps_near_the_end(played: Played, browser: Any, mode: str) -> None:
+    """Where what is sought is all that there is, and is sent as what is live."""
+    with jumped(played, browser, mode, 178.2, paused=True) as page:
         stands_at(page, played, 178.2)
-        for moment_s in (177.2, 179.2, 176.5, 178.5):
+        for moment_s in (177.2, 179.2, 176.5, 178.5, 178.0, 150.0, 179.5):
             page.evaluate("at => window.kinolog.goTo(at)", 1000 * (played.begun_s + moment_s))
             stands_at(page, played, moment_s)
 

@@ -15,6 +15,8 @@ const GIVES_UP_AFTER_S = 5;
 const EDGE_S = 1.5;
 /** So long it has stood before media that it does not go on to by itself. */
 const HOLE_S = 1;
+/** So soon after a seek, a hole may be of sound that comes after the pictures. */
+const SOUND_COMES_S = 3;
 /** Within the first segment of a GOP, by any clock. */
 const LED_S = 0.05;
 /** Media whose time is that of day by less are where they should be. */
@@ -44,6 +46,9 @@ export class DashPlayer extends VideoPlayer {
   /** Where it was sent before anything told when the media were captured, s; null: it need not be looked at. */
   private begunAt: number | null = null;
   private catchesUp: boolean | null = null;
+  /** dash.js goes on to where there are pictures and sound. */
+  private leaps = true;
+  private soughtAt = 0;
   private attempt = 0;
   private builtAt = 0;
   private nudgedAt = 0;
@@ -64,6 +69,10 @@ export class DashPlayer extends VideoPlayer {
     this.reporting = new Reporting(url);
     this.since = begin.at;
     this.on("progress", () => this.reach());
+    this.on("seeking", () => {
+      this.soughtAt = performance.now();
+      this.mindHoles();
+    });
     void this.open();
   }
 
@@ -87,6 +96,11 @@ export class DashPlayer extends VideoPlayer {
   }
 
   // -- what the controls do --------------------------------------------------------------------
+
+  /** dash.js plays for a moment, to begin, also where it is to stand still. */
+  protected override get stands(): boolean {
+    return !this.wantsPlay || super.stands;
+  }
 
   toLive(): void {
     this.following = true;
@@ -166,6 +180,7 @@ export class DashPlayer extends VideoPlayer {
     made.updateSettings({
       streaming: {
         buffer: { bufferToKeep: 60 },
+        gaps: { jumpGaps: this.leaps },
         lastBitrateCachingInfo: { enabled: false },
         lastMediaSettingsCachingInfo: { enabled: false },
         cmcd: this.reporting.dash, // heeded where it is set before initialize
@@ -277,6 +292,14 @@ export class DashPlayer extends VideoPlayer {
     }, wait_ms);
   }
 
+  /** Sent to a moment, it is to stay there until all has come, and for as long as it stands still. */
+  private mindHoles(): void {
+    const leaps = this.following || (this.wantsPlay && this.age(this.soughtAt) > SOUND_COMES_S);
+    if (leaps === this.leaps) return;
+    this.leaps = leaps;
+    this.dash?.updateSettings({ streaming: { gaps: { jumpGaps: leaps } } });
+  }
+
   /** Go where it was sent to, once that is there. */
   private reach(): void {
     if (this.starts !== null && this.has(this.starts)) {
@@ -297,6 +320,7 @@ export class DashPlayer extends VideoPlayer {
 
   protected watch(): void {
     this.reach();
+    this.mindHoles();
     // Otherwise dash.js takes a viewer of the past for one who is far behind, and hurries.
     if (this.dash && this.playlist === "here" && this.catchesUp !== this.following) {
       this.catchesUp = this.following;

@@ -1,7 +1,7 @@
 /** A stream in a <video>: hls.js at low latency, and never giving up while the page is open. */
 
 import type Hls from "hls.js";
-import type { ErrorData, Fragment, HlsConfig, LoadPolicy } from "hls.js";
+import type { ErrorData, Events, Fragment, HlsConfig, LoadPolicy } from "hls.js";
 import type { Stream } from "./api";
 import {
   type Facts,
@@ -78,6 +78,29 @@ function passLoaded(hls: Hls): void {
       return done ? next(found.end + ROUNDING_S, details) : found;
     };
   }
+}
+
+/**
+ * Of a segment in parts, hls.js 1.7.4 loads sound from the part on at which it means to play, and takes the rest
+ * for loaded ever after. One who goes to and fro in the past wants all of it.
+ */
+function loadSoundWhole(hls: Hls, wanted: () => boolean): void {
+  type Loader = { getNextPart(parts: unknown, frag: { start: number }, position: number): number };
+  const { audioStreamController: loader } = hls as unknown as { audioStreamController?: Loader };
+  if (!loader) return;
+  const next = loader.getNextPart.bind(loader);
+  loader.getNextPart = (parts, frag, position) => next(parts, frag, wanted() ? frag.start : position);
+}
+
+/**
+ * hls.js 1.7.4 appends no sound that is ahead of the pictures, until it comes to have more of these. It does not know
+ * of those that it had before there was a SourceBuffer: where they are all that there is, sound would wait for ever.
+ */
+function letSoundFollow(hls: Hls, buffered: Events.FRAG_BUFFERED): void {
+  const { bufferController } = hls as unknown as { bufferController?: { unblockAudio(): void } };
+  hls.on(buffered, (_, { frag }) => {
+    if (frag.type === "main") bufferController?.unblockAudio();
+  });
 }
 
 /**
@@ -202,7 +225,7 @@ export class Player extends VideoPlayer {
     this.aim = time;
     this.reaching = null;
     // Before anything has been shown, hls.js goes where it meant to begin after all.
-    if (this.started && position !== null && (this.independent() || this.has(position))) {
+    if (this.started && position !== null && this.loadable(position)) {
       this.video.currentTime = position;
     } else {
       this.reaching = time;
@@ -217,9 +240,12 @@ export class Player extends VideoPlayer {
     const window = this.window();
     if (!window) return;
     const live = this.hls?.liveSyncPosition ?? window.end;
+    const position = Math.max(window.start + 0.1, Math.min(to, live));
+    const date = this.dateOf(position);
+    if (to < live - 1 && date && this.started && !this.loadable(position)) return this.goTo(date.getTime());
     this.following = to >= live - 1;
     this.reaching = null;
-    this.video.currentTime = Math.max(window.start + 0.1, Math.min(to, live));
+    this.video.currentTime = position;
     this.tick();
   }
 
@@ -255,6 +281,8 @@ export class Player extends VideoPlayer {
     const hls = new Engine({ ...CONFIG, lowLatencyMode: this.goesOn, cmcd: this.reporting.config });
     passLoaded(hls);
     waitForSound(hls, this.video, this.ending.signal);
+    letSoundFollow(hls, Engine.Events.FRAG_BUFFERED);
+    loadSoundWhole(hls, () => this.since !== null);
     this.hls = hls;
     const { Events } = Engine;
     hls.on(Events.ERROR, (_, data) => this.onError(Engine, data));
@@ -287,6 +315,13 @@ export class Player extends VideoPlayer {
   /** Each segment that is listed begins with a keyframe. */
   private independent(): boolean {
     return this.details()?.m3u8.includes("#EXT-X-INDEPENDENT-SEGMENTS") ?? false;
+  }
+
+  /** hls.js can go there: it is loaded, or will be from a keyframe on, and no part of it was passed over. */
+  private loadable(position: number): boolean {
+    if (this.has(position)) return true;
+    const first = this.details()?.partList?.[0];
+    return this.independent() && (first === undefined || position < first.start);
   }
 
   /** The playlist that is played. */
@@ -539,14 +574,16 @@ export class Player extends VideoPlayer {
     return null;
   }
 
+  /** When what is at this place was captured, of what is listed. */
+  private dateOf(position: number): Date | null {
+    const frag = this.details()?.fragments.find(({ start, end }) => start <= position && position < end);
+    const begin = frag?.programDateTime;
+    if (!frag || begin === null || begin === undefined) return null;
+    return new Date(begin + 1000 * (position - frag.start - leadOf(frag)));
+  }
+
   protected playingDate(): Date | null {
-    if (this.hls) {
-      const { currentTime } = this.video;
-      const frag = this.details()?.fragments.find(({ start, end }) => start <= currentTime && currentTime < end);
-      const begin = frag?.programDateTime;
-      if (!frag || begin === null || begin === undefined) return this.hls.playingDate;
-      return new Date(begin + 1000 * (currentTime - frag.start - leadOf(frag)));
-    }
+    if (this.hls) return this.dateOf(this.video.currentTime) ?? this.hls.playingDate;
     const begin = (this.video as { getStartDate?: () => Date }).getStartDate?.();
     const ms = begin?.getTime() ?? Number.NaN;
     return Number.isFinite(ms) ? new Date(ms + this.video.currentTime * 1000) : null;

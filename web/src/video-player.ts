@@ -124,9 +124,12 @@ export abstract class VideoPlayer {
       this.plays();
       this.endStall();
     });
-    on("loadeddata", () => {
-      if (!this.wantsPlay && shows()) this.started = true;
-    });
+    // Paused before there was anything to see, or once there was and it had not begun to play.
+    for (const name of ["loadeddata", "pause"]) {
+      on(name, () => {
+        if (!this.wantsPlay && shows()) this.started = true;
+      });
+    }
     on("timeupdate", () => {
       if (!video.seeking) this.endStall();
     });
