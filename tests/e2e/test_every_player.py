@@ -236,9 +236,13 @@ def _sessions(base: str, span: str) -> list[Session]:
 
 
 def _stalls(found: dict[str, Any]) -> list[Stall]:
-    """What stood still since the first pictures. Who moves for less than STALL_S amid that, as for
-    a seek, has stalled once."""
-    begun_s = found["plays"][0][0]
+    """What stood still since it first moved. Who moves for less than STALL_S amid that, as for a
+    seek, has stalled once."""
+    begun_s, first_at_s = found["plays"][0]
+    for still_s, at_s, lasted_s in found["stills"]:
+        # Shaka's <video> says `playing`, and stands there until Shaka has what it wants to begin.
+        if at_s == first_at_s:
+            begun_s = max(begun_s, still_s + lasted_s)
     stalls: list[Stall] = []
     for still_s, at_s, lasted_s in found["stills"]:
         since_s, until_s = max(still_s, begun_s), still_s + lasted_s
