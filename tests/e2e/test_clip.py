@@ -6,11 +6,13 @@ import contextlib
 import io
 import itertools
 import json
+import os
 import random
 import re
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -334,6 +336,30 @@ def cut(played: Stage, folder: Path, *words: str) -> subprocess.CompletedProcess
     kafka = ["--bootstrap-servers", played.bootstrap, "--topic-prefix", played.prefix]
     command = [str(KINOLOG), "clip", *words, *kafka]
     return subprocess.run(command, cwd=folder, capture_output=True, timeout=60)
+
+
+def test_the_shell_writes_to_what_is_there(
+    played: Stage, reordered: Recorded, tmp_path: Path
+) -> None:
+    """A pipe is written to and stays one; of a link, what it names. Any name will do."""
+    begun_s = reordered.begun_s
+    words = ["clip/reordered", "--start", str(begun_s + 3), "--end", str(begun_s + 4), "--force"]
+    long = tmp_path / f"{'x' * 245}.mp4"
+    assert cut(played, tmp_path, *words, "-o", str(long)).returncode == 0
+    whole = long.read_bytes()
+    (tmp_path / "named.mp4").write_bytes(b"before")
+    (tmp_path / "link.mp4").symlink_to("named.mp4")
+    assert cut(played, tmp_path, *words, "-o", "link.mp4").returncode == 0
+    assert (tmp_path / "link.mp4").is_symlink()
+    assert (tmp_path / "named.mp4").read_bytes() == whole
+    pipe = tmp_path / "pipe.mp4"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_bytes)
+        assert cut(played, tmp_path, *words, "-o", "pipe.mp4").returncode == 0
+        assert read.result(10) == whole
+    assert pipe.is_fifo()
+    assert not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.slow

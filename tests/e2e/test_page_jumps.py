@@ -144,6 +144,13 @@ def test_jumps_near_the_end(played: Played, browser: Any, mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_it_plays_on_over_an_absence(played: Played, browser: Any, mode: str) -> None:
+    with jumped(played, browser, mode, FIRST_S - 6.0) as page:
+        until(lambda: shown(page) and shown(page)[-1].number > SECOND + FPS, "the second session")
+        assert stats(page)["recoveries"] == 0
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_jumps_amid_long_gops(played: Played, browser: Any, mode: str) -> None:
     """Each is shown, though players that begin amid a GOP have nothing to decode."""
     with jumped(played, browser, mode, 47.0, LONG, paused=True) as page:

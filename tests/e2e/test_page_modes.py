@@ -147,6 +147,18 @@ def test_live_and_the_very_moment_that_is_sought(played: Played, page: Page, mod
     until(lambda: stats(page)["following"] and (stats(page)["latency_s"] or 99) < 8, "the present")
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_who_is_faster_than_what_is_published_gets_to_live(
+    played: Played, page: Page, mode: str
+) -> None:
+    open_live(page, played, mode)
+    page.evaluate("() => window.kinolog.goTo(Date.now() - 12_000)")
+    until(lambda: stats(page)["following"] is False, "it to be behind")
+    page.get_by_label("Speed").select_option("4")
+    until(lambda: stats(page)["following"] and phase_of(page) == (mode, "playing"), "the live edge")
+    until(lambda: stats(page)["playback_rate"] < 1.5, "the speed of what is published")
+
+
 def test_who_pauses_at_once_sees_what_was_sought(played: Played, page: Page) -> None:
     """By WebSocket, with nothing of the run before in its place."""
     open_live(page, played, "ws")

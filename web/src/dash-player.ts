@@ -12,9 +12,13 @@ const STUCK_S = 10;
 /** After a publisher came back it is given less, if it stands at the end of what the one before sent. */
 const RENEWED_S = 1.5;
 const GIVES_UP_AFTER_S = 5;
+/** What a request failed for is not in the way while so much is left. */
+const PLAYS_ON_S = 1;
 const EDGE_S = 1.5;
 /** So long it has stood before media that it does not go on to by itself. */
 const HOLE_S = 1;
+/** Pictures and sound do not end at once, and of what is left then browsers play nothing. */
+const LAST_S = 0.1;
 /** So soon after a seek, a hole may be of sound that comes after the pictures. */
 const SOUND_COMES_S = 3;
 /** Within the first segment of a GOP, by any clock. */
@@ -275,9 +279,10 @@ export class DashPlayer extends VideoPlayer {
   private fails({ error }: { error?: { code?: number; data?: unknown } }): void {
     const answer = error?.data as { response?: { status?: number } } | undefined;
     const missing = answer?.response?.status === 404 || (this.listed && this.stream === null);
-    this.playlist = missing ? "missing" : "failing";
+    if (this.plays_s <= PLAYS_ON_S) this.playlist = missing ? "missing" : "failing";
     const codecs = error?.code === 23 || error?.code === 33; // none, or the manifest's, can be played
     if (codecs) this.unsupported = this.stream?.tracks.map(({ codec }) => codec).join(", ") ?? "this stream";
+    if (this.retryTimer !== undefined) return; // dash.js tells of each request
     this.recoveries += 1;
     this.retry();
   }
@@ -286,10 +291,23 @@ export class DashPlayer extends VideoPlayer {
     clearTimeout(this.retryTimer);
     this.attempt += 1;
     this.retryTimer = setTimeout(() => {
+      this.retryTimer = undefined;
       if (this.ending.signal.aborted || this.unsupported) return;
-      if (this.dash) this.load();
+      if (this.plays_s > PLAYS_ON_S) return this.retry();
+      if (this.dash) this.again();
       else void this.open();
     }, wait_ms);
+  }
+
+  /** So much is left to be played, of what it plays. */
+  private get plays_s(): number {
+    return this.started && !this.video.seeking ? this.buffered().ahead_s : 0;
+  }
+
+  /** Load anew: the live edge, or what comes after what was shown last. */
+  private again(): void {
+    if (!this.following && this.started) this.since = this.times.date(this.video.currentTime);
+    this.load();
   }
 
   /** Sent to a moment, it is to stay there until all has come, and for as long as it stands still. */
@@ -340,9 +358,11 @@ export class DashPlayer extends VideoPlayer {
       return;
     }
     const still_s = this.age(this.movedAt);
-    // What it loaded first began amid a GOP, and could not be decoded: dash.js waits there for ever.
+    // What it loaded first began amid a GOP, and could not be decoded, or a publisher was away: dash.js waits there
+    // for ever.
     const { ahead_s, next } = this.buffered();
-    if (this.wantsPlay && ahead_s === 0 && next !== null && still_s > HOLE_S && this.age(this.nudgedAt) > HOLE_S) {
+    const dry = ahead_s < LAST_S && next !== null;
+    if (this.wantsPlay && dry && still_s > HOLE_S && this.age(this.nudgedAt) > HOLE_S) {
       this.nudgedAt = performance.now();
       this.video.currentTime = next + LEAST_S;
     }
@@ -353,8 +373,7 @@ export class DashPlayer extends VideoPlayer {
     const since_s = this.age(renewed ? (this.renewedAt ?? 0) : this.builtAt);
     if (!wants || still_s < least_s || since_s < least_s) return;
     this.recoveries += 1;
-    if (!this.following && this.started) this.since = this.times.date(this.video.currentTime);
-    this.load();
+    this.again();
   }
 
   // -- what is -----------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ import type { Kind, Phase } from "./recovery";
 
 export const TICK_MS = 500;
 const MOVED_S = 0.02;
+/** So near the place at the live edge it is there. */
+const NEAR_LIVE_S = 1;
 /** Browsers round: so far behind a picture's very begin it is that picture's, and a seek is one. */
 export const LEAST_S = 0.001;
 
@@ -309,17 +311,16 @@ export abstract class VideoPlayer {
     return (performance.now() - since) / 1000;
   }
 
+  /** How much is there to be played on with, and where what is there goes on behind that; s. */
   protected buffered(): { ahead_s: number; next: number | null } {
     const { buffered, currentTime } = this.video;
-    let next: number | null = null;
+    let ahead_s = 0;
     for (let i = 0; i < buffered.length; i += 1) {
       const [start, end] = [buffered.start(i), buffered.end(i)];
-      if (start <= currentTime + 0.1 && end > currentTime) {
-        return { ahead_s: end - currentTime, next: null };
-      }
-      if (start > currentTime) next ??= start;
+      if (start <= currentTime + 0.1 && end > currentTime) ahead_s = end - currentTime;
+      else if (start > currentTime) return { ahead_s, next: start };
     }
-    return { ahead_s: 0, next };
+    return { ahead_s, next: null };
   }
 
   /** It is buffered. */
@@ -353,7 +354,16 @@ export abstract class VideoPlayer {
     }
     this.countFrames(now);
     this.watch(now);
+    this.slowDown();
     this.onTick(this.snapshot());
+  }
+
+  /** Who plays faster than is published gets to the live edge, and stays there. */
+  private slowDown(): void {
+    if (this.speed <= 1 || !this.started || this.stream?.state !== "live") return;
+    const { behind_live_s, target_latency_s } = this.told();
+    if (behind_live_s === null || this.video.paused) return;
+    if (behind_live_s < (target_latency_s ?? 0) + NEAR_LIVE_S) this.toLive();
   }
 
   private watchPictures(): void {

@@ -238,20 +238,24 @@ async def _keep(settings: Settings, wish: Wish, name: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _file(path: Path | None) -> Iterator[BinaryIO]:
-    """A file under another name until it is whole; nothing stays of one that is not. Standard
-    output without a path."""
+    """A file under another name until it is whole; nothing stays of one that is not. A device or a
+    pipe is written to as it is. Standard output without a path."""
     if path is None:
         yield sys.stdout.buffer
         return
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    path = path.resolve()  # what a link names, not the link
+    whole = path.is_file() or not path.exists()
+    partial = path.with_name(f".kinolog-{os.getpid()}.part") if whole else path
     try:
         with partial.open("wb") as file:
             yield file
-        partial.replace(path)
+        if whole:
+            partial.replace(path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        if whole:
+            partial.unlink(missing_ok=True)
 
 
 class _Progress:

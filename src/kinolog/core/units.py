@@ -60,7 +60,7 @@ def _unix_ms(text: str, now_ms: int) -> int:
         return now_ms - duration_ms(text[1:])
     if text == "now":
         return now_ms
-    if text.startswith("-") or not text.isascii():
+    if text.startswith(("-", "+")) or "_" in text or not text.isascii():
         raise _no_time(text)
     try:
         seconds = float(text)

@@ -82,6 +82,8 @@ def test_times_are_relative_absolute_or_unix() -> None:
         ("-", "'-' is not a time"),
         ("-10", "'-10' is not a time"),
         ("-forever", "is not a time"),
+        ("+5", "is not a time"),
+        ("1_700_000_000", "is not a time"),
         ("-١٠m", "is not a time"),
         ("١٧٠٠٠٠٠٠٠٠", "is not a time"),
         ("٢٠٢٣-١١-١٤T22:13:20Z", "is not a time"),
