@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import io
 import sys
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -173,6 +174,7 @@ def test_a_fatal_error_of_the_producer_costs_no_frame(
             await late.close("done")
             assert here.writer.generation == 2
 
+            opens: dict[StreamName, int] = {}
             acks = {name: tmp_path / f"acks-{name.name}" for name in names}
             for name, path in acks.items():
                 lines = here.acks.read_bytes().splitlines(keepends=True)
@@ -180,7 +182,10 @@ def test_a_fatal_error_of_the_producer_costs_no_frame(
                 found = await read_back(here.base, name)
                 assert_nothing_lost(path, found)
                 assert numbers_of(found.codes()) == list(range(FRAMES))
-                assert len(found.opens) == (1 if name == names[2] else 2)
+                opens[name] = len(found.opens)
+            # What was acknowledged before the break need not be sent again.
+            assert opens[names[2]] == 1
+            assert {1, 2} >= {opens[name] for name in names[:2]} >= {2}
 
     asyncio.run(work())
 
@@ -297,8 +302,11 @@ def test_silence_goes_on_over_a_replay(one_broker: str, tmp_path: Path) -> None:
     async def work() -> None:
         async with ingest(one_broker, tmp_path / "acks") as here:
             first = await here.desk.publish(name, publisher="test", live=False)
+            # Its second of media is fed at once, and lies before the next session's none the less.
+            ends_s = time.time() + 1
             await feed(first, camera_batches()[:30])
             await first.close("done")
+            await until(lambda: time.time() > ends_s)
             ticket = await here.desk.publish(name, publisher="test", live=False)
             batches = camera_batches(f"{CAMERA}&audio=0")
             await feed(ticket, batches[:120])
