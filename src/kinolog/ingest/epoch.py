@@ -64,7 +64,6 @@ class Epoch:
     outbox: Outbox
     packager: Packager
     paging: Paging
-    producer: int
     msn_floor: int
     indexer: Indexer = field(default_factory=Indexer)
     index_writes: set[asyncio.Future[int]] = field(default_factory=set)
@@ -155,7 +154,6 @@ class EpochOpener:
             outbox,
             packager,
             paging,
-            services.writer.generation,
             entry.msn_floor,
             indexed=indexed,
         )

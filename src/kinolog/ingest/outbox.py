@@ -7,7 +7,7 @@ import bisect
 from collections import deque
 from collections.abc import Callable
 
-from kinolog.core.errors import KinologError
+from kinolog.core.errors import DeliveryFailed, KinologError
 from kinolog.log.writer import LogWriter, Target
 from kinolog.packager.writer import Chunk
 from kinolog.record.pieces import split
@@ -49,6 +49,8 @@ class Outbox:
         """Log offset of the newest record up to which everything is acknowledged, -1: none."""
         self.unacked_bytes = 0
         self.failure: KinologError | None = None
+        self.producer = writer.generation
+        """The generation of the producer that has what is under way."""
 
     def send(self, chunk: Chunk) -> None:
         """Queue a chunk's records, split where it is over a record's limit."""
@@ -56,6 +58,7 @@ class Outbox:
         sent = Sent(chunk, tuple(len(piece) for _, piece in pieces), self._loop.time())
         self._queue.append(sent)
         self.unacked_bytes += len(chunk.payload)
+        self._heed_renewal()
         if self.failure is not None:
             return
         if not self._watching:
@@ -68,6 +71,15 @@ class Outbox:
             except KinologError as error:
                 self._under_way -= 1
                 self._fail(error)
+
+    def _heed_renewal(self) -> None:
+        """Another session may have had the producer replaced, and its records' failures be on their
+        way here still. Sent by the new one, chunks would land behind a hole (invariant 2)."""
+        if self.failure is None and self.producer != self._writer.generation:
+            if self._under_way:
+                self._fail(DeliveryFailed("the producer was replaced"))
+            else:
+                self.producer = self._writer.generation
 
     def wake(self) -> None:
         """Let whoever waits for a change look again."""

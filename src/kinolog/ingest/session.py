@@ -480,7 +480,7 @@ class Session:
             assert failed is not None
             if isinstance(failed.outbox.failure, KafkaRefused):
                 raise failed.outbox.failure
-            await self._services.writer.renew(failed.producer)
+            await self._services.writer.renew(failed.outbox.producer)
             if not await failed.outbox.settled(_SETTLE_S):
                 raise Unavailable("Kafka neither took nor refused what was sent")
             tail = failed.outbox.tail()
