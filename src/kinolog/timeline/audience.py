@@ -79,6 +79,7 @@ class Session:
         "_interval_ms",
         "_measured_ms",
         "_newest_ms",
+        "_pictures",
         "_started_ms",
         "_ticked_ms",
         "bitrate_kbps",
@@ -94,6 +95,7 @@ class Session:
         self.latency_ms: float | None = None
         self.bitrate_kbps: float | None = None
         self.player = "other"
+        self._pictures = False
         self._begun = False
         self._delay_ms: float | None = None
         self._measured_ms: float | None = None
@@ -155,8 +157,11 @@ class Session:
         if latency is not None:
             self.latency_ms = latency
         rates = numbers(report, "br")
-        if rates:
+        # A request's is that of what it asks for: sound's says nothing where there are pictures.
+        sound = report.get("ot") == "a"
+        if rates and not (sound and self._pictures):
             self.bitrate_kbps = max(rates)
+            self._pictures = not sound
         dropped = _amount(report.get("dfa", report.get("kinolog-dfa")))
         if dropped is not None:
             if self._dropped_at_first < 0:

@@ -87,6 +87,22 @@ def test_requests_for_media_tell_figures_and_no_states() -> None:
     assert (found.played_s, found.stalls, found.latency_ms.p50) == (10.0, 1, 1200)
 
 
+@pytest.mark.parametrize(("asked", "kbps"), [("av", 900), ("vavva", 900), ("aa", 30), ("-a", 500)])
+def test_the_bit_rate_is_that_of_the_pictures_where_there_are_any(asked: str, kbps: int) -> None:
+    """A request says what it asks for, and that thing's bit rate."""
+    told: dict[str, dict[str, Any]] = {
+        "a": {"ot": "a", "br": 30},
+        "v": {"ot": "v", "br": 900},
+        "-": {"br": [500, 30]},
+    }
+    audience = Audience()
+    for kind in asked:
+        audience.take(Report("a/b", NOW, {"sid": "one", **told[kind]}))
+    found = figures(audience, 0).bitrate_kbps
+    assert found is not None
+    assert found.p50 == kbps
+
+
 def test_a_pause_and_a_seek_are_neither_played_nor_waited() -> None:
     audience = Audience()
     states = ["p", "a", "p", "k", "p", "w", "p"]
