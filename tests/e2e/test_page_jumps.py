@@ -148,6 +148,28 @@ def test_it_plays_on_over_an_absence(played: Played, browser: Any, mode: str) ->
     with jumped(played, browser, mode, FIRST_S - 6.0) as page:
         until(lambda: shown(page) and shown(page)[-1].number > SECOND + FPS, "the second session")
         assert stats(page)["recoveries"] == 0
+        # The first session's last, too: players leave its very end a little early.
+        first = [one.number for one in shown(page) if one.number < SECOND]
+        assert first[-1] >= FPS * FIRST_S - FPS // 3
+
+
+def test_dash_loads_little_beyond_an_absence(played: Played, browser: Any) -> None:
+    """dash.js would load all of it, for what is left of what it plays stays as little."""
+    with jumped(played, browser, "dash", FIRST_S - 14.0) as page:
+        until(lambda: any(n.number > FPS * (FIRST_S - 8) for n in shown(page)), "the moment")
+        assert loaded_s(page) == pytest.approx(played.begun_s + FIRST_S, abs=0.1)
+        until(lambda: loaded_s(page) > played.begun_s + FIRST_S + AWAY_S, "the second session")
+        while page.evaluate(POSITION) < played.begun_s + FIRST_S:
+            assert loaded_s(page) <= played.begun_s + FIRST_S + AWAY_S + 12.1
+
+
+POSITION = "document.querySelector('video').currentTime"
+
+
+def loaded_s(page: Page) -> float:
+    """Where what is buffered ends (media time, s); 0: nothing is."""
+    buffered = "document.querySelector('video').buffered"
+    return float(page.evaluate(f"{buffered}.length && {buffered}.end({buffered}.length - 1)"))
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -2,6 +2,8 @@
 
 import type { MediaPlayerClass } from "dashjs";
 import type { Stream } from "./api";
+import { HeldRequests, type Piece } from "./dash/held-requests";
+import { type Manifest, leadOf, readManifest } from "./dash/manifest";
 import { type Facts, RateWindow, backoffMs, phaseOf } from "./recovery";
 import { Reporting } from "./reporting";
 import { AT_LIVE, type Begin, LEAST_S, type Snapshot, VideoPlayer } from "./video-player";
@@ -21,6 +23,9 @@ const HOLE_S = 1;
 const LAST_S = 0.1;
 /** So soon after a seek, a hole may be of sound that comes after the pictures. */
 const SOUND_COMES_S = 3;
+/** What comes after an absence is loaded when so much is left before it, and of it so much. */
+const NEXT_S = 4;
+const NEXT_MOST_S = 10;
 /** Within the first segment of a GOP, by any clock. */
 const LED_S = 0.05;
 /** Media whose time is that of day by less are where they should be. */
@@ -34,11 +39,14 @@ const MOVES_MS = 5000;
 export class DashPlayer extends VideoPlayer {
   readonly mode = "dash";
   dash: MediaPlayerClass | null = null;
+  private script: Script | null = null;
   private playlist: Facts["playlist"] = "loading";
   /** Where the manifest begins that is played, in Unix ms; null for the live one. */
   private since: number | null;
   /** dash.js has its first Period of what was loaded last. */
   private begun = false;
+  /** It reads that manifest. */
+  private reads = false;
   /** Where the manifest's media begin, s, where not every segment begins with a keyframe; else null. */
   private leads: number | null = null;
   /** It follows, and plays the last of a stream whose publisher is away. */
@@ -58,6 +66,7 @@ export class DashPlayer extends VideoPlayer {
   private nudgedAt = 0;
   /** When the edge listed a publisher that is not the one of before; null: it plays since. */
   private renewedAt: number | null = null;
+  private readonly held = new HeldRequests((piece) => this.early(piece));
   private readonly times = new WallTimes();
   private readonly rates: Record<string, RateWindow> = {};
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
@@ -160,15 +169,17 @@ export class DashPlayer extends VideoPlayer {
   // -- opening and recovering ------------------------------------------------------------------
 
   private async open(): Promise<void> {
-    let made: MediaPlayerClass;
     try {
-      made = (await import("dashjs")).MediaPlayer().create();
+      this.script = (await import("dashjs")).MediaPlayer;
     } catch {
       this.retry(); // the page's own script did not load
       return;
     }
-    if (this.ending.signal.aborted) return;
-    this.dash = made;
+    if (!this.ending.signal.aborted) this.load();
+  }
+
+  private make(script: Script): MediaPlayerClass {
+    const made = script().create();
     made.on("error", (event) => this.fails(event as { error?: { code?: number; data?: unknown } }));
     made.on("manifestLoaded", (event) => {
       this.leads = leadOf((event as unknown as { data?: Manifest }).data);
@@ -181,9 +192,12 @@ export class DashPlayer extends VideoPlayer {
     made.on("fragmentLoadingCompleted", (event) => this.loaded(event as unknown as Loaded));
     // Of a segment that grows, this brings the begin.
     made.on("fragmentLoadingProgress", (event) => this.look(event as unknown as Loaded));
+    made.addRequestInterceptor(this.held.intercept);
     made.updateSettings({
       streaming: {
-        buffer: { bufferToKeep: 60 },
+        // The window for appends becomes the next Period's as soon as the last media of one are loaded, and what
+        // of them is not appended yet would be dropped. Ours end where the next begins.
+        buffer: { bufferToKeep: 60, useAppendWindow: false },
         gaps: { jumpGaps: this.leaps },
         lastBitrateCachingInfo: { enabled: false },
         lastMediaSettingsCachingInfo: { enabled: false },
@@ -191,11 +205,11 @@ export class DashPlayer extends VideoPlayer {
       },
     });
     made.initialize(this.video, undefined, true);
-    this.load();
+    return made;
   }
 
   private load(): void {
-    if (!this.dash) return;
+    if (!this.script) return;
     this.builtAt = performance.now();
     this.lingers = this.following && this.since !== null;
     this.loads += 1;
@@ -217,6 +231,14 @@ export class DashPlayer extends VideoPlayer {
     this.catchesUp = null;
     this.reaching = this.since;
     this.forgetPosition();
+    this.held.drop();
+    // Given another source while it reads a manifest, dash.js takes that for empty, and fails.
+    if (this.reads) {
+      this.dash?.destroy();
+      this.dash = null;
+    }
+    this.reads = true;
+    this.dash ??= this.script && this.make(this.script);
     this.dash?.attachSource(url, start === undefined ? undefined : `posix:${start.toFixed(3)}`);
   }
 
@@ -246,6 +268,7 @@ export class DashPlayer extends VideoPlayer {
   private begins(): void {
     if (this.begun) return;
     this.begun = true;
+    this.reads = false;
     if (this.since === null) return;
     if (this.leads === null || this.leads >= this.since / 1000) {
       this.reaching = null;
@@ -277,6 +300,7 @@ export class DashPlayer extends VideoPlayer {
   }
 
   private fails({ error }: { error?: { code?: number; data?: unknown } }): void {
+    this.reads = false;
     const answer = error?.data as { response?: { status?: number } } | undefined;
     const missing = answer?.response?.status === 404 || (this.listed && this.stream === null);
     if (this.plays_s <= PLAYS_ON_S) this.playlist = missing ? "missing" : "failing";
@@ -294,7 +318,7 @@ export class DashPlayer extends VideoPlayer {
       this.retryTimer = undefined;
       if (this.ending.signal.aborted || this.unsupported) return;
       if (this.plays_s > PLAYS_ON_S) return this.retry();
-      if (this.dash) this.again();
+      if (this.script) this.again();
       else void this.open();
     }, wait_ms);
   }
@@ -318,6 +342,18 @@ export class DashPlayer extends VideoPlayer {
     this.dash?.updateSettings({ streaming: { gaps: { jumpGaps: leaps } } });
   }
 
+  /**
+   * dash.js loads the next Period as soon as it has all of one: over an absence without end, for it goes by what
+   * is left of what it plays.
+   */
+  private early({ period_s, begin_s }: Piece): boolean {
+    const at = this.started ? this.video.currentTime : (this.since ?? 0) / 1000;
+    const { here, before } = this.held.asked(period_s);
+    if (this.following || at >= period_s || before === null) return false;
+    if (begin_s !== null && begin_s - (here?.begin_s ?? begin_s) > NEXT_MOST_S) return true;
+    return before.end_s - at > NEXT_S * Math.max(1, this.speed);
+  }
+
   /** Go where it was sent to, once that is there. */
   private reach(): void {
     if (this.starts !== null && this.has(this.starts)) {
@@ -338,6 +374,7 @@ export class DashPlayer extends VideoPlayer {
 
   protected watch(): void {
     this.reach();
+    this.held.look();
     this.mindHoles();
     // Otherwise dash.js takes a viewer of the past for one who is far behind, and hurries.
     if (this.dash && this.playlist === "here" && this.catchesUp !== this.following) {
@@ -453,61 +490,9 @@ export class DashPlayer extends VideoPlayer {
   }
 }
 
+type Script = () => { create: () => MediaPlayerClass };
+
 interface Loaded {
   request: { type: string; mediaType: string; bytesTotal: number; duration: number; timescale: number };
   response?: ArrayBuffer;
-}
-
-/** What is read of dash.js's manifest. */
-interface Manifest {
-  Period?: {
-    start?: number;
-    AdaptationSet?: {
-      contentType?: string;
-      startWithSAP?: number;
-      SegmentTemplate?: Template;
-      Representation?: { SegmentTemplate?: Template }[];
-    }[];
-  }[];
-}
-
-interface Template {
-  timescale?: number;
-  presentationTimeOffset?: number;
-  SegmentTimeline?: { S?: { t?: number }[] };
-}
-
-/** What is read of it, of its text. */
-function readManifest(text: string): Manifest {
-  const root = new DOMParser().parseFromString(text, "text/xml").documentElement;
-  const number = (element: Element | null, name: string) => Number(element?.getAttribute(name) ?? 0);
-  return {
-    Period: [...root.querySelectorAll("Period")].map((period) => ({
-      start: Number(period.getAttribute("start")?.match(/^PT([\d.]+)S$/)?.[1] ?? 0),
-      AdaptationSet: [...period.querySelectorAll("AdaptationSet")].map((set) => {
-        const template = set.querySelector("SegmentTemplate");
-        const times = [...set.querySelectorAll("S")].map((one) => ({ t: number(one, "t") }));
-        return {
-          contentType: set.getAttribute("contentType") ?? "",
-          startWithSAP: number(set, "startWithSAP"),
-          SegmentTemplate: {
-            timescale: number(template, "timescale"),
-            presentationTimeOffset: number(template, "presentationTimeOffset"),
-            SegmentTimeline: { S: times },
-          },
-        };
-      }),
-    })),
-  };
-}
-
-/** When the first segment of video begins (s), where it may be that not each begins with a keyframe. */
-function leadOf(manifest: Manifest | undefined): number | null {
-  const [period] = manifest?.Period ?? [];
-  const video = period?.AdaptationSet?.find(({ contentType }) => contentType === "video");
-  if (!period || !video || video.startWithSAP) return null;
-  const template = video.Representation?.[0]?.SegmentTemplate ?? video.SegmentTemplate;
-  const first = template?.SegmentTimeline?.S?.[0]?.t;
-  if (first === undefined) return null;
-  return (period.start ?? 0) + (first - (template?.presentationTimeOffset ?? 0)) / (template?.timescale ?? 1);
 }

@@ -1,0 +1,55 @@
+/** What the page reads of a manifest, by dash.js or of its text. */
+
+/** What is read of dash.js's manifest. */
+export interface Manifest {
+  Period?: {
+    start?: number;
+    AdaptationSet?: {
+      contentType?: string;
+      startWithSAP?: number;
+      SegmentTemplate?: Template;
+      Representation?: { SegmentTemplate?: Template }[];
+    }[];
+  }[];
+}
+
+interface Template {
+  timescale?: number;
+  presentationTimeOffset?: number;
+  SegmentTimeline?: { S?: { t?: number }[] };
+}
+
+/** What is read of it, of its text. */
+export function readManifest(text: string): Manifest {
+  const root = new DOMParser().parseFromString(text, "text/xml").documentElement;
+  const number = (element: Element | null, name: string) => Number(element?.getAttribute(name) ?? 0);
+  return {
+    Period: [...root.querySelectorAll("Period")].map((period) => ({
+      start: Number(period.getAttribute("start")?.match(/^PT([\d.]+)S$/)?.[1] ?? 0),
+      AdaptationSet: [...period.querySelectorAll("AdaptationSet")].map((set) => {
+        const template = set.querySelector("SegmentTemplate");
+        const times = [...set.querySelectorAll("S")].map((one) => ({ t: number(one, "t") }));
+        return {
+          contentType: set.getAttribute("contentType") ?? "",
+          startWithSAP: number(set, "startWithSAP"),
+          SegmentTemplate: {
+            timescale: number(template, "timescale"),
+            presentationTimeOffset: number(template, "presentationTimeOffset"),
+            SegmentTimeline: { S: times },
+          },
+        };
+      }),
+    })),
+  };
+}
+
+/** When the first segment of video begins (s), where it may be that not each begins with a keyframe. */
+export function leadOf(manifest: Manifest | undefined): number | null {
+  const [period] = manifest?.Period ?? [];
+  const video = period?.AdaptationSet?.find(({ contentType }) => contentType === "video");
+  if (!period || !video || video.startWithSAP) return null;
+  const template = video.Representation?.[0]?.SegmentTemplate ?? video.SegmentTemplate;
+  const first = template?.SegmentTimeline?.S?.[0]?.t;
+  if (first === undefined) return null;
+  return (period.start ?? 0) + (first - (template?.presentationTimeOffset ?? 0)) / (template?.timescale ?? 1);
+}
