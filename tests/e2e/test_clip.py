@@ -359,6 +359,10 @@ def test_the_shell_writes_to_what_is_there(
         assert cut(played, tmp_path, *words, "-o", "pipe.mp4").returncode == 0
         assert read.result(10) == whole
     assert pipe.is_fifo()
+    (tmp_path / "loop.mp4").symlink_to("loop.mp4")
+    looped = cut(played, tmp_path, *words, "-o", "loop.mp4")
+    assert looped.returncode == 2
+    assert b"links that name one another" in looped.stderr
     assert not list(tmp_path.glob(".*"))
 
 

@@ -113,6 +113,19 @@ def test_any_moment_and_back_to_the_present(played: Stage, browser: Any) -> None
     page.keyboard.press("l")
     until(lambda: (stats(page)["latency_s"] or 99) < 5, "the present")
     assert page.evaluate("window.kinolog.video.playbackRate") <= 1.1
+    page.locator(".timeline-bar").focus()
+    for key, from_s, to_s in (("Home", 0, 9), ("PageUp", 40, 120)):
+        page.keyboard.press(key)
+        until(lambda a=from_s, b=to_s: is_between(page, begun, a, b), key)
+    page.keyboard.press("End")
+    until(lambda: (stats(page)["latency_s"] or 99) < 5, "the present, once more")
+    page.keyboard.press("?")
+    keys = page.get_by_role("dialog", name="Keys")
+    assert "one picture back or on" in keys.inner_text()
+    page.keyboard.press("k")  # the sheet's, while it is there
+    page.keyboard.press("Escape")
+    assert not keys.is_visible()
+    assert stats(page)["phase"] == "playing"
     assert page.evaluate("window.samePage") is True
     context.close()
     stop(camera)

@@ -21,8 +21,6 @@ const EDGE_S = 1.5;
 const HOLE_S = 1;
 /** Pictures and sound do not end at once, and of what is left then browsers play nothing. */
 const LAST_S = 0.1;
-/** So soon after a seek, a hole may be of sound that comes after the pictures. */
-const SOUND_COMES_S = 3;
 /** What comes after an absence is loaded when so much is left before it, and of it so much. */
 const NEXT_S = 4;
 const NEXT_MOST_S = 10;
@@ -60,7 +58,6 @@ export class DashPlayer extends VideoPlayer {
   private catchesUp: boolean | null = null;
   /** dash.js goes on to where there are pictures and sound. */
   private leaps = true;
-  private soughtAt = 0;
   private attempt = 0;
   private builtAt = 0;
   private nudgedAt = 0;
@@ -82,10 +79,7 @@ export class DashPlayer extends VideoPlayer {
     this.reporting = new Reporting(url);
     this.since = begin.at;
     this.on("progress", () => this.reach());
-    this.on("seeking", () => {
-      this.soughtAt = performance.now();
-      this.mindHoles();
-    });
+    this.on("seeking", () => this.mindHoles());
     void this.open();
   }
 
@@ -336,7 +330,7 @@ export class DashPlayer extends VideoPlayer {
 
   /** Sent to a moment, it is to stay there until all has come, and for as long as it stands still. */
   private mindHoles(): void {
-    const leaps = this.following || (this.wantsPlay && this.age(this.soughtAt) > SOUND_COMES_S);
+    const leaps = this.following || (this.wantsPlay && !this.soundComes);
     if (leaps === this.leaps) return;
     this.leaps = leaps;
     this.dash?.updateSettings({ streaming: { gaps: { jumpGaps: leaps } } });

@@ -45,9 +45,8 @@ const CONFIG = {
   fragLoadPolicy: patient(10_000, 60_000, 12),
 } as unknown as Partial<HlsConfig>; // whose types do not allow for no interstitials
 
-/** A hole that is longer may be of sound that is not loaded yet, for so long after a seek. */
+/** A hole that is longer may be of sound that is not loaded yet. */
 const HOLE_S = 0.3;
-const SOUND_COMES_MS = 3000;
 
 /** Browsers round to microseconds, dates of playlists to milliseconds. */
 const ROUNDING_S = 0.002;
@@ -115,13 +114,10 @@ function leadOf({ elementaryStreams: { video } }: Fragment): number {
  * Sound comes after pictures, and hls.js 1.7.4 takes what is not there yet for a hole of the stream: sent back, it
  * may leave for where both are, or go a little on, also where nothing plays. So soon after a seek it does not.
  */
-function waitForSound(hls: Hls, video: HTMLVideoElement, signal: AbortSignal): void {
+function waitForSound(hls: Hls, video: HTMLVideoElement, soon: () => boolean): void {
   type Gaps = { _trySkipBufferHole(appended: unknown): number; _tryNudgeBuffer(info: unknown): void };
   const { gapController } = hls as unknown as { gapController?: Gaps };
   if (!gapController) return;
-  let soughtAt = 0;
-  video.addEventListener("seeking", () => (soughtAt = performance.now()), { signal });
-  const soon = () => performance.now() - soughtAt < SOUND_COMES_MS;
   const nudge = gapController._tryNudgeBuffer.bind(gapController);
   gapController._tryNudgeBuffer = (info) => {
     if (!(video.paused && soon())) nudge(info);
@@ -242,8 +238,9 @@ export class Player extends VideoPlayer {
     const live = this.hls?.liveSyncPosition ?? window.end;
     const position = Math.max(window.start + 0.1, Math.min(to, live));
     const date = this.dateOf(position);
-    if (to < live - 1 && date && this.started && !this.loadable(position)) return this.goTo(date.getTime());
-    this.following = to >= live - 1;
+    const toLive = to >= live - 1;
+    if (!toLive && date && this.started && !this.loadable(position)) return this.goTo(date.getTime());
+    this.following = toLive;
     this.reaching = null;
     this.video.currentTime = position;
     this.tick();
@@ -280,7 +277,7 @@ export class Player extends VideoPlayer {
     if (!("MediaSource" in window)) this.video.disableRemotePlayback = true;
     const hls = new Engine({ ...CONFIG, lowLatencyMode: this.goesOn, cmcd: this.reporting.config });
     passLoaded(hls);
-    waitForSound(hls, this.video, this.ending.signal);
+    waitForSound(hls, this.video, () => this.soundComes);
     letSoundFollow(hls, Engine.Events.FRAG_BUFFERED);
     loadSoundWhole(hls, () => this.since !== null);
     this.hls = hls;

@@ -17,7 +17,8 @@ export type Action =
   | "mark-set"
   | "forward"
   | "louder"
-  | "quieter";
+  | "quieter"
+  | "help";
 
 const KEYS: Record<string, Action> = {
   " ": "toggle",
@@ -38,9 +39,28 @@ const KEYS: Record<string, Action> = {
   ArrowRight: "forward",
   ArrowUp: "louder",
   ArrowDown: "quieter",
+  "?": "help",
 };
 
-export const KEY_HELP = "k play · m mute · l live · ←/→ 5 s · ,/. one picture · </> speed · [/] marks · b set a mark · f full screen · p picture in picture · i stats";
+/** What the keys do, for people. */
+export const KEY_HELP: [keys: string[], does: string][] = [
+  [["k", "Space"], "play or pause"],
+  [["l"], "go to live"],
+  [["←", "→"], "5 s back or on"],
+  [[",", "."], "one picture back or on"],
+  [["<", ">"], "slower or faster"],
+  [["[", "]"], "the mark before or after"],
+  [["b"], "set a mark"],
+  [["m"], "mute"],
+  [["↑", "↓"], "louder or quieter"],
+  [["f"], "full screen"],
+  [["p"], "picture in picture"],
+  [["i"], "figures"],
+  [["?"], "these keys"],
+  [["+", "−"], "on the timeline: closer or farther"],
+  [["PageUp", "PageDown"], "on the timeline: a tenth of it on or back"],
+  [["Home", "End"], "on the timeline: the oldest, or live"],
+];
 
 /** What a key press asks of the player; null where it belongs to something else. */
 export function keyAction(event: KeyboardEvent): Action | null {

@@ -61,7 +61,11 @@ test("a moment without media leads to the next that has some", () => {
   expect(nearest(ranges, 15_000)).toBe(15_000);
   expect(nearest(ranges, 25_000)).toBe(30_000);
   expect(nearest(ranges, 90_000)).toBe(39_000);
+  expect(nearest(ranges, 25_000, true)).toBe(19_000);
+  expect(nearest(ranges, 15_000, true)).toBe(15_000);
+  expect(nearest(ranges, 1, true)).toBe(ranges[0]?.start);
   expect(nearest([], 1)).toBeNull();
+  expect(nearest([], 1, true)).toBeNull();
 });
 
 test("a live stream's last range reaches to now, where it is the one that grows", () => {

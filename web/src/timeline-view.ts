@@ -130,12 +130,12 @@ export const rangesOf = (told: Told): Range[] =>
 export const has = (ranges: Range[], time: number): boolean =>
   ranges.some(({ start, end }) => start <= time && time < end);
 
-/** The moment, or the next at which there is something; null where there is none. */
-export function nearest(ranges: Range[], time: number): number | null {
+/** The moment, or the next at which there is something, or, on the way back, the last; null where there is none. */
+export function nearest(ranges: Range[], time: number, back = false): number | null {
   if (has(ranges, time)) return time;
   const next = ranges.find(({ start }) => start > time);
-  if (next) return next.start;
-  const last = ranges.at(-1);
+  const last = ranges.findLast(({ end }) => end <= time);
+  if (next && !(back && last)) return next.start;
   return last ? Math.max(last.start, last.end - 1000) : null;
 }
 

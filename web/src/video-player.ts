@@ -8,6 +8,7 @@ export const TICK_MS = 500;
 const MOVED_S = 0.02;
 /** So near the place at the live edge it is there. */
 const NEAR_LIVE_S = 1;
+const SOUND_COMES_S = 3;
 /** Browsers round: so far behind a picture's very begin it is that picture's, and a seek is one. */
 export const LEAST_S = 0.001;
 
@@ -106,6 +107,7 @@ export abstract class VideoPlayer {
   /** The one that was stepped to, until it is on the screen. */
   private next: number | null = null;
   private frames = { at: 0, decoded: 0, rate: 0 };
+  private soughtAt = 0;
   private readonly ticker: ReturnType<typeof setInterval>;
 
   constructor(
@@ -141,6 +143,9 @@ export abstract class VideoPlayer {
       this.stalledSince = performance.now();
       if (this.waits()) this.stallsAtEdge += 1;
     });
+    on("seeking", () => {
+      this.soughtAt = performance.now();
+    });
     for (const name of ["volumechange", "pause", "play", "ended"]) on(name, () => this.tick());
     this.watchPictures();
     this.ticker = setInterval(() => this.tick(), TICK_MS);
@@ -148,6 +153,11 @@ export abstract class VideoPlayer {
 
   protected get wantsPlay(): boolean {
     return this.wants;
+  }
+
+  /** So soon after a seek, a hole may be of sound that comes after the pictures. */
+  protected get soundComes(): boolean {
+    return this.age(this.soughtAt) < SOUND_COMES_S;
   }
 
   /** It stands still, and is not just on its way to play. */

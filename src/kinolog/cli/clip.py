@@ -243,7 +243,9 @@ def _file(path: Path | None) -> Iterator[BinaryIO]:
     if path is None:
         yield sys.stdout.buffer
         return
-    path = path.resolve()  # what a link names, not the link
+    path = Path(os.path.realpath(path))  # what a link names, not the link
+    if path.is_symlink():
+        raise InputError(f"cannot write {path}: it is one of links that name one another")
     whole = path.is_file() or not path.exists()
     partial = path.with_name(f".kinolog-{os.getpid()}.part") if whole else path
     try:

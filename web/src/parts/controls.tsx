@@ -1,6 +1,5 @@
 import { behindText, clock } from "../format";
 import { MODE_NAMES, modeOf } from "../modes";
-import { KEY_HELP } from "../shortcuts";
 import type { Choice, Snapshot, VideoPlayer } from "../video-player";
 import { Icon, type IconName } from "./icons";
 import type { ModeChoice } from "./player-view";
@@ -32,7 +31,7 @@ export function Controls({ player, snapshot, choice, showStats, onStats, onFulls
   const { paused, muted, volume } = snapshot;
   const pipWorks = "pictureInPictureEnabled" in document && document.pictureInPictureEnabled;
   return (
-    <div class="controls" title={KEY_HELP}>
+    <div class="controls" title="? shows the keys">
       <SeekBar player={player} snapshot={snapshot} />
       <div class="control-row">
         <Button

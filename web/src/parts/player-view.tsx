@@ -12,6 +12,7 @@ import { AT_LIVE, type Snapshot, type Stats, type VideoPlayer } from "../video-p
 import type { SocketPlayer } from "../ws/player";
 import { Controls, nextSpeed } from "./controls";
 import { Icon } from "./icons";
+import { KeyHelp } from "./key-help";
 import { Overlay } from "./overlay";
 import { StatsPanel } from "./stats-panel";
 import { Timeline } from "./timeline";
@@ -48,6 +49,7 @@ export function PlayerView({ collection, name, feed, stream, onStats }: Props) {
   const [player, setPlayer] = useState<VideoPlayer | null>(null);
   const [snapshot, setSnapshot] = useState<Snapshot | null>(null);
   const [showStats, setShowStats] = useState(false);
+  const [showKeys, setShowKeys] = useState(false);
   const [soundAsked, setSoundAsked] = useState(false);
   const [idle, stir] = useIdle();
   const choice = useMode(stream, feed);
@@ -111,6 +113,7 @@ export function PlayerView({ collection, name, feed, stream, onStats }: Props) {
       else if (action === "mute") player.setMuted(!muted);
       else if (action === "live") player.toLive();
       else if (action === "stats") setShowStats((shown) => !shown);
+      else if (action === "help") setShowKeys(true);
       else if (action === "fullscreen") fullscreen();
       else if (action === "pip") pip();
       else if (action.startsWith("mark-")) return; // the timeline's
@@ -185,6 +188,7 @@ export function PlayerView({ collection, name, feed, stream, onStats }: Props) {
       {showStats && snapshot && (
         <StatsPanel stats={snapshot.stats} stream={stream} onClose={() => setShowStats(false)} />
       )}
+      {showKeys && <KeyHelp onClose={() => setShowKeys(false)} />}
       {player && snapshot && !hopeless && (
         <Controls
           player={player}

@@ -52,6 +52,7 @@ const LINGER_MS = 1_500;
 const STEADY_PX = 8;
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
+const ON_ITS_WAY_MS = 1500;
 const ZOOMS: [string, number][] = [
   ["1 min", 60_000],
   ["10 min", 600_000],
@@ -132,10 +133,21 @@ export function Timeline({ path, player, snapshot }: Props) {
     return () => clearTimeout(timer);
   }, [view, all, ask]);
 
+  // All of it stays in sight, also as it grows, until something else is asked for.
+  const whole = useRef(false);
+  const showWhole = () => {
+    whole.current = true;
+    const margin = (newest - oldest) / 40;
+    setView({ from: oldest - margin, to: newest + (snapshot.live ? 4 : 1) * margin });
+  };
+  useEffect(() => {
+    if (whole.current && view && (oldest < view.from || newest > view.to - span(view) / 50)) showWhole();
+  }, [view, oldest, newest]);
+
   // Follow the playhead while it is in sight.
   const was = useRef<number | null>(null);
   useEffect(() => {
-    if (!view || playing === null) return;
+    if (!view || playing === null || whole.current) return;
     const before = was.current;
     was.current = playing;
     if (before === null || before < view.from || before > view.to) return;
@@ -146,18 +158,31 @@ export function Timeline({ path, player, snapshot }: Props) {
   }, [playing, view]);
 
   const change = useCallback(
-    (next: View) => setView(bounded(next, oldest, newest)),
+    (next: View) => {
+      whole.current = false;
+      setView(bounded(next, oldest, newest));
+    },
     [oldest, newest],
   );
+  const sent = useRef({ to: 0, at: Number.NEGATIVE_INFINITY });
   const go = useCallback(
-    (time: number) => {
-      const to = nearest(all, time);
+    (time: number, back = false) => {
+      const to = nearest(all, time, back);
       if (to === null) return;
+      sent.current = { to, at: performance.now() };
       if (snapshot.live && to > Date.now() - 3000) player.toLive();
       else player.goTo(to);
     },
     [all, player, snapshot.live],
   );
+
+  /** From where it plays, or where it was just sent. */
+  const by = (ms: number) => {
+    const date = player.stats().playing_date;
+    const onItsWay = performance.now() - sent.current.at < ON_ITS_WAY_MS;
+    const from = onItsWay ? sent.current.to : date && Date.parse(date);
+    if (from) go(from + ms, ms < 0);
+  };
 
   const { marks, more, takes, add } = useMarks(path, view);
   const clusters = useMemo(() => (view ? clustered(marks, view, width) : []), [marks, view, width]);
@@ -205,6 +230,9 @@ export function Timeline({ path, player, snapshot }: Props) {
         onHover={setHover}
         onClip={setClip}
         onGo={go}
+        onBy={by}
+        onFirst={() => go(oldest)}
+        onLast={() => (snapshot.live ? player.toLive() : go(newest))}
       />
       {hover !== null && looked !== null && (
         <Preview
@@ -233,10 +261,7 @@ export function Timeline({ path, player, snapshot }: Props) {
           ))}
           <button
             type="button"
-            onClick={() => {
-              const margin = (newest - oldest) / 40;
-              setView({ from: oldest - margin, to: newest + margin });
-            }}
+            onClick={showWhole}
           >
             All
           </button>
@@ -334,6 +359,9 @@ interface BarProps {
   onHover: (time: number | null) => void;
   onClip: (clip: Range | null) => void;
   onGo: (time: number) => void;
+  onBy: (ms: number) => void;
+  onFirst: () => void;
+  onLast: () => void;
 }
 
 /** `look`: a finger rests, to see what is there. */
@@ -460,6 +488,10 @@ function Bar(props: BarProps) {
     const acts: Record<string, () => void> = {
       "+": () => props.onView(zoomed(view, 0.5, at)),
       "-": () => props.onView(zoomed(view, 2, at)),
+      PageUp: () => props.onBy(span(view) / 10),
+      PageDown: () => props.onBy(-span(view) / 10),
+      Home: props.onFirst,
+      End: props.onLast,
     };
     const act = acts[event.key];
     if (!act) return;
