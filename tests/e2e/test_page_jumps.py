@@ -116,6 +116,34 @@ def test_the_first_jump_goes_to_its_moment(played: Played, browser: Any, mode: s
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_an_address_leads_to_its_moment(played: Played, browser: Any, mode: str) -> None:
+    """Where there is nothing at that time, to the next that there is."""
+    for asked_s, shown_s in ((45.0, 45.0), (-60.0, 0.0), (FIRST_S + 5.0, FIRST_S + AWAY_S)):
+        asked = f"mode={mode}&at={played.begun_s + asked_s:.3f}"
+        with watched(browser, f"{played.edge}/watch/{STREAM}?{asked}") as page:
+            went_to(page, played, shown_s)
+
+
+def test_an_address_that_leads_nowhere_says_so(played: Played, browser: Any) -> None:
+    with watched(browser, f"{played.edge}/watch/{STREAM}?mode=hls&at=yesterday") as page:
+        note = page.locator(".timeline-note").filter(has_text="“yesterday” is not a time")
+        until(note.is_visible, "a sentence")
+        until(lambda: shown(page), "what there is")
+
+
+def test_a_moment_has_an_address(played: Played, browser: Any) -> None:
+    """That of the picture that stands, which another page begins with."""
+    with jumped(played, browser, "hls", 47.0, paused=True) as page:
+        stands_at(page, played, 47.0)
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page.get_by_role("button", name="Copy a link to this moment").click()
+        page.get_by_text("Copied").wait_for()
+        link = page.evaluate("navigator.clipboard.readText()")
+    with watched(browser, link) as page:
+        went_to(page, played, 47.0)
+
+
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     ("stream", "moments_s"), [(STREAM, (0.0, 133.0, 178.0)), (LONG, (3.0, 17.0, 33.0))]
 )

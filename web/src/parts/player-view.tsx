@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import type { Feed, Stream } from "../api";
+import { useBegin } from "../begin";
 import { audioOf, videoOf } from "../format";
 import { type Mode, abilities, automatic, chosen, keepMode, keptMode, possible } from "../modes";
 import { DashPlayer } from "../dash-player";
@@ -8,7 +9,7 @@ import { playing as playerOf } from "../playing";
 import { mediaPath } from "../router";
 import { keyAction } from "../shortcuts";
 import { SocketModePlayer } from "../socket-player";
-import { AT_LIVE, type Snapshot, type Stats, type VideoPlayer } from "../video-player";
+import type { Begin, Snapshot, Stats, VideoPlayer } from "../video-player";
 import type { SocketPlayer } from "../ws/player";
 import { Controls, nextSpeed } from "./controls";
 import { Icon } from "./icons";
@@ -54,11 +55,13 @@ export function PlayerView({ collection, name, feed, stream, onStats }: Props) {
   const [idle, stir] = useIdle();
   const choice = useMode(stream, feed);
   const { mode } = choice;
-  const begin = useRef(AT_LIVE);
   const path = mediaPath({ collection, name });
+  const { from, note } = useBegin(path);
+  /** Where another player was, whose place one takes. */
+  const left = useRef<Begin | null>(null);
 
   useEffect(() => {
-    if (!video.current || !mode) return;
+    if (!video.current || !mode || !from) return;
     const made = playerOf(
       mode,
       video.current,
@@ -67,7 +70,7 @@ export function PlayerView({ collection, name, feed, stream, onStats }: Props) {
         setSnapshot(next);
         onStats(next.stats);
       },
-      begin.current,
+      left.current ?? from,
     );
     setPlayer(made);
     window.kinolog = {
@@ -85,10 +88,10 @@ export function PlayerView({ collection, name, feed, stream, onStats }: Props) {
     };
     return () => {
       delete window.kinolog;
-      begin.current = made.where();
+      left.current = made.where();
       made.destroy();
     };
-  }, [mode, path]);
+  }, [mode, path, from]);
 
   useEffect(() => {
     if (player instanceof SocketModePlayer && player.hopeless) choice.failed();
@@ -202,7 +205,7 @@ export function PlayerView({ collection, name, feed, stream, onStats }: Props) {
       )}
     </div>
     {player && snapshot && !hopeless && (
-      <Timeline path={path} player={player} snapshot={snapshot} />
+      <Timeline path={path} player={player} snapshot={snapshot} note={note} />
     )}
     </>
   );

@@ -1,6 +1,7 @@
 /** The stream's past as a bar: zoom from days to seconds, drag to seek, drag a clip. */
 
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { momentLink } from "../begin";
 import { between, withEdge } from "../clip-range";
 import {
   type Cluster,
@@ -40,6 +41,7 @@ import {
 import { useNow } from "../use-now";
 import type { Snapshot, VideoPlayer } from "../video-player";
 import { ClipPanel } from "./clip-panel";
+import { CopyButton } from "./copy-button";
 import { MarkTool } from "./mark-tool";
 
 const AGAIN_MS = 5_000;
@@ -64,9 +66,11 @@ interface Props {
   path: string;
   player: VideoPlayer;
   snapshot: Snapshot;
+  /** What else is to be said. */
+  note: string;
 }
 
-export function Timeline({ path, player, snapshot }: Props) {
+export function Timeline({ path, player, snapshot, note }: Props) {
   const now = useNow();
   const [all, setAll] = useState<Range[]>([]);
   const [seen, setSeen] = useState<Range[]>([]);
@@ -281,6 +285,10 @@ export function Timeline({ path, player, snapshot }: Props) {
         <span class="spacer" />
         {more && <span class="timeline-note">more marks than are shown: zoom in</span>}
         {failed && <span class="timeline-note">the edge does not answer</span>}
+        {note && <span class="timeline-note">{note}</span>}
+        {playing !== null && (
+          <CopyButton text={momentLink(location.href, playing)} what="a link to this moment" label="Link" />
+        )}
         {takes && (
           <button
             type="button"
