@@ -181,6 +181,16 @@ def test_it_plays_on_over_an_absence(played: Played, browser: Any, mode: str) ->
         assert first[-1] >= FPS * FIRST_S - FPS // 3
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_it_plays_on_over_an_absence_fast(played: Played, browser: Any, mode: str) -> None:
+    with jumped(played, browser, mode, FIRST_S - 20.0) as page:
+        until(lambda: shown(page), "the moment")
+        for _ in range(6):
+            page.keyboard.press(">")
+        assert page.evaluate("document.querySelector('video').playbackRate") >= 4
+        until(lambda: shown(page)[-1].number > SECOND + FPS, "the second session")
+
+
 def test_dash_loads_little_beyond_an_absence(played: Played, browser: Any) -> None:
     """dash.js would load all of it, for what is left of what it plays stays as little."""
     with jumped(played, browser, "dash", FIRST_S - 14.0) as page:

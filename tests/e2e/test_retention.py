@@ -40,6 +40,8 @@ def test_the_past_before_a_moment_is_deleted_where_it_is_the_streams_own(played:
         growing = fetch(client, f"{base}/video.m3u8?start={begun_s}")
         assert len(whole.segments) == 60
         assert growing.first_msn == 0
+        manifest = f"{base}/manifest.mpd?start={begun_s}"
+        assert f'start="PT{begun_s:.0f}' in client.get(manifest, follow_redirects=True).text
         done = run(played, "streams", "trim", stream, "--before", str(begun_s + 121), "--json")
         assert done.returncode == 0, done.stderr
 
@@ -54,10 +56,15 @@ def test_the_past_before_a_moment_is_deleted_where_it_is_the_streams_own(played:
         assert len(told["ranges"]) == 1
         gone = client.get(f"{base}/video.m3u8?start={begun_s}&end={begun_s + 60}")
         assert (gone.status_code, "nothing is kept" in gone.text) == (404, True)
+        # What was asked of this edge before, too; and another's is the same.
         late = f"{played.edge()}/media/{stream}"
-        moved = fetch(client, f"{late}/video.m3u8?start={begun_s}")
-        assert moved.first_msn == 40
-        assert client.get(f"{late}/{moved.segments[0].uri}").status_code == 200
+        for where in (base, late):
+            moved = fetch(client, f"{where}/video.m3u8?start={begun_s}")
+            assert moved.first_msn == 40
+            assert client.get(f"{where}/{moved.segments[0].uri}").status_code == 200
+            mpd = client.get(f"{where}/manifest.mpd?start={begun_s}", follow_redirects=True).text
+            assert f'start="PT{begun_s + 120:.0f}' in mpd
+            assert f'start="PT{begun_s:.0f}' not in mpd
 
 
 @pytest.mark.slow

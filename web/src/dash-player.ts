@@ -19,11 +19,13 @@ const PLAYS_ON_S = 1;
 const EDGE_S = 1.5;
 /** So long it has stood before media that it does not go on to by itself. */
 const HOLE_S = 1;
-/** Pictures and sound do not end at once, and of what is left then browsers play nothing. */
+/** Pictures and sound do not end at once, and of what is left then, at normal speed, browsers play nothing. */
 const LAST_S = 0.1;
 /** What comes after an absence is loaded when so much is left before it, and of it so much. */
 const NEXT_S = 4;
 const NEXT_MOST_S = 10;
+/** It buffers a minute. */
+const MOST_AHEAD_S = 120;
 /** Within the first segment of a GOP, by any clock. */
 const LED_S = 0.05;
 /** Media whose time is that of day by less are where they should be. */
@@ -47,6 +49,8 @@ export class DashPlayer extends VideoPlayer {
   private reads = false;
   /** Where the manifest's media begin, s, where not every segment begins with a keyframe; else null. */
   private leads: number | null = null;
+  /** When its Periods begin, s. */
+  private periods: number[] = [];
   /** It follows, and plays the last of a stream whose publisher is away. */
   private lingers = false;
   /** Where it begins, s, until that is there to be shown. */
@@ -176,7 +180,9 @@ export class DashPlayer extends VideoPlayer {
     const made = script().create();
     made.on("error", (event) => this.fails(event as { error?: { code?: number; data?: unknown } }));
     made.on("manifestLoaded", (event) => {
-      this.leads = leadOf((event as unknown as { data?: Manifest }).data);
+      const manifest = (event as unknown as { data?: Manifest }).data;
+      this.leads = leadOf(manifest);
+      this.periods = manifest?.Period?.map(({ start }) => start ?? 0) ?? [];
       this.playlist = "here";
       this.attempt = 0;
       this.reporting.begins();
@@ -338,12 +344,15 @@ export class DashPlayer extends VideoPlayer {
 
   /**
    * dash.js loads the next Period as soon as it has all of one: over an absence without end, for it goes by what
-   * is left of what it plays.
+   * is left of what it plays. And behind the last of a stream that is away it asks for all that would have come
+   * since.
    */
   private early({ period_s, begin_s }: Piece): boolean {
     const at = this.started ? this.video.currentTime : (this.since ?? 0) / 1000;
     const { here, before } = this.held.asked(period_s);
-    if (this.following || at >= period_s || before === null) return false;
+    if (this.following) return false;
+    if (begin_s !== null && begin_s - at > MOST_AHEAD_S && at >= period_s) return true;
+    if (at >= period_s || before === null) return false;
     if (begin_s !== null && begin_s - (here?.begin_s ?? begin_s) > NEXT_MOST_S) return true;
     return before.end_s - at > NEXT_S * Math.max(1, this.speed);
   }
@@ -392,10 +401,17 @@ export class DashPlayer extends VideoPlayer {
     // What it loaded first began amid a GOP, and could not be decoded, or a publisher was away: dash.js waits there
     // for ever.
     const { ahead_s, next } = this.buffered();
-    const dry = ahead_s < LAST_S && next !== null;
+    const period = this.following ? undefined : this.periods.find((start) => start > this.video.currentTime);
+    const dry = ahead_s < LAST_S * Math.max(1, this.speed) && (next !== null || period !== undefined);
     if (this.wantsPlay && dry && still_s > HOLE_S && this.age(this.nudgedAt) > HOLE_S) {
       this.nudgedAt = performance.now();
-      this.video.currentTime = next + LEAST_S;
+      if (period !== undefined && (next === null || next > period - HOLE_S)) {
+        // Sent on to a Period that it does not go to by itself, dash.js 5.2.1 may load none after that.
+        this.since = this.times.date(period + LEAST_S);
+        this.load();
+        return;
+      }
+      if (next !== null) this.video.currentTime = next + LEAST_S;
     }
     const wants = this.wantsPlay && this.stream?.state === "live" && !this.video.ended;
     if (this.renewedAt !== null && this.movedAt > this.renewedAt + MOVES_MS) this.renewedAt = null;

@@ -65,6 +65,10 @@ class _Kept(NamedTuple):
         )
 
 
+Kept = tuple[tuple[int, Absent | None], ...]
+"""The same of all places of a stream, without when that was."""
+
+
 class _Older(NamedTuple):
     """A frontier that nothing newer leads to: what of it has lower numbers than `below` counts."""
 
@@ -282,6 +286,11 @@ class History:
                     return row if row.first < session.void_from else None
             return None
         return None
+
+    async def kept(self, name: Named) -> Kept:
+        """What is kept of a track's media: what lists more of the past is of no use any more."""
+        found = [await self._what_is_kept(name.stream, place) for place, _ in self._places_of(name)]
+        return tuple((one.low, one.absent) for one in found)
 
     def target_ms(self, stream: StreamName) -> int:
         """The target duration of a stream's segments, the same over its epochs."""

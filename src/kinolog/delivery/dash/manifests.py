@@ -99,9 +99,18 @@ class Manifests:
                 first = pieces[0]
                 if run.epoch not in begins:
                     new = previous is not None or first.first_msn > run.first_msn
-                    begins[run.epoch] = await self._begins.of(
-                        channel, track, first, live, known=new
-                    )
+                    if (
+                        span is not None
+                        and span.start_ms is not None
+                        and span.start_ms < first.wall
+                    ):
+                        # What was asked for was deleted, or never there. Players would ask for its
+                        # numbers, were they the Period's.
+                        begins[run.epoch] = Begin(first.first_msn, first.table.dts[first.start])
+                    else:
+                        begins[run.epoch] = await self._begins.of(
+                            channel, track, first, live, known=new
+                        )
                 _add(sessions, opens, track, pieces, begins)
                 previous = run
             if state == "live" and row is not None and row.epoch in sessions:

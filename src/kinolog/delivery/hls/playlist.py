@@ -88,19 +88,20 @@ class MediaPlaylist:
         self._query = f"?{query}" if query else ""
         self._texts: dict[Segment, _Text] = {}
         self._version: Version | None = None
+        self._behind: Behind | None = None
         self._made: dict[bool, bytes] = {}
 
     def render(
         self, version: Version, *, skip: bool = False, behind: Behind | None = None
     ) -> bytes:
         """The playlist of a version, made at the first call; of the live window, or with what is
-        `behind` it, which is a function of the version.
+        `behind` it.
 
         With `skip` a delta update (EXT-X-SKIP), or the whole playlist where there is nothing
         to leave out.
         """
-        if version is not self._version:
-            self._version = version
+        if version is not self._version or behind is not self._behind:
+            self._version, self._behind = version, behind
             self._made = {}
         made = self._made.get(skip)
         if made is None:

@@ -1,7 +1,7 @@
 """The past in HLS: closed ranges, and what live playlists list behind their window.
 
 Closed ranges are made once for all who ask, and kept for a while; what stands behind a live window
-is a function of the index and the window, so every edge says the same.
+is a function of the index, the window, and what is kept of the media, so every edge says the same.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from kinolog.core.clock import Clock
-from kinolog.core.errors import InputError
+from kinolog.core.errors import InputError, Unavailable
 from kinolog.delivery.borders import Begin, Borders
 from kinolog.delivery.channel import Channel
-from kinolog.delivery.history import History, Named
+from kinolog.delivery.history import History, Kept, Named
 from kinolog.delivery.hls import recorded
 from kinolog.delivery.hls.multivariant import Rendition, render
 from kinolog.delivery.hls.playlist import Behind
@@ -35,6 +35,8 @@ MOST_BYTES: Final = 8 << 20
 MOST_SPANS: Final = 32
 """Spans of a channel whose way is remembered."""
 _GZIP_LEVEL: Final = 4
+_KEPT_WAIT_S: Final = 1.0
+"""So long Kafka is waited for to say what is still kept of what is listed already."""
 
 
 class Body(NamedTuple):
@@ -82,7 +84,15 @@ class Replay:
             way = ways[track, span] = _Way()
             while len(ways) > MOST_SPANS:
                 ways.popitem(last=False)
-        key = (segments[0].msn, segments[-1].msn)
+        window = (segments[0].msn, segments[-1].msn)
+        made = way.key is not None and way.key[:2] == window
+        try:
+            async with asyncio.timeout(_KEPT_WAIT_S if made else None):
+                key = (*window, await self._history.kept(Named(channel.name, track)))
+        except (Unavailable, TimeoutError):
+            if way.key is None or not made:
+                raise
+            key = way.key  # Kafka is away, and deletes nothing meanwhile
         if way.key != key:
             way = await self._make_behind(channel, track, span, version, way)
             ways[track, span] = way._replace(key=key)
@@ -233,11 +243,11 @@ class Replay:
 
 class _Way(NamedTuple):
     """What is remembered of a span: where it begins, the number that it begins with, and what was
-    made for the window of these numbers."""
+    made for the window of these numbers, and of what was kept of the media."""
 
     begin: Begin | None = None
     first_msn: int | None = None
-    key: tuple[int, int] | None = None
+    key: tuple[int, int, Kept] | None = None
     behind: Behind | None = None
 
 

@@ -48,17 +48,18 @@ _MOST_RENDERED: Final = 64
 class _Rendered:
     """A track's newest playlist, plain and compressed, made once for all who ask."""
 
-    __slots__ = ("_gzip", "_playlist", "_version", "blocking_headers")
+    __slots__ = ("_behind", "_gzip", "_playlist", "_version", "blocking_headers")
 
     def __init__(self, track: str, query: str) -> None:
         self._playlist = MediaPlaylist(track, query)
         self._version: Version | None = None
+        self._behind: Behind | None = None
         self._gzip: dict[bool, bytes] = {}
         self.blocking_headers: Headers = []
 
     def plain(self, version: Version, skip: bool, behind: Behind | None) -> bytes:
-        if version is not self._version:
-            self._version = version
+        if version is not self._version or behind is not self._behind:
+            self._version, self._behind = version, behind
             self._gzip = {}
             # A blocking answer never changes: a cache may keep it for six targets
             # (RFC 8216bis, appendix on server configuration).
