@@ -21,6 +21,8 @@ const EDGE_S = 1.5;
 const HOLE_S = 1;
 /** Pictures and sound do not end at once, and of what is left then, at normal speed, browsers play nothing. */
 const LAST_S = 0.1;
+/** Of the last media that it asked for of a Period, no more is left. */
+const ENDS_S = 0.3;
 /** What comes after an absence is loaded when so much is left before it, and of it so much. */
 const NEXT_S = 4;
 const NEXT_MOST_S = 10;
@@ -227,6 +229,7 @@ export class DashPlayer extends VideoPlayer {
     this.builtAt = this.movedAt = performance.now();
     this.started = this.begun = false;
     this.begunAt = this.starts = null;
+    this.periods = [];
     this.playlist = "loading";
     this.catchesUp = null;
     this.reaching = this.since;
@@ -357,6 +360,15 @@ export class DashPlayer extends VideoPlayer {
     return before.end_s - at > NEXT_S * Math.max(1, this.speed);
   }
 
+  /** Where the next Period begins, s, once all of this one has been played; else null. */
+  private nextPeriod(): number | null {
+    const at = this.video.currentTime;
+    const begin = this.started && !this.following ? this.periods.find((start) => start > at) : undefined;
+    const { before } = this.held.asked(begin ?? Number.POSITIVE_INFINITY);
+    const played = before !== null && before.end_s - at < ENDS_S * Math.max(1, this.speed);
+    return begin !== undefined && played ? begin : null;
+  }
+
   /** Go where it was sent to, once that is there. */
   private reach(): void {
     if (this.starts !== null && this.has(this.starts)) {
@@ -401,17 +413,20 @@ export class DashPlayer extends VideoPlayer {
     // What it loaded first began amid a GOP, and could not be decoded, or a publisher was away: dash.js waits there
     // for ever.
     const { ahead_s, next } = this.buffered();
-    const period = this.following ? undefined : this.periods.find((start) => start > this.video.currentTime);
-    const dry = ahead_s < LAST_S * Math.max(1, this.speed) && (next !== null || period !== undefined);
+    const dry = ahead_s < LAST_S * Math.max(1, this.speed);
     if (this.wantsPlay && dry && still_s > HOLE_S && this.age(this.nudgedAt) > HOLE_S) {
-      this.nudgedAt = performance.now();
-      if (period !== undefined && (next === null || next > period - HOLE_S)) {
+      const period = this.nextPeriod();
+      if (period !== null && (next === null || next > period - HOLE_S)) {
         // Sent on to a Period that it does not go to by itself, dash.js 5.2.1 may load none after that.
+        this.nudgedAt = performance.now();
         this.since = this.times.date(period + LEAST_S);
         this.load();
         return;
       }
-      if (next !== null) this.video.currentTime = next + LEAST_S;
+      if (next !== null) {
+        this.nudgedAt = performance.now();
+        this.video.currentTime = next + LEAST_S;
+      }
     }
     const wants = this.wantsPlay && this.stream?.state === "live" && !this.video.ended;
     if (this.renewedAt !== null && this.movedAt > this.renewedAt + MOVES_MS) this.renewedAt = null;

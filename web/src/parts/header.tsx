@@ -1,14 +1,15 @@
-import { useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { useFeed } from "../api";
 import { type Theme, applyTheme, nextTheme, readTheme } from "../theme";
 import { Icon, type IconName, Mark } from "./icons";
 import { PublishGuide } from "./publish-guide";
+import { Sheet } from "./sheet";
 
 const THEME_ICONS: Record<Theme, IconName> = { system: "auto", dark: "moon", light: "sun" };
 
 export function Header() {
   const [theme, setTheme] = useState(readTheme);
-  const dialog = useRef<HTMLDialogElement>(null);
+  const [publishing, setPublishing] = useState(false);
   const { ingest } = useFeed();
   const turn = () => {
     const next = nextTheme(theme);
@@ -22,7 +23,7 @@ export function Header() {
         <span>kinolog</span>
       </a>
       <nav class="top-actions" aria-label="Page">
-        <button type="button" class="button" onClick={() => dialog.current?.showModal()}>
+        <button type="button" class="button" onClick={() => setPublishing(true)}>
           <Icon name="broadcast" />
           Publish
         </button>
@@ -36,24 +37,11 @@ export function Header() {
           <Icon name={THEME_ICONS[theme]} />
         </button>
       </nav>
-      <dialog
-        ref={dialog}
-        class="sheet"
-        aria-labelledby="publish-title"
-        onClick={(event) => event.target === dialog.current && dialog.current?.close()}
-      >
-        <div class="sheet-body">
-          <div class="sheet-head">
-            <h2 id="publish-title">Publish a stream</h2>
-            <form method="dialog">
-              <button type="submit" class="button">
-                Close
-              </button>
-            </form>
-          </div>
+      {publishing && (
+        <Sheet id="publish-title" title="Publish a stream" onClose={() => setPublishing(false)}>
           <PublishGuide ingest={ingest} />
-        </div>
-      </dialog>
+        </Sheet>
+      )}
     </header>
   );
 }
