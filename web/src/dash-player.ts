@@ -141,8 +141,11 @@ export class DashPlayer extends VideoPlayer {
     // that is static lists less than it is long.
     const listed = this.dash?.isDynamic() !== false || (this.since !== null && time >= this.since);
     const here = window !== null && at >= window.start && at < window.end;
+    // Of another Period, it is not known yet when its media were captured.
+    const begun = (time: number) => this.periods.filter((start) => start <= time).length;
+    const near = begun(at) === begun(this.video.currentTime);
     this.reaching = null;
-    if (this.started && listed && here && (this.leads === null || this.has(at))) this.video.currentTime = at;
+    if (this.started && listed && here && near && (this.leads === null || this.has(at))) this.video.currentTime = at;
     else {
       this.since = time;
       this.load();
@@ -180,8 +183,13 @@ export class DashPlayer extends VideoPlayer {
 
   private make(script: Script): MediaPlayerClass {
     const made = script().create();
-    made.on("error", (event) => this.fails(event as { error?: { code?: number; data?: unknown } }));
-    made.on("manifestLoaded", (event) => {
+    // One that was replaced may have something to tell still.
+    const on: MediaPlayerClass["on"] = (name: string, act: (event: never) => void) =>
+      made.on(name, (event: unknown) => {
+        if (this.dash === made) act(event as never);
+      });
+    on("error", (event) => this.fails(event as { error?: { code?: number; data?: unknown } }));
+    on("manifestLoaded", (event) => {
       const manifest = (event as unknown as { data?: Manifest }).data;
       this.leads = leadOf(manifest);
       this.periods = manifest?.Period?.map(({ start }) => start ?? 0) ?? [];
@@ -189,11 +197,11 @@ export class DashPlayer extends VideoPlayer {
       this.attempt = 0;
       this.reporting.begins();
     });
-    made.on("streamInitialized", () => this.begins());
-    made.on("bufferLevelUpdated", () => this.reach());
-    made.on("fragmentLoadingCompleted", (event) => this.loaded(event as unknown as Loaded));
+    on("streamInitialized", () => this.begins());
+    on("bufferLevelUpdated", () => this.reach());
+    on("fragmentLoadingCompleted", (event) => this.loaded(event as unknown as Loaded));
     // Of a segment that grows, this brings the begin.
-    made.on("fragmentLoadingProgress", (event) => this.look(event as unknown as Loaded));
+    on("fragmentLoadingProgress", (event) => this.look(event as unknown as Loaded));
     made.addRequestInterceptor(this.held.intercept);
     made.updateSettings({
       streaming: {
