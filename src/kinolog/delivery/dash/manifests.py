@@ -82,6 +82,7 @@ class Manifests:
         sessions: _Sessions = {}
         peaks: dict[str, int] = {}
         newest_ms = 0
+        since_ms = span.start_ms if span is not None else None
         for track in _tracks(opens):
             live = live_rows(channel, track)
             row = None if held else row_in_progress(channel, track, live, over=state != "live")
@@ -97,20 +98,14 @@ class Manifests:
                 if not pieces:
                     continue
                 first = pieces[0]
-                if run.epoch not in begins:
+                # Where what was asked for was deleted, a Period is the run's own: players would ask
+                # for the numbers of what is gone.
+                gone = since_ms is not None and since_ms < first.wall
+                if run.epoch not in begins and not gone:
                     new = previous is not None or first.first_msn > run.first_msn
-                    if (
-                        span is not None
-                        and span.start_ms is not None
-                        and span.start_ms < first.wall
-                    ):
-                        # What was asked for was deleted, or never there. Players would ask for its
-                        # numbers, were they the Period's.
-                        begins[run.epoch] = Begin(first.first_msn, first.table.dts[first.start])
-                    else:
-                        begins[run.epoch] = await self._begins.of(
-                            channel, track, first, live, known=new
-                        )
+                    begins[run.epoch] = await self._begins.of(
+                        channel, track, first, live, known=new
+                    )
                 _add(sessions, opens, track, pieces, begins)
                 previous = run
             if state == "live" and row is not None and row.epoch in sessions:

@@ -48,19 +48,18 @@ _MOST_RENDERED: Final = 64
 class _Rendered:
     """A track's newest playlist, plain and compressed, made once for all who ask."""
 
-    __slots__ = ("_behind", "_gzip", "_playlist", "_version", "blocking_headers")
+    __slots__ = ("_gzip", "_playlist", "_version", "blocking_headers")
 
     def __init__(self, track: str, query: str) -> None:
         self._playlist = MediaPlaylist(track, query)
         self._version: Version | None = None
-        self._behind: Behind | None = None
-        self._gzip: dict[bool, bytes] = {}
+        self._gzip: dict[bool, tuple[bytes, bytes]] = {}
+        """What was compressed, and that."""
         self.blocking_headers: Headers = []
 
     def plain(self, version: Version, skip: bool, behind: Behind | None) -> bytes:
-        if version is not self._version or behind is not self._behind:
-            self._version, self._behind = version, behind
-            self._gzip = {}
+        if version is not self._version:
+            self._version = version
             # A blocking answer never changes: a cache may keep it for six targets
             # (RFC 8216bis, appendix on server configuration).
             keep_s = 6 * target_seconds(version.open)
@@ -74,9 +73,10 @@ class _Rendered:
 
     def compressed(self, version: Version, skip: bool, behind: Behind | None) -> bytes:
         plain = self.plain(version, skip, behind)
-        made = self._gzip.get(skip)
-        if made is None:
-            made = self._gzip[skip] = gzip.compress(plain, _GZIP_LEVEL, mtime=0)
+        of, made = self._gzip.get(skip, (b"", b""))
+        if of is not plain:
+            made = gzip.compress(plain, _GZIP_LEVEL, mtime=0)
+            self._gzip[skip] = plain, made
         return made
 
 
