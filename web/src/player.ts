@@ -21,6 +21,8 @@ import { AT_LIVE, type Begin, type Snapshot, type Stats, VideoPlayer } from "./v
 /** A viewer who follows the live edge is taken back to it when this far behind the target. */
 const JUMP_BEHIND_S = 8;
 const LOOK_AGAIN_S = 2;
+/** Of what was loaded before the rest was deleted, so little is left when what is kept is loaded. */
+const LAST_S = 0.5;
 
 const patient = (first_byte_ms: number, total_ms: number, retries: number): LoadPolicy => ({
   default: {
@@ -139,6 +141,10 @@ export class Player extends VideoPlayer {
   private playlist: Facts["playlist"] = "loading";
   /** Where the playlist begins that is played, in Unix ms; null for the live one. */
   private since: number | null;
+  /** When the segment was that was listed and is deleted, Unix ms. */
+  private deleted = Number.NEGATIVE_INFINITY;
+  /** It loads no more of what is listed, and goes on with what is left once it has played what it has. */
+  private leaves = false;
   private stalledAtEdge = false;
   private attempt = 0;
   private mediaErrors: number[] = [];
@@ -316,7 +322,7 @@ export class Player extends VideoPlayer {
 
   /** hls.js can go there: it is loaded, or will be from a keyframe on, and no part of it was passed over. */
   private loadable(position: number): boolean {
-    if (this.has(position)) return true;
+    if (this.has(position) || this.leaves) return this.has(position);
     const first = this.details()?.partList?.[0];
     return this.independent() && (first === undefined || position < first.start);
   }
@@ -348,6 +354,7 @@ export class Player extends VideoPlayer {
     const [first] = this.details()?.fragments ?? [];
     const before = data.details === ErrorDetails.BUFFER_APPEND_NO_PROGRESS && first && first.start < 0;
     if (before && !this.video.buffered.length) return this.retry(() => this.reopen(), 0);
+    if (data.details === ErrorDetails.FRAG_LOAD_ERROR && data.response?.code === 404) this.miss(data);
     if (!data.fatal) return;
     this.recoveries += 1;
     if (data.type === ErrorTypes.NETWORK_ERROR) {
@@ -365,6 +372,26 @@ export class Player extends VideoPlayer {
       return;
     }
     this.retry(() => this.rebuild());
+  }
+
+  /**
+   * Where one is deleted, so may be those after it, and hls.js asks for each of them. A list that was loaded since
+   * then and lists it still is left to hls.js.
+   */
+  private miss({ frag, part }: ErrorData): void {
+    const date = frag?.programDateTime ?? null;
+    if (this.since === null || part || date === null || date <= this.deleted) return;
+    this.deleted = date;
+    this.leaves = true;
+    this.hls?.stopLoad();
+  }
+
+  private leave(): void {
+    const { ahead_s } = this.buffered();
+    if (!this.leaves || ahead_s > LAST_S * Math.max(1, this.speed)) return;
+    const date = this.dateOf(this.video.currentTime + ahead_s) ?? this.playingDate();
+    if (date) this.since = date.getTime();
+    this.load(this.address(), null);
   }
 
   /** The first listed codec that this browser refuses, for a person. */
@@ -395,7 +422,7 @@ export class Player extends VideoPlayer {
     this.alone = alone;
     this.manifest = [];
     if (alone === null) this.awaited = null;
-    this.started = false;
+    this.started = this.leaves = false;
     this.builtAt = this.movedAt = this.playlistAt = performance.now();
     this.forgetPosition();
     if (!this.hls) return;
@@ -498,6 +525,7 @@ export class Player extends VideoPlayer {
   }
 
   protected watch(now: number): void {
+    this.leave();
     this.keepUp();
     this.goOnAlone();
     void this.look();
@@ -525,7 +553,7 @@ export class Player extends VideoPlayer {
 
   private nudge(now: number): void {
     const { video } = this;
-    if (!this.started || !this.wantsPlay || video.ended || this.engine !== "hls.js") return;
+    if (!this.started || !this.wantsPlay || video.ended || this.engine !== "hls.js" || this.leaves) return;
     if (this.age(this.nudgedAt) < 3) return;
     const { ahead_s, next } = this.buffered();
     const action = nudgeFor({
