@@ -112,7 +112,7 @@ def show_size(size: int) -> str:
 def rfc3339(unix_ms: int) -> str:
     """RFC 3339 in UTC, to the millisecond."""
     moment = datetime.fromtimestamp(unix_ms // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1000:03d}Z"
+    return f"{moment.isoformat()[:19]}.{unix_ms % 1000:03d}Z"
 
 
 def show_time(ms: int) -> str:

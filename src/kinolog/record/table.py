@@ -5,9 +5,10 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
-from operator import add
 from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from kinolog.core.errors import WireError
 from kinolog.record.control import SegmentEntry
@@ -185,18 +186,39 @@ class PackedTable(Table):
                 column.extend(array("q", [getattr(run, name)]) * (stop - run.start))
             return column
         packed = self._packed[name]
-        try:
-            if name in ("msn", "wall", "first", "entry"):
-                return array("q", list(accumulate(packed)))
-            if name == "dts":
-                # Where a row begins: the steps so far, and the durations of those before it.
-                ends = accumulate(self.dur, initial=0)
-                return array("q", list(map(add, accumulate(packed), ends)))
-            if name == "last":
-                return array("q", list(map(add, self.first, packed)))
-        except OverflowError as error:
-            raise WireError("a number in an index page is out of range") from error
+        if name in ("msn", "wall", "first", "entry"):
+            return _column(_sums(packed))
+        if name == "dts":
+            # Where a row begins: the steps so far, and the durations of those before it.
+            before = _sums(self.dur) - np.array(self.dur, np.int64)
+            return _column(_sums(packed), before)
+        if name == "last":
+            return _column(np.array(self.first, np.int64), _numbers(packed))
         return packed
+
+
+Numbers = npt.NDArray[np.int64]
+_MOST = 2.0**62
+
+
+def _numbers(packed: array[int]) -> Numbers:
+    """WireError where they are so great that their sums could be out of range."""
+    found = np.array(packed, np.int64)
+    if np.abs(found.astype(np.float64)).sum() > _MOST:
+        raise WireError("a number in an index page is out of range")
+    return found
+
+
+def _sums(steps: array[int]) -> Numbers:
+    """The sum up to each, with it."""
+    return np.cumsum(_numbers(steps))
+
+
+def _column(one: Numbers, other: Numbers | None = None) -> array[int]:
+    """A column of these numbers, or of the sums of both."""
+    column = array("q")
+    column.frombytes((one if other is None else one + other).tobytes())
+    return column
 
 
 def _compact(column: list[int]) -> array[int]:

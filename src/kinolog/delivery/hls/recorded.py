@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from kinolog.core.timebase import rescale
-from kinolog.delivery.hls.text import date_line, decimal, map_line
+from kinolog.delivery.hls.text import date_lines, decimal, map_line
 from kinolog.record.page import GAP
 from kinolog.timeline.measure import independent
 from kinolog.timeline.segment import MICROSECONDS, Segment
@@ -75,15 +75,14 @@ def _run(track: str, run: Run, dated: bool) -> str:
     base = f"{track}/{run.epoch}/"
     head = {ticks: f"#EXTINF:{decimal(ticks, run.timescale)},\n{base}" for ticks in set(durations)}
     texts = [f"{head[ticks]}{msn}.m4s\n" for ticks, msn in zip(durations, numbers, strict=True)]
-    for index, flags in enumerate(table.flags[start:stop]):
-        if flags & GAP:
-            texts[index] = "#EXT-X-GAP\n" + texts[index]
+    for index in np.flatnonzero(np.array(table.flags[start:stop]) & GAP):
+        texts[index] = "#EXT-X-GAP\n" + texts[index]
     first = 0 if dated else -run.first_msn % DATED
     regular = (*range(first, 1), *range(-run.first_msn % DATED or DATED, stop - start, DATED))
-    for index in sorted({*regular, *_parted(run)}):
-        wall = table.wall[start + index]
-        if wall:
-            texts[index] = date_line(wall) + texts[index]
+    told = [index for index in {*regular, *_parted(run)} if table.wall[start + index]]
+    dates = date_lines([table.wall[start + index] for index in told])
+    for index, date in zip(told, dates, strict=True):
+        texts[index] = date + texts[index]
     return "".join(texts)
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from kinolog.core.units import rfc3339
 from kinolog.timeline.segment import MICROSECONDS
 
@@ -19,6 +23,12 @@ def decimal(ticks: int, timescale: int) -> str:
 def date_line(wall_ms: int) -> str:
     """EXT-X-PROGRAM-DATE-TIME of a capture time in Unix ms."""
     return f"#EXT-X-PROGRAM-DATE-TIME:{rfc3339(wall_ms)}\n"
+
+
+def date_lines(wall_ms: Sequence[int]) -> list[str]:
+    """The same of many."""
+    dates = np.datetime_as_string(np.array(wall_ms, "datetime64[ms]"), timezone="UTC")
+    return [f"#EXT-X-PROGRAM-DATE-TIME:{date}\n" for date in dates.tolist()]
 
 
 def map_line(track: str, epoch: int) -> str:
