@@ -265,7 +265,8 @@ class Session:
             base_ms = self.request.at_ms
         else:
             base_ms = self._captured_ms(first)
-        self._wall = WallClock(follow=self.request.live and self.request.at_ms is None)
+        follow = self.request.live and self.request.at_ms is None
+        self._wall = WallClock(follow=follow, proven=self._wall.proven)
         return Shift(base_ms, first.pts, self._tracks[first.track].timescale)
 
     def _captured_ms(self, first: Packet) -> int:

@@ -6,10 +6,14 @@ source and is never touched (DESIGN.md section 3, Time).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 _WINDOW_MS = 10_000
 _LEAST_ERROR_MS = 20
 _MOST_ERROR_MS = 1_000
 _UPLOAD_AHEAD_MS = 3_000
+_PARTS = 4
+_STEADY_MS = 200
 
 
 class WallClock:
@@ -19,16 +23,18 @@ class WallClock:
     what counts. Less than 20 ms is left alone, and more is slewed to nothing: players line tracks
     up by dates that are seconds apart, so the offset rests whenever it can. A source that runs
     seconds ahead is an upload, not a clock: it is left alone, unless it leapt there from one
-    packet to the next. `broken` says that the error is over a second and lasts: time for a new
-    epoch.
+    packet to the next, or is `proven` by ten seconds in which it went as a clock does. `broken`
+    says that the error is over a second and lasts: time for a new epoch. One that grows or shrinks
+    is of a source that falls behind, or catches up, whose dates are right.
     """
 
-    def __init__(self, *, follow: bool = True) -> None:
+    def __init__(self, *, follow: bool = True, proven: bool = False) -> None:
         self._follow = follow
+        self.proven = proven
         self._offset_ms = 0.0
         self._slewed_to_ms: int | None = None
         self._window_start_ms: int | None = None
-        self._window_least_ms = 0.0
+        self._least_of_ms: dict[int, int] = {}
         self._error_ms = 0.0
         self._least_ms: int | None = None
         self._leapt_ms = 0
@@ -53,19 +59,26 @@ class WallClock:
             self._leapt_ms += leap_ms
         if leap_ms > 0 or self._least_ms is None:
             self._least_ms = delay_ms
-        if delay_ms + self._leapt_ms < -_UPLOAD_AHEAD_MS:
+        if not self.proven and delay_ms + self._leapt_ms < -_UPLOAD_AHEAD_MS:
             self._follow = False
             return
         self._slew(now_ms)
         if self._window_start_ms is None:
-            self._window_start_ms, self._window_least_ms = now_ms, delay_ms
-        self._window_least_ms = min(self._window_least_ms, delay_ms)
-        if now_ms - self._window_start_ms >= _WINDOW_MS:
-            error_ms = self._window_least_ms - self._offset_ms
-            if self._error_ms or abs(error_ms) >= _LEAST_ERROR_MS:
-                self._error_ms = error_ms
-            self.broken = abs(error_ms) > _MOST_ERROR_MS
-            self._window_start_ms = None
+            self._window_start_ms = now_ms
+        part = _PARTS * (now_ms - self._window_start_ms) // _WINDOW_MS
+        self._least_of_ms[part] = min(self._least_of_ms.get(part, delay_ms), delay_ms)
+        if part >= _PARTS:
+            self._judge([*self._least_of_ms.values()])
+            self._window_start_ms, self._least_of_ms = None, {}
+
+    def _judge(self, leasts_ms: Sequence[int]) -> None:
+        """The least delays of the parts of a window in which something came."""
+        error_ms = min(leasts_ms) - self._offset_ms
+        if self._error_ms or abs(error_ms) >= _LEAST_ERROR_MS:
+            self._error_ms = error_ms
+        off = abs(error_ms) > _MOST_ERROR_MS
+        self.broken = off and max(leasts_ms) - min(leasts_ms) <= _STEADY_MS
+        self.proven = self.proven or not off
 
     def _slew(self, now_ms: int) -> None:
         if self._slewed_to_ms is not None:

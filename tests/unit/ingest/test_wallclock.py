@@ -83,6 +83,38 @@ def test_a_stall_that_is_caught_up_changes_nothing() -> None:
     assert abs(clock.offset_ms) < 1
 
 
+def test_a_source_that_falls_behind_and_catches_up_keeps_its_dates() -> None:
+    """As one does whose machine is busy, four seconds late after twenty: whenever that begins."""
+    for begun in range(200, 300, 7):
+        clock = WallClock()
+        delay_ms = 0
+        for tick in range(900):
+            since = tick - begun
+            delay_ms += 20 if 0 <= since < 200 else -20 if 200 <= since < 400 else 0
+            media = START_MS + tick * 100
+            clock.arrived(media, media + delay_ms)
+            assert not clock.broken
+        assert abs(clock.offset_ms) < 60
+
+
+def test_a_clock_that_was_late_when_its_epoch_began_is_no_upload_as_it_catches_up() -> None:
+    before = WallClock()
+    run(before, 20)
+    clock = WallClock(proven=before.proven)
+    for tick in range(250):
+        media = START_MS + tick * 100
+        clock.arrived(media, media - round(min(4_600, 100 * tick)))
+    assert clock.broken
+
+
+def test_an_upload_of_a_tenth_faster_than_it_plays_is_none() -> None:
+    clock = WallClock()
+    for tick in range(3_000):
+        clock.arrived(START_MS + tick * 115, START_MS + tick * 100)
+        assert not clock.broken
+    assert abs(clock.offset_ms) < 100
+
+
 def test_a_clock_that_leaps_seconds_ahead_is_no_upload_and_means_a_new_epoch() -> None:
     clock = WallClock()
     run(clock, 20)
