@@ -36,6 +36,8 @@ HOUR_S = 3600
 DAY_S = 86_400
 _X264 = {"preset": "ultrafast", "tune": "zerolatency", "crf": "40", "g": "2"}
 _SIDE = 64
+_SEGMENTS = 3
+"""So many of each window are asked for."""
 _MB = 1 << 20
 
 Progress = Callable[[str], None]
@@ -121,8 +123,8 @@ async def measure(
     progress: Progress,
 ) -> dict[str, Any]:
     """In each round a new edge for each archive, asked for its timeline, by which it joins the
-    stream, then for `moments` random windows of an hour and for a segment amid each; the first of
-    each edge counts as cold. Then windows of a day."""
+    stream, then for `moments` random windows of an hour and for segments amid each, none of them
+    twice; the first of each edge counts as cold. Then windows of a day."""
     figures: dict[str, dict[str, list[float]]] = {"long": {}, "short": {}}
     day: dict[str, list[float]] = {}
     for number in range(rounds):
@@ -156,6 +158,7 @@ async def _windows(
     seed: int,
 ) -> None:
     chance = random.Random(seed)  # noqa: S311 - the same moments in each run
+    asked: set[str] = set()
     for number in range(moments):
         if ends_s - begins_s > 2 * HOUR_S:
             start_s = begins_s + chance.random() * (ends_s - begins_s - HOUR_S)
@@ -166,10 +169,13 @@ async def _windows(
             url = f"video.m3u8?start={start_s:.3f}&end={time.time() - 1:.3f}"
         took_ms, body = await _get(client, url)
         uris = [line for line in body.decode().splitlines() if line.endswith(".m4s")]
-        segment_ms, _ = await _get(client, uris[len(uris) // 2 - chance.randrange(len(uris) // 3)])
         cold = "cold_" if number == 0 else ""
         _add(found, f"{cold}playlist_ms", took_ms)
-        _add(found, f"{cold}segment_ms", segment_ms)
+        amid = [uri for uri in uris[len(uris) // 6 : -len(uris) // 6] if uri not in asked]
+        for uri in chance.sample(amid, min(_SEGMENTS, len(amid))):
+            asked.add(uri)
+            _add(found, f"{cold}segment_ms", (await _get(client, uri))[0])
+            cold = ""
 
 
 async def _days(
