@@ -71,11 +71,11 @@ export function showing(view: View, time: number): View {
   return view;
 }
 
-/** Not so far that nothing of what is kept, or of the present, is in sight. */
+/** Not so far that what is kept leaves the view, nor with more of the future in it than a tenth. */
 export function bounded(view: View, oldest: number, newest: number): View {
   const length = span(view);
-  const least = oldest - length / 2;
-  const most = newest + length / 2;
+  const least = oldest - 0.9 * length;
+  const most = newest + length / 10;
   if (view.from < least && view.to < most) return { from: least, to: least + length };
   if (view.to > most && view.from > least) return { from: most - length, to: most };
   return view;

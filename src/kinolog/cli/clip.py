@@ -113,6 +113,7 @@ def clip(
         wish = Wish(stream_name, start_ms, end_ms, ending_of(output))
         kept = roles.run(_until_stopped(_keep(settings, wish, title)))
         if kept is None:
+            note("broken off: nothing is kept")
             raise KeyboardInterrupt
         show_kept([kept], as_json=json)
         return
@@ -123,6 +124,7 @@ def clip(
     work = _clip(settings, stream_name, (start_ms, end_ms), output, force)
     done = roles.run(_until_stopped(work))
     if done is None:
+        note("broken off" if output == _STDOUT else "broken off: no file is left")
         raise KeyboardInterrupt
     if json:
         # What is on standard output with -o - is the clip alone.

@@ -57,6 +57,7 @@ def rebuild(
         Whose index.
     """
     settings = settings_of(kafka)
+    progress = _Progress(collection)
 
     async def work() -> Done:
         async with roles.backend(kafka_of(settings)) as base:
@@ -64,11 +65,19 @@ def rebuild(
             try:
                 admin = Admin(base.kafka)
                 worker = Rebuild(admin, base.catalog, base.reader, writer, SystemClock())
-                return await worker.collection(collection, _Progress(collection))
+                return await worker.collection(collection, progress)
             finally:
                 await writer.close()
 
-    done = roles.run(work())
+    try:
+        done = roles.run(work())
+    except KeyboardInterrupt:
+        if progress.begun:
+            note(
+                f"broken off: of the past of {collection} only a part is found now; "
+                f"`kinolog index rebuild {collection}` begins again"
+            )
+        raise
     if json:
         sys.stdout.write(msgspec.json.encode(done).decode() + "\n")
     else:
@@ -83,9 +92,11 @@ class _Progress:
 
     def __init__(self, collection: str) -> None:
         self._collection = collection
+        self.begun = False
         self._begun_s = self._told_s = time.monotonic()
 
     def __call__(self, done: Done) -> None:
+        self.begun = True
         now_s = time.monotonic()
         if now_s - self._told_s < _EVERY_S or not done.read:
             return

@@ -144,8 +144,14 @@ async def _publish(
     source, total_ms = await source.measured()
     if source.loop and (source.live or source.synthetic):
         raise ConfigError("--loop is for files, and this source never ends")
-    if at_ms is None and not source.paced and total_ms is not None:
-        at_ms = clock.unix_ms() - total_ms
+    if at_ms is None and not source.paced:
+        if total_ms is not None:
+            at_ms = clock.unix_ms() - total_ms
+        elif source.synthetic:
+            raise ConfigError(
+                "as fast as it goes, a camera that never ends is ahead of time at once",
+                hint=f"say how long: {source.url}{'&' if '?' in source.url else '?'}seconds=60",
+            )
     async with (
         telling_of_deaths(settings),
         roles.backend(kafka_of(settings)) as base,

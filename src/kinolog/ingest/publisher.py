@@ -13,6 +13,7 @@ from kinolog.core.errors import KinologError, MediaError, Unavailable, Unsupport
 from kinolog.core.log import get_logger
 from kinolog.core.names import StreamName
 from kinolog.ingest.camera import SyntheticCamera
+from kinolog.ingest.camera_options import parse_camera
 from kinolog.ingest.demux import demux
 from kinolog.ingest.demux_errors import redacted, say_published
 from kinolog.ingest.desk import LocalDesk, Ticket
@@ -81,7 +82,10 @@ class Source:
 
     async def measured(self) -> tuple[Source, int | None]:
         """The source with `endless` decided, and its length in ms, None where it has none."""
-        if self.live or self.synthetic or self.url.startswith("pipe:"):
+        if self.synthetic:
+            seconds = parse_camera(self.url).seconds
+            return self, None if seconds is None else round(1000 * seconds)
+        if self.live or self.url.startswith("pipe:"):
             return self, None
         length_ms = await duration_ms_of(self.url, self.format, self.options)
         endless = length_ms is None and self._scheme in ("http", "https")

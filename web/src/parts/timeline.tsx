@@ -545,6 +545,7 @@ function Bar(props: BarProps) {
         {(live ? grown(seen, now) : seen).filter(inSight).map((range) => (
           <span key={range.start} class="timeline-data" style={box(range)} />
         ))}
+        {now < view.to && <span class="timeline-future" style={{ left: `${xOf(view, now, 100)}%` }} />}
         {clip && inSight(clip) && <span class="timeline-clip" style={box(clip)} />}
       </div>
       {clusters.map((cluster) => (
