@@ -719,7 +719,9 @@ function Preview(words: {
           onLoad={() => setCome(asked)}
         />
       )}
-      {!words.there && <span class="timeline-nothing">nothing here</span>}
+      {!words.there && (
+        <span class="timeline-nothing">{words.at > words.now ? "yet to come" : "nothing here"}</span>
+      )}
       {words.mark && <strong>{wordsOf(words.mark)}</strong>}
       <time>{label}</time>
     </div>
