@@ -67,6 +67,26 @@ def test_the_past_before_a_moment_is_deleted_where_it_is_the_streams_own(played:
             assert f'start="PT{begun_s:.0f}' not in mpd
 
 
+def test_only_a_list_of_which_nothing_can_go_away_says_so(played: Stage) -> None:
+    """EXT-X-PLAYLIST-TYPE:EVENT: until the collection's retention ends that, and not of a stream
+    that can be trimmed."""
+    for collection, *flags in (("kept",), ("trimmable", "--partition-strategy", "dedicated")):
+        made = run(played, "collections", "create", collection, "--retention", "forever", *flags)
+        assert made.returncode == 0, made.stderr
+        played.published(f"{collection}/camera", "seconds=6")
+    edge = played.edge()
+
+    def kind(collection: str) -> str | None:
+        url = f"{edge}/media/{collection}/camera/video.m3u8?start={time.time() - 600}"
+        return fetch(client, url).head.get("#EXT-X-PLAYLIST-TYPE")
+
+    with httpx.Client(timeout=30) as client:
+        assert kind("kept") == "EVENT"
+        assert kind("trimmable") is None
+        assert run(played, "collections", "alter", "kept", "--retention", "7d").returncode == 0
+        until(lambda: kind("kept") is None, "the edge to hear of it")
+
+
 @pytest.mark.slow
 def test_a_shared_partition_is_not_trimmed(played: Stage) -> None:
     played.published("shared/camera", "seconds=6")

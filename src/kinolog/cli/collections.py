@@ -47,7 +47,8 @@ class CollectionFlags:
     retention: str | None = None
     """How long video is kept: 90s, 1h, 7d, forever. [default of a new one: 24h]"""
     retention_size: str | None = None
-    """How much a partition keeps: 500MB, 20GiB, unlimited. [default of a new one: unlimited]"""
+    """How much a partition keeps: 500MB, 20GiB, unlimited; 40MiB at least, since Kafka deletes
+    whole log segments. [default of a new one: unlimited]"""
     compression: Compression | None = None
     """Of media; video does not compress, so none. [default of a new one: none]"""
     partition_strategy: Strategy | None = None

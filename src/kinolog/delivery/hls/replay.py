@@ -25,6 +25,7 @@ from kinolog.delivery.live_rows import come_to, live_rows
 from kinolog.delivery.span import Span, nothing_between
 from kinolog.log.registry import Registry
 from kinolog.record.control import OpenTrack
+from kinolog.record.topics import dedicated_base
 from kinolog.timeline.measure import independent, rates
 from kinolog.timeline.segment import Segment
 from kinolog.timeline.track import Version
@@ -151,9 +152,14 @@ class Replay:
 
     def _event_tag(self, channel: Channel) -> str:
         """EXT-X-PLAYLIST-TYPE:EVENT promises that nothing listed goes away: said only where
-        nothing can."""
-        entry = self._registry.collections.get(channel.name.collection)
+        nothing can. What is a stream's own may be trimmed."""
+        name = channel.name
+        entry = self._registry.collections.get(name.collection)
+        stream = self._registry.streams.get(name)
         if entry is None or entry.retention_ms >= 0 or entry.retention_bytes >= 0:
+            return ""
+        own = dedicated_base("", name)
+        if stream is None or any(place.base.endswith(own) for place in stream.placements):
             return ""
         return "#EXT-X-PLAYLIST-TYPE:EVENT\n"
 
