@@ -65,9 +65,10 @@ class WallClock:
         self._slew(now_ms)
         if self._window_start_ms is None:
             self._window_start_ms = now_ms
-        part = _PARTS * (now_ms - self._window_start_ms) // _WINDOW_MS
+        since_ms = now_ms - self._window_start_ms
+        part = min(_PARTS * since_ms // _WINDOW_MS, _PARTS - 1)
         self._least_of_ms[part] = min(self._least_of_ms.get(part, delay_ms), delay_ms)
-        if part >= _PARTS:
+        if since_ms >= _WINDOW_MS:
             self._judge([*self._least_of_ms.values()])
             self._window_start_ms, self._least_of_ms = None, {}
 

@@ -97,6 +97,15 @@ def test_a_source_that_falls_behind_and_catches_up_keeps_its_dates() -> None:
         assert abs(clock.offset_ms) < 60
 
 
+def test_a_clock_that_is_off_and_comes_in_batches_means_a_new_epoch() -> None:
+    """Of half a second: only the last packet of each has the least delay."""
+    clock = WallClock()
+    for batch in range(60):
+        for packet in range(15):
+            clock.arrived(START_MS + 500 * batch + 33 * packet, START_MS + 500 * batch + 3_000)
+    assert clock.broken
+
+
 def test_a_clock_that_was_late_when_its_epoch_began_is_no_upload_as_it_catches_up() -> None:
     before = WallClock()
     run(before, 20)
