@@ -159,6 +159,18 @@ def test_who_is_faster_than_what_is_published_gets_to_live(
     until(lambda: stats(page)["playback_rate"] < 1.5, "the speed of what is published")
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_who_is_faster_from_within_an_absence_gets_to_live(
+    played: Played, page: Page, mode: str
+) -> None:
+    open_live(page, played, mode)
+    page.evaluate("at => window.kinolog.goTo(at)", 1000 * (played.begun_s + 90))
+    until(lambda: stats(page)["following"] is False, "it to be behind")
+    page.get_by_label("Speed").select_option("4")
+    until(lambda: stats(page)["following"] and phase_of(page) == (mode, "playing"), "the live edge")
+    until(lambda: stats(page)["playback_rate"] < 1.5, "the speed of what is published")
+
+
 def test_who_pauses_at_once_sees_what_was_sought(played: Played, page: Page) -> None:
     """By WebSocket, with nothing of the run before in its place."""
     open_live(page, played, "ws")
