@@ -91,10 +91,23 @@ class Stage:
         """Start publishing the synthetic camera."""
         return self.start("publish", f"test:320x180@30?{query}", stream, *words)
 
+    def rest(self, edge: str, state: str) -> None:
+        """Wait until all its streams are away, or ended: by another ingest than was published to,
+        after the grace that the publisher gave."""
+        if state == "ended":
+            self.start("ingest", "--http-port", str(free_port()), "--rtmp-port", str(free_port()))
+        until(lambda: states(edge) == {state}, f"the streams to be {state}")
+
     def published(self, stream: str, query: str, *words: str) -> None:
         """Publish the synthetic camera to its end, as fast as it goes."""
         process = self.camera(stream, query, "--fast", *words)
         assert process.wait(PATIENCE_S * 2) == 0
+
+
+def states(edge: str) -> set[str]:
+    """What an edge says of its streams, each once."""
+    found = httpx.get(f"{edge}/api/streams").raise_for_status().json()["streams"]
+    return {str(one["state"]) for one in found}
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

@@ -9,14 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
-from hls_stage import Stage, stage, until
+from hls_stage import Stage, stage, states, until
 from kit.page_player import stats, watched
 from kit.screen import Shown, shown
 from playwright.sync_api import Page
-
-from kinolog.cluster.ports import free_port
 
 pytestmark = [
     pytest.mark.cluster,
@@ -48,10 +45,6 @@ class Played:
             return picture.number / FPS
         return FIRST_S + AWAY_S + (picture.number - SECOND) / FPS
 
-    def states(self) -> set[str]:
-        found = httpx.get(f"{self.edge}/api/streams").raise_for_status().json()["streams"]
-        return {str(one["state"]) for one in found}
-
 
 @pytest.fixture(scope="module", params=["away", "ended"])
 def played(
@@ -71,12 +64,9 @@ def played(
         query = f"seconds={SECOND_S}&start_number={SECOND}&{shape}"
         found.published(STREAM, query, f"--at={again_s}")
         found.published(LONG, "seconds=60&gop=10", f"--at={begun_s}")
-        if state == "ended":
-            http, rtmp = str(free_port()), str(free_port())
-            found.start("ingest", "--http-port", http, "--rtmp-port", rtmp)
-        played = Played(found, found.edge(), begun_s)
-        until(lambda: played.states() == {state}, f"the streams to be {state}")
-        yield played
+        edge = found.edge()
+        found.rest(edge, state)
+        yield Played(found, edge, begun_s)
 
 
 @contextmanager
@@ -228,7 +218,7 @@ def test_who_opens_one_that_is_not_live_sees_something(
 ) -> None:
     """Of one that is away, what was seen last, up to where Chromium begins to wait. Of one that is
     over, what its window has."""
-    least = SECOND + FPS * (SECOND_S - 1) if played.states() == {"away"} else 0
+    least = SECOND + FPS * (SECOND_S - 1) if states(played.edge) == {"away"} else 0
     with opened(played, browser, mode) as page:
         until(lambda: shown(page) and shown(page)[-1].number > least, "the last pictures")
 

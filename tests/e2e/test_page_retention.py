@@ -9,13 +9,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import httpx
 import pytest
 from hls_stage import KINOLOG, Stage, stage, until
 from kit.page_player import stats, watched
 from kit.screen import shown
-
-from kinolog.cluster.ports import free_port
 
 pytestmark = [
     pytest.mark.cluster,
@@ -62,15 +59,7 @@ def played(
         for mode in MODES:
             found.published(f"{COLLECTION}/{mode}", f"seconds={SECONDS}", f"--at={begun_s}")
         edge = found.edge()
-        if state == "ended":
-            http, rtmp = str(free_port()), str(free_port())
-            found.start("ingest", "--http-port", http, "--rtmp-port", rtmp)
-
-        def there() -> bool:
-            told = httpx.get(f"{edge}/api/streams").raise_for_status().json()["streams"]
-            return {str(one["state"]) for one in told} == {state}
-
-        until(there, f"the streams to be {state}")
+        found.rest(edge, state)
         yield Played(found, edge, begun_s)
 
 

@@ -322,7 +322,8 @@ export class Player extends VideoPlayer {
 
   /** hls.js can go there: it is loaded, or will be from a keyframe on, and no part of it was passed over. */
   private loadable(position: number): boolean {
-    if (this.has(position) || this.leaves) return this.has(position);
+    const here = this.has(position);
+    if (here || this.leaves) return here;
     const first = this.details()?.partList?.[0];
     return this.independent() && (first === undefined || position < first.start);
   }
@@ -387,11 +388,12 @@ export class Player extends VideoPlayer {
   }
 
   private leave(): void {
+    if (!this.leaves) return;
     const { ahead_s } = this.buffered();
-    if (!this.leaves || ahead_s > LAST_S * Math.max(1, this.speed)) return;
+    if (ahead_s > LAST_S * Math.max(1, this.speed)) return;
     const date = this.dateOf(this.video.currentTime + ahead_s) ?? this.playingDate();
     if (date) this.since = date.getTime();
-    this.load(this.address(), null);
+    this.reopen();
   }
 
   /** The first listed codec that this browser refuses, for a person. */
@@ -437,6 +439,7 @@ export class Player extends VideoPlayer {
     this.unsupported = null;
     this.following = this.since === null;
     this.rates = {};
+    this.leaves = false;
     this.alone = this.awaited = null;
     this.manifest = [];
     void this.open();

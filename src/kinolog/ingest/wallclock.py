@@ -6,7 +6,7 @@ source and is never touched (DESIGN.md section 3, Time).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 _WINDOW_MS = 10_000
 _LEAST_ERROR_MS = 20
@@ -69,10 +69,10 @@ class WallClock:
         part = min(_PARTS * since_ms // _WINDOW_MS, _PARTS - 1)
         self._least_of_ms[part] = min(self._least_of_ms.get(part, delay_ms), delay_ms)
         if since_ms >= _WINDOW_MS:
-            self._judge([*self._least_of_ms.values()])
+            self._judge(self._least_of_ms.values())
             self._window_start_ms, self._least_of_ms = None, {}
 
-    def _judge(self, leasts_ms: Sequence[int]) -> None:
+    def _judge(self, leasts_ms: Collection[int]) -> None:
         """The least delays of the parts of a window in which something came."""
         error_ms = min(leasts_ms) - self._offset_ms
         if self._error_ms or abs(error_ms) >= _LEAST_ERROR_MS:

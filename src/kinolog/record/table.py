@@ -190,18 +190,18 @@ class PackedTable(Table):
             return _column(_sums(packed))
         if name == "dts":
             # Where a row begins: the steps so far, and the durations of those before it.
-            before = _sums(self.dur) - np.array(self.dur, np.int64)
-            return _column(_sums(packed), before)
+            durations = _numbers(self.dur)
+            return _column(_sums(packed) + np.cumsum(durations) - durations)
         if name == "last":
-            return _column(np.array(self.first, np.int64), _numbers(packed))
+            return _column(np.array(self.first, np.int64) + _numbers(packed))
         return packed
 
 
-Numbers = npt.NDArray[np.int64]
+_Numbers = npt.NDArray[np.int64]
 _MOST = 2.0**62
 
 
-def _numbers(packed: array[int]) -> Numbers:
+def _numbers(packed: array[int]) -> _Numbers:
     """WireError where they are so great that their sums could be out of range."""
     found = np.array(packed, np.int64)
     if np.abs(found.astype(np.float64)).sum() > _MOST:
@@ -209,15 +209,14 @@ def _numbers(packed: array[int]) -> Numbers:
     return found
 
 
-def _sums(steps: array[int]) -> Numbers:
+def _sums(steps: array[int]) -> _Numbers:
     """The sum up to each, with it."""
     return np.cumsum(_numbers(steps))
 
 
-def _column(one: Numbers, other: Numbers | None = None) -> array[int]:
-    """A column of these numbers, or of the sums of both."""
+def _column(numbers: _Numbers) -> array[int]:
     column = array("q")
-    column.frombytes((one if other is None else one + other).tobytes())
+    column.frombytes(numbers.tobytes())
     return column
 
 

@@ -79,9 +79,9 @@ def _run(track: str, run: Run, dated: bool) -> str:
         texts[index] = "#EXT-X-GAP\n" + texts[index]
     first = 0 if dated else -run.first_msn % DATED
     regular = (*range(first, 1), *range(-run.first_msn % DATED or DATED, stop - start, DATED))
-    told = [index for index in {*regular, *_parted(run)} if table.wall[start + index]]
-    dates = date_lines([table.wall[start + index] for index in told])
-    for index, date in zip(told, dates, strict=True):
+    walls = {index: table.wall[start + index] for index in (*regular, *_parted(run))}
+    told = {index: wall for index, wall in walls.items() if wall}
+    for index, date in zip(told, date_lines([*told.values()]), strict=True):
         texts[index] = date + texts[index]
     return "".join(texts)
 
