@@ -12,7 +12,15 @@ import httpx
 import numpy as np
 import pytest
 from hls_stage import Stage, stage, stop, until
-from kit.screen import Shown, latencies_ms, shown, spread, status, watch_screen
+from kit.screen import (
+    Shown,
+    latencies_ms,
+    shown,
+    spread,
+    status,
+    wait_for_pictures,
+    watch_screen,
+)
 from playwright.sync_api import Page
 from ws_watch import in_the_log
 
@@ -94,7 +102,7 @@ def opened(page: Page, edge: str, stream: str) -> None:
 
 def settle(page: Page) -> None:
     """Ten seconds to come near, ten to be measured."""
-    until(lambda: len(shown(page)) > 20 * FPS, "20 s of pictures")
+    wait_for_pictures(page, 20 * FPS)
 
 
 def in_order(frames: list[Shown]) -> bool:

@@ -65,6 +65,13 @@ def shown(page: Page) -> list[Shown]:
     return [Shown(*one) for one in page.evaluate("window.shown ?? []")]
 
 
+def wait_for_pictures(page: Page, count: int, timeout_s: float = 60) -> None:
+    """Until more than `count` have been read; to fetch them to count them would make the page late."""
+    page.wait_for_function(
+        "(count) => window.shown.length > count", arg=count, polling=250, timeout=timeout_s * 1000
+    )
+
+
 def settle(page: Page) -> None:
     """Wait until what was sought is on the screen."""
     page.wait_for_function("() => !document.querySelector('video').seeking")

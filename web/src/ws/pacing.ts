@@ -31,6 +31,8 @@ export class Cushion {
   private margin: number;
   private taught_s: number | null = null;
   private settled_s: number | null = null;
+  /** It ran dry, and what is ahead since then was not watched for long enough. */
+  private dry = false;
 
   constructor(first_s: number = FIRST_MARGIN_S) {
     this.margin = first_s;
@@ -40,6 +42,7 @@ export class Cushion {
   note(now_s: number, ahead_s: number): void {
     this.seen.push({ at_s: now_s, ahead_s });
     while (this.seen.length && (this.seen[0]?.at_s ?? now_s) < now_s - WATCHED_S) this.seen.shift();
+    if (this.watched) this.dry = false;
     this.settled_s ??= now_s + SETTLING_S;
     if (now_s >= this.settled_s) this.remember(Math.floor(now_s), ahead_s);
     if (this.taught_s !== null) {
@@ -66,6 +69,7 @@ export class Cushion {
   /** Playback ran dry. */
   stalled(): void {
     this.seen.length = 0;
+    this.dry = true;
     const now_s = this.taught_s ?? 0;
     if (this.settled_s === null || now_s < this.settled_s) return;
     this.margin = Math.min(MOST_MARGIN_S, this.margin + LESSON_S);
@@ -79,24 +83,33 @@ export class Cushion {
     this.seen.length = 0;
     this.leasts.length = 0;
     this.settled_s = null;
+    this.dry = false;
   }
 
   get margin_s(): number {
     return this.margin;
   }
 
-  /** The least that was ahead lately; null where it was not watched for long enough. */
-  get least_s(): number | null {
+  private get watched(): boolean {
     const [first] = this.seen;
     const last = this.seen.at(-1);
-    if (!first || !last || last.at_s - first.at_s < WATCHED_S / 2) return null;
+    return first !== undefined && last !== undefined && last.at_s - first.at_s >= WATCHED_S / 2;
+  }
+
+  /** The least that was ahead lately; null where it was not watched for long enough. */
+  get least_s(): number | null {
+    if (!this.watched) return null;
     return Math.min(...this.seen.map(({ ahead_s }) => ahead_s));
   }
 
-  /** How much more is ahead than need be; null where that is not known. */
+  /**
+   * How much more is ahead than need be; null where that is not known. Who ran dry has nothing to spare: at the
+   * rate of before, stalls that follow each other sooner than they can be watched would never end.
+   */
   get spare_s(): number | null {
     const least = this.least_s;
-    return least === null ? null : least - this.margin;
+    if (least !== null) return least - this.margin;
+    return this.dry ? -this.margin : null;
   }
 }
 

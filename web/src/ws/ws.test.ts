@@ -120,6 +120,23 @@ describe("Cushion", () => {
     cushion.note(0, 0.1);
     expect(cushion.spare_s).toBeNull();
   });
+  it("has nothing to spare once it ran dry, until it has watched again", () => {
+    const cushion = new Cushion(0.06);
+    noted(cushion, [0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3]);
+    // Stalls that follow each other sooner than half of what is watched.
+    for (let n = 0; n < 20; n += 1) {
+      cushion.stalled();
+      expect(liveRate(1.1, cushion.spare_s)).toBe(0.95);
+      noted(cushion, [0.03, 0.03, 0.03]);
+      expect(liveRate(1, cushion.spare_s)).toBe(0.95);
+    }
+    cushion.stalled();
+    noted(cushion, [0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2]);
+    expect(cushion.spare_s).toBeCloseTo(0.2 - cushion.margin_s);
+    cushion.stalled();
+    cushion.moved();
+    expect(cushion.spare_s).toBeNull();
+  });
   it("widens at a stall, and narrows with time", () => {
     const cushion = new Cushion(0.06);
     cushion.note(0, 1);
