@@ -66,7 +66,7 @@ def shown(page: Page) -> list[Shown]:
 
 
 def wait_for_pictures(page: Page, count: int, timeout_s: float = 60) -> None:
-    """Until more than `count` have been read; to fetch them to count them would make the page late."""
+    """Until more than `count` have been read; to fetch them for that would make the page late."""
     page.wait_for_function(
         "(count) => window.shown.length > count", arg=count, polling=250, timeout=timeout_s * 1000
     )
