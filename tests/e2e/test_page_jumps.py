@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hls_stage import Stage, stage, states, until
 from kit.page_player import stats, watched
-from kit.screen import Shown, shown
+from kit.screen import Shown, shown, wait_for_pictures
 from playwright.sync_api import Page
 
 pytestmark = [
@@ -145,8 +145,7 @@ def test_who_pauses_before_anything_is_shown_sees_the_moment(
             stands_at(page, played, moment_s)
             count = len(shown(page))
             page.keyboard.press("k")
-            wanted = count + FPS // 2
-            until(lambda page=page, wanted=wanted: len(shown(page)) > wanted, "it to play")
+            wait_for_pictures(page, count + FPS // 2)
             went_s = played.second(shown(page)[count]) - moment_s
             assert -0.04 <= went_s < 0.5
 
@@ -191,6 +190,22 @@ def test_dash_loads_little_beyond_an_absence(played: Played, browser: Any) -> No
         until(lambda: loaded_s(page) > played.begun_s + FIRST_S + AWAY_S, "the second session")
         while page.evaluate(POSITION) < played.begun_s + FIRST_S:
             assert loaded_s(page) <= played.begun_s + FIRST_S + AWAY_S + 12.1
+
+
+def test_dash_drops_what_it_does_not_want_any_more(played: Played, browser: Any) -> None:
+    """After a jump, an answer to a request of before has it ask for two segments at once, and go to
+    where the second begins if that is there first."""
+    with jumped(played, browser, "dash", 40.0) as page:
+        until(lambda: shown(page), "the moment")
+        held = "**/video/*/40.m4s"
+        page.route(held, lambda route: None)
+        go_to = "at => window.kinolog.goTo(at)"
+        with page.expect_request(held) as asked:
+            page.evaluate(go_to, 1000 * (played.begun_s + 78.0))
+        with page.expect_event("requestfailed") as dropped:
+            page.evaluate(go_to, 1000 * (played.begun_s + 86.0))
+        assert dropped.value == asked.value
+        went_to(page, played, 86.0)
 
 
 POSITION = "document.querySelector('video').currentTime"

@@ -44,8 +44,11 @@ START = {
     "dashjs": """
       const player = window.player = dashjs.MediaPlayer().create();
       player.updateSettings({ streaming: { cmcd: {
-        enabled: true, version: 2, cid: stream,
-        eventTargets: [{ ...target, enabled: true, batchSize: 2, enabledKeys: keys }],
+        enabled: true, version: 2, cid: stream, includeInRequests: [],
+        eventTargets: [
+          { ...target, enabled: true, batchSize: 2, enabledKeys: keys,
+            includeInRequests: ["segment"] },
+        ],
       } } });
       player.initialize(video, `${media}/manifest.mpd`, true);
     """,

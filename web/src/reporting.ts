@@ -117,10 +117,14 @@ export class Reporting {
       version: 2,
       sid,
       cid: contentId(url),
-      enabledKeys: [], // of requests
+      // None in requests; of each that might have some dash.js 5.2 sends a copy, which it cannot abort. And a
+      // target that names none is off.
+      includeInRequests: [],
+      enabledKeys: [],
       eventTargets: [
         {
           enabled: true,
+          includeInRequests: ["segment"],
           url: new URL("/cmcd", location.href).href,
           events: ["ps", "t", "e"],
           interval: EVERY_S,
