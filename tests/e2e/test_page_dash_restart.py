@@ -11,7 +11,7 @@ import httpx
 import pytest
 from hls_stage import Stage, stage, stop, until
 from kit.page_player import stats, summary
-from kit.screen import shown, watch_screen
+from kit.screen import shown, wait_for_pictures, watch_screen
 from playwright.sync_api import Page
 
 pytestmark = [
@@ -77,7 +77,7 @@ def test_it_goes_on(played: Stage, edge: str, page: Page, how: str, away_s: int)
     until(lambda: [one for one in shown(page) if one.number >= SECOND], "the new pictures", 60)
     found_s = time.monotonic() - back_s
     count = len(shown(page))
-    until(lambda: len(shown(page)) > count + 150, "five seconds more")
+    wait_for_pictures(page, count + 150)
     until(lambda: stats(page)["phase"] == "playing", "it to say so")
     after = stats(page)
     print(

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from hls_stage import Stage, stage, stop, until
 from kit.page_player import stats
-from kit.screen import Shown, settle, shown, watch_screen
+from kit.screen import Shown, settle, shown, wait_for_pictures, watch_screen
 from playwright.sync_api import Page
 
 pytestmark = [
@@ -122,7 +122,7 @@ def test_live_and_the_very_moment_that_is_sought(played: Played, page: Page, mod
     # The first may be the one that others are decoded from, for a moment.
     assert played.second(pictures[3]) == pytest.approx(wanted_s, abs=0.6)
     count = len(shown(page))
-    until(lambda: len(shown(page)) > count + FPS, "a second more")
+    wait_for_pictures(page, count + FPS)
     found = stats(page)
     said_s = datetime.fromisoformat(found["playing_date"]).timestamp() - played.begun_s
     assert said_s == pytest.approx(played.second(shown(page)[-1]), abs=0.5)
@@ -187,7 +187,7 @@ def test_who_pauses_at_once_sees_what_was_sought(played: Played, page: Page) -> 
         )
         page.keyboard.press("k")
         count = len(shown(page))
-        until(lambda count=count: len(shown(page)) > count + FPS // 2, "it to go on")
+        wait_for_pictures(page, count + FPS // 2)
         went_s = played.second(shown(page)[count]) - second
         assert 0 <= went_s < 0.5
 

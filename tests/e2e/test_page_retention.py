@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hls_stage import KINOLOG, Stage, stage, until
 from kit.page_player import stats, watched
-from kit.screen import shown
+from kit.screen import shown, wait_for_pictures
 
 pytestmark = [
     pytest.mark.cluster,
@@ -77,7 +77,7 @@ def test_it_goes_on_with_what_is_left(played: Played, browser: Any, mode: str) -
     missing: list[str] = []
     with watched(browser, f"{played.edge}/watch/{stream}?{moment}") as page:
         page.on("response", lambda one: missing.append(one.url) if one.status == 404 else None)
-        until(lambda: len(shown(page)) > FPS, "the past")
+        wait_for_pictures(page, FPS)
         before = f"{played.begun_s + LEFT_S + 1}"
         run(played.stage, "streams", "trim", stream, "--before", before)
         for _ in range(FASTER):

@@ -117,7 +117,7 @@ def test_pictures_are_shown_soon(live: Stage, edge: str, page: Page) -> None:
     with Painter(live, stream) as painter:
         opened(page, edge, stream)
         settle(page)
-        frames, said = shown(page), status(page)
+        said, frames = status(page), shown(page)  # to fetch the pictures makes the page late
     settled = frames[-10 * FPS :]
     took = latencies_ms(settled, painter.at)
     print(f"capture to presentation: {spread(took)}; {said}")
@@ -135,7 +135,7 @@ def test_with_sound(live: Stage, edge: str, page: Page) -> None:
     camera = live.camera(stream, "", "--profile", "frame")
     opened(page, edge, stream)
     settle(page)
-    frames, said = shown(page), status(page)
+    said, frames = status(page), shown(page)
     stop(camera)
     walls = [event.header.wall for event in in_the_log(live, stream)["video"]]
     took = latencies_ms(
@@ -182,7 +182,7 @@ def test_seek_speed_and_back_to_live(live: Stage, edge: str, page: Page) -> None
     said = status(page)
     assert not said["live"]
     assert abs(said["captured_ms"] - wanted_ms) < 8_000
-    until(lambda: len(shown(page)) > count + 2 * FPS, "two seconds more")
+    wait_for_pictures(page, count + 2 * FPS)
     page.evaluate("window.kinolog.socket.setSpeed(4)")
     first = shown(page)[-1]
     until(lambda: shown(page)[-1].number > first.number + 8 * FPS, "eight seconds more")
@@ -206,7 +206,7 @@ def test_three_brokers_that_all_acknowledge(cluster3: Cluster, tmp_path: Path, p
         with Painter(found, stream) as painter:
             opened(page, edge, stream)
             settle(page)
-            frames, said = shown(page), status(page)
+            said, frames = status(page), shown(page)
     took = latencies_ms(frames[-10 * FPS :], painter.at)
     print(f"three brokers: {spread(took)}; {said}")
     assert took[len(took) // 2] <= 150

@@ -65,10 +65,10 @@ def shown(page: Page) -> list[Shown]:
     return [Shown(*one) for one in page.evaluate("window.shown ?? []")]
 
 
-def wait_for_pictures(page: Page, count: int, timeout_s: float = 60) -> None:
+def wait_for_pictures(page: Page, count: int) -> None:
     """Until more than `count` have been read; to fetch them for that would make the page late."""
     page.wait_for_function(
-        "(count) => window.shown.length > count", arg=count, polling=250, timeout=timeout_s * 1000
+        "(count) => window.shown.length > count", arg=count, polling=100, timeout=60_000
     )
 
 
