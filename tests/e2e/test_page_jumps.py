@@ -13,7 +13,7 @@ import pytest
 from hls_stage import Stage, stage, states, until
 from kit.page_player import stats, watched
 from kit.screen import Shown, shown, wait_for_pictures
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route
 
 pytestmark = [
     pytest.mark.cluster,
@@ -112,6 +112,52 @@ def test_an_address_leads_to_its_moment(played: Played, browser: Any, mode: str)
         asked = f"mode={mode}&at={played.begun_s + asked_s:.3f}"
         with watched(browser, f"{played.edge}/watch/{STREAM}?{asked}") as page:
             went_to(page, played, shown_s)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("stream", "moments_s"), [(STREAM, (45.0, 133.9)), (LONG, (33.0, 17.5))])
+def test_nothing_is_played_before_the_moment(
+    played: Played, browser: Any, mode: str, stream: str, moments_s: tuple[float, ...]
+) -> None:
+    """What the moment is decoded from stands there at most, until the moment can be shown."""
+    first_s, then_s = moments_s
+    asked = f"mode={mode}&at={played.begun_s + first_s:.3f}"
+    with watched(browser, f"{played.edge}/watch/{stream}?{asked}") as page:
+        wait_for_pictures(page, 12)
+        count = page.evaluate(
+            "at => { window.kinolog.goTo(at); return window.shown.length; }",
+            1000 * (played.begun_s + then_s),
+        )
+        until(
+            lambda: played.second(shown(page)[-1]) - then_s == pytest.approx(1, abs=1), "it to go"
+        )
+        found = [played.second(one) for one in shown(page)]
+        for moment_s, went_s in ((first_s, found[:count]), (then_s, found[count:])):
+            early = [at_s for at_s in went_s if moment_s - 10 <= at_s < moment_s - 0.1]
+            assert len(early) <= 1, (moment_s, went_s)
+
+
+@pytest.mark.parametrize("mode", ["hls", "dash"])
+def test_a_moment_that_does_not_come_is_not_waited_for(
+    played: Played, browser: Any, mode: str
+) -> None:
+    """What leads to it is played then, and the moment is gone to all the same once it is there."""
+    with opened(played, browser, mode, LONG) as page:
+        until(lambda: shown(page), "what there is")
+        asked: list[str] = []
+
+        def hold(route: Route) -> None:
+            asked.append(route.request.url)
+            if len(asked) < 3:
+                route.continue_()
+
+        page.route("**/video/*/*.m4s", hold)
+        page.evaluate("at => window.kinolog.goTo(at)", 1000 * (played.begun_s + 17.5))
+        until(
+            lambda: played.second(shown(page)[-1]) == pytest.approx(12, abs=1), "what leads to it"
+        )
+        page.unroute_all()  # what was held goes on
+        went_to(page, played, 17.5)
 
 
 def test_an_address_that_leads_nowhere_says_so(played: Played, browser: Any) -> None:

@@ -197,8 +197,9 @@ def test_a_switch_keeps_the_position(played: Played, page: Page) -> None:
     go_to(page, played, 12.0)
     menu = page.get_by_label("Mode", exact=True)
     for mode in ("dash", "ws", "hls", "ws", "dash", "hls"):
-        before_s, count = played.second(shown(page)[-1]), len(shown(page))
+        before_s = played.second(shown(page)[-1])
         menu.select_option(mode)
+        count = len(shown(page))  # with all that the mode before may have shown
         until(
             lambda mode=mode, count=count: (
                 phase_of(page) == (mode, "playing") and len(after(page, count, past=True)) > 5

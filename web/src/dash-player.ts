@@ -133,7 +133,7 @@ export class DashPlayer extends VideoPlayer {
   }
 
   goTo(time: number): void {
-    const at = this.place(time);
+    const at = this.placed(time);
     const window = this.window();
     this.following = false;
     this.aim = time;
@@ -283,7 +283,7 @@ export class DashPlayer extends VideoPlayer {
     if (this.since === null) return;
     if (this.leads === null || this.leads >= this.since / 1000) {
       this.reaching = null;
-      this.begunAt = Math.max(this.place(this.since), this.window()?.start ?? 0);
+      this.begunAt = Math.max(this.placed(this.since), this.window()?.start ?? 0);
       this.dash?.seekToPresentationTime(this.begunAt + LEAST_S);
     } else if (!this.dash?.isDynamic()) {
       // It begins there by itself, and a seek before it has anything would have it append the init segment
@@ -303,7 +303,7 @@ export class DashPlayer extends VideoPlayer {
     const within = begunAt !== null && told.media_s <= begunAt && begunAt < told.media_s + request.duration;
     if (!within || since === null) return;
     this.begunAt = null;
-    const place = Math.max(this.place(since), this.window()?.start ?? 0);
+    const place = Math.max(this.placed(since), this.window()?.start ?? 0);
     if (Math.abs(place - begunAt) < NEAR_S) return;
     // Sent back to before what it has, dash.js may return to that.
     if (place < told.media_s) this.attach(this.from(Math.round(since) / 1000), place);
@@ -383,10 +383,12 @@ export class DashPlayer extends VideoPlayer {
       this.video.currentTime = this.starts;
       this.starts = null;
     }
-    this.arrive(this.place);
+    this.arrive();
   }
 
-  private readonly place = (time: number): number => this.times.place(time);
+  protected override placed(time: number): number {
+    return this.times.place(time);
+  }
 
   private loaded(loaded: Loaded): void {
     const { request } = loaded;
@@ -404,7 +406,8 @@ export class DashPlayer extends VideoPlayer {
       this.catchesUp = this.following;
       this.dash.updateSettings({ streaming: { liveCatchup: { enabled: this.following } } });
     }
-    if (!this.following && this.video.playbackRate !== this.speed) this.video.playbackRate = this.speed;
+    const { following, speed, video } = this;
+    if (!following && !this.holds && video.playbackRate !== speed) video.playbackRate = speed;
     const away = this.following && this.stream?.state === "away" && this.playlist === "here";
     if (away && this.since === null && !this.started && this.age(this.builtAt) > NOTHING_S) {
       this.since = (this.stream?.last_ms ?? 0) - LAST_MS;
@@ -474,7 +477,7 @@ export class DashPlayer extends VideoPlayer {
   protected override plays(): void {
     if (this.wantsPlay || this.reaching !== null) return;
     this.video.pause();
-    if (this.aim !== null) this.video.currentTime = this.place(this.aim);
+    if (this.aim !== null) this.video.currentTime = this.placed(this.aim);
   }
 
   protected override waits(): boolean {

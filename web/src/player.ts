@@ -169,6 +169,7 @@ export class Player extends VideoPlayer {
     super(video, begin, onTick);
     this.reporting = new Reporting(url);
     this.since = begin.at === null ? null : Math.round(begin.at);
+    this.reaching = begin.at;
     this.on("error", () => {
       if (this.engine === "native") this.retry(() => this.openNative());
     });
@@ -222,7 +223,7 @@ export class Player extends VideoPlayer {
 
   /** Play from a moment on (Unix ms): within what is loaded, or by a playlist that begins there. */
   goTo(time: number): void {
-    const position = this.positionOf(time);
+    const position = this.placed(time);
     this.following = false;
     this.aim = time;
     this.reaching = null;
@@ -303,7 +304,7 @@ export class Player extends VideoPlayer {
     hls.on(Events.FRAG_BUFFERED, (_, { frag, part, stats }) => {
       if (frag.sn === "initSegment") return;
       this.attempt = 0;
-      this.arrive((time) => this.positionOf(time));
+      this.arrive();
       (this.rates[frag.type] ??= new RateWindow()).add(stats.loaded, (part ?? frag).duration);
     });
     hls.attachMedia(this.video);
@@ -539,7 +540,7 @@ export class Player extends VideoPlayer {
   /** Regain what is lost by playing a little faster; further behind than that, go there at once. */
   private keepUp(): void {
     const { hls, video } = this;
-    if (!hls || video.playbackRate === 0) return; // after an absence
+    if (!hls || video.playbackRate === 0) return; // after an absence, or before a moment
     const target = hls.targetLatency;
     const follows = this.following && this.details()?.live && target !== null;
     if (!follows) {
@@ -557,7 +558,7 @@ export class Player extends VideoPlayer {
   private nudge(now: number): void {
     const { video } = this;
     if (!this.started || !this.wantsPlay || video.ended || this.engine !== "hls.js" || this.leaves) return;
-    if (this.age(this.nudgedAt) < 3) return;
+    if (this.holds || this.age(this.nudgedAt) < 3) return;
     const { ahead_s, next } = this.buffered();
     const action = nudgeFor({
       still_s: this.age(this.movedAt),
@@ -591,7 +592,7 @@ export class Player extends VideoPlayer {
   }
 
   /** Where a moment is in what is loaded; null where it is not. */
-  private positionOf(time: number): number | null {
+  protected override placed(time: number): number | null {
     for (const frag of this.details()?.fragments ?? []) {
       const begin = frag.programDateTime;
       if (begin === null || begin === undefined || frag.gap) continue;

@@ -9,6 +9,8 @@ const MOVED_S = 0.02;
 /** So near the place at the live edge it is there. */
 const NEAR_LIVE_S = 1;
 const SOUND_COMES_S = 3;
+/** So long it stands at the keyframe before the moment that it was sent to. */
+const HOLDS_S = 10;
 /** Browsers round: so far behind a picture's very begin it is that picture's, and a seek is one. */
 export const LEAST_S = 0.001;
 
@@ -108,6 +110,7 @@ export abstract class VideoPlayer {
   private next: number | null = null;
   private frames = { at: 0, decoded: 0, rate: 0 };
   private soughtAt = 0;
+  private heldAt: number | null = null;
   private readonly ticker: ReturnType<typeof setInterval>;
 
   constructor(
@@ -146,6 +149,14 @@ export abstract class VideoPlayer {
     on("seeking", () => {
       this.soughtAt = performance.now();
     });
+    on("loadedmetadata", () => {
+      if (video.readyState >= HTMLMediaElement.HAVE_METADATA) this.hold();
+    });
+    for (const name of ["playing", "ratechange"]) {
+      on(name, () => {
+        if (this.holds) video.playbackRate = 0; // dash.js sets another one as soon as it can play
+      });
+    }
     for (const name of ["volumechange", "pause", "play", "ended"]) on(name, () => this.tick());
     this.watchPictures();
     this.ticker = setInterval(() => this.tick(), TICK_MS);
@@ -220,7 +231,7 @@ export abstract class VideoPlayer {
   setSpeed(speed: number): void {
     this.speed = speed;
     if (speed > 1) this.following = false;
-    this.video.playbackRate = speed;
+    if (!this.holds) this.video.playbackRate = speed;
     this.tick();
   }
 
@@ -340,19 +351,47 @@ export abstract class VideoPlayer {
     return ranges.some(([start = 0, end = 0]) => start <= position && position < end);
   }
 
-  /**
-   * Players begin with a keyframe, before what was sought: go there once it can be decoded. `placed`: where
-   * a moment is in the <video>'s time; null: nowhere.
-   */
-  protected arrive(placed: (time: number) => number | null): void {
-    const position = this.reaching === null ? null : placed(this.reaching);
-    if (position === null) return;
-    // Before it has started, the time may be of where it was.
-    const beyond = this.started && this.video.currentTime >= position;
-    if (!beyond && !this.has(position)) return;
-    this.reaching = null;
-    if (!this.wants) this.video.pause();
-    if (this.video.currentTime < position) this.video.currentTime = position + LEAST_S;
+  /** Where a moment is in the <video>'s time; null: nowhere. */
+  protected placed(_time: number): number | null {
+    return null;
+  }
+
+  /** Players begin with a keyframe, before what was sought: go there once it can be decoded. */
+  protected arrive(): void {
+    const position = this.reaching === null ? null : this.placed(this.reaching);
+    if (position !== null) {
+      // Before it has started, the time may be of where it was.
+      const beyond = this.started && this.video.currentTime >= position;
+      if (!beyond && !this.has(position)) return;
+      this.reaching = null;
+      if (!this.wants) this.video.pause();
+      if (this.video.currentTime < position) this.video.currentTime = position + LEAST_S;
+    }
+    this.letGo();
+  }
+
+  /** It stands at the keyframe before the moment that it was sent to. */
+  protected get holds(): boolean {
+    return this.heldAt !== null;
+  }
+
+  /** What is before the moment is there to be decoded, not to be played. */
+  private hold(): void {
+    const position = this.reaching === null ? null : this.placed(this.reaching);
+    this.heldAt = null;
+    if (position === null || position <= this.video.currentTime) return;
+    this.heldAt = performance.now();
+    this.video.playbackRate = 0; // hls.js and dash.js load on
+  }
+
+  /** Play, with the moment reached, or given up, or too long in coming. */
+  private letGo(): void {
+    if (this.heldAt === null) return;
+    const gone = this.reaching === null || this.placed(this.reaching) === null;
+    if (!gone && this.age(this.heldAt) < HOLDS_S) return;
+    this.heldAt = null;
+    this.movedAt = performance.now(); // it was not to move
+    this.video.playbackRate = this.speed;
   }
 
   protected tick(): void {
@@ -363,6 +402,7 @@ export abstract class VideoPlayer {
       this.movedAt = now;
     }
     this.countFrames(now);
+    this.letGo();
     this.watch(now);
     this.slowDown();
     this.onTick(this.snapshot());

@@ -10,7 +10,7 @@ import httpx
 from hls_stage import until
 from playwright.sync_api import Page
 
-from kit.screen import shown, watch_screen
+from kit.screen import READ_FIRST, shown
 
 
 def stats(page: Page) -> dict[str, Any]:
@@ -34,9 +34,9 @@ def watched(browser: Any, url: str) -> Iterator[Page]:
     context = browser.new_context(bypass_csp=True)
     try:
         page = context.new_page()
+        page.add_init_script(READ_FIRST)
         page.goto(url)
         page.wait_for_function("() => window.kinolog")
-        watch_screen(page)
         yield page
     except AssertionError as error:
         error.add_note(f"{stats(page)}\n{page.evaluate(STATE)}\n{shown(page)[-5:]}")

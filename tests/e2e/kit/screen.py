@@ -47,6 +47,17 @@ READ = """
 """
 
 
+READ_FIRST = f"""
+window.shown = [];
+new MutationObserver((_, observer) => {{
+  if (!document.querySelector("video")) return;
+  observer.disconnect();
+  ({READ})();
+}}).observe(document, {{ childList: true, subtree: true }});
+"""
+"""To be run in a page before its own scripts: reads from the very first picture on."""
+
+
 class Shown(NamedTuple):
     """A frame's number, when it was on the screen (Unix ms), and its place in the media (s)."""
 
