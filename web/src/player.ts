@@ -549,8 +549,9 @@ export class Player extends VideoPlayer {
     }
     if (video.paused || video.seeking) return;
     const position = hls.liveSyncPosition;
-    const jumps = hls.latency > target + JUMP_BEHIND_S && position !== null;
-    if (jumps && position > video.currentTime + 1) video.currentTime = position;
+    const jumps = hls.latency > target + JUMP_BEHIND_S && position !== null && position > video.currentTime + 1;
+    // Amid a GOP of which nothing is there, there would be nothing to see: of a stream that is away, for ever.
+    if (jumps && (this.independent() || this.has(position))) video.currentTime = position;
     const { ahead_s } = this.buffered();
     video.playbackRate = catchUpRate(video.playbackRate, hls.latency, target, ahead_s);
   }
