@@ -203,7 +203,8 @@ export abstract class VideoPlayer {
   where(): Begin {
     const paused = !this.wantsPlay;
     const date = this.started ? this.playingDate() : null;
-    const at = this.following && !paused ? null : (date?.getTime() ?? this.aim);
+    const moment = this.holds ? this.reaching : null;
+    const at = this.following && !paused ? null : (moment ?? date?.getTime() ?? this.aim);
     return { at, paused, speed: this.speed };
   }
 
@@ -226,6 +227,11 @@ export abstract class VideoPlayer {
       this.video.pause();
     }
     this.tick();
+  }
+
+  /** How fast it plays, or will once it does. */
+  get asked(): number {
+    return this.holds ? this.speed : this.video.playbackRate;
   }
 
   setSpeed(speed: number): void {
@@ -378,8 +384,12 @@ export abstract class VideoPlayer {
   /** What is before the moment is there to be decoded, not to be played. */
   private hold(): void {
     const position = this.reaching === null ? null : this.placed(this.reaching);
+    const held = this.holds;
     this.heldAt = null;
-    if (position === null || position <= this.video.currentTime) return;
+    if (position === null || position <= this.video.currentTime) {
+      if (held) this.video.playbackRate = this.speed;
+      return;
+    }
     this.heldAt = performance.now();
     this.video.playbackRate = 0; // hls.js and dash.js load on
   }
