@@ -131,7 +131,8 @@ def test_nothing_is_played_before_the_moment(
             1000 * (played.begun_s + then_s),
         )
         until(
-            lambda: played.second(shown(page)[-1]) - then_s == pytest.approx(1, abs=1), "it to go"
+            lambda: any(0 <= played.second(one) - then_s < 2 for one in shown(page)[count:]),
+            "it to go",
         )
         found = [played.second(one) for one in shown(page)]
         for moment_s, went_s in ((first_s, found[:count]), (then_s, found[count:])):
@@ -152,7 +153,7 @@ def test_a_moment_that_does_not_come_is_not_waited_for(
         page.route(f"**/{listed[-1]}", lambda route: None)
         page.evaluate("at => window.kinolog.goTo(at)", 1000 * at_s)
         until(
-            lambda: played.second(shown(page)[-1]) == pytest.approx(12, abs=1), "what leads to it"
+            lambda: any(11 <= played.second(one) <= 13 for one in shown(page)), "what leads to it"
         )
         page.unroute_all()  # what was held goes on
         went_to(page, played, 17.5)

@@ -132,7 +132,8 @@ export abstract class VideoPlayer {
       this.endStall();
     });
     // Paused before there was anything to see, or once there was and it had not begun to play.
-    for (const name of ["loadeddata", "pause"]) {
+    // A seek may take what was loaded away again before its event comes.
+    for (const name of ["loadeddata", "seeked", "pause"]) {
       on(name, () => {
         if (!this.wantsPlay && shows()) this.started = true;
       });
@@ -148,6 +149,9 @@ export abstract class VideoPlayer {
     });
     on("seeking", () => {
       this.soughtAt = performance.now();
+    });
+    on("emptied", () => {
+      this.heldAt = null; // with its source; the browser plays the next at speed 1
     });
     on("loadedmetadata", () => {
       if (video.readyState >= HTMLMediaElement.HAVE_METADATA) this.hold();
@@ -229,9 +233,9 @@ export abstract class VideoPlayer {
     this.tick();
   }
 
-  /** How fast it plays, or will once it does. */
-  get asked(): number {
-    return this.holds ? this.speed : this.video.playbackRate;
+  /** That was chosen: it plays at another to keep up, and stands at none to wait. */
+  get chosenSpeed(): number {
+    return this.speed;
   }
 
   setSpeed(speed: number): void {
@@ -365,14 +369,13 @@ export abstract class VideoPlayer {
   /** Players begin with a keyframe, before what was sought: go there once it can be decoded. */
   protected arrive(): void {
     const position = this.reaching === null ? null : this.placed(this.reaching);
-    if (position !== null) {
-      // Before it has started, the time may be of where it was.
-      const beyond = this.started && this.video.currentTime >= position;
-      if (!beyond && !this.has(position)) return;
-      this.reaching = null;
-      if (!this.wants) this.video.pause();
-      if (this.video.currentTime < position) this.video.currentTime = position + LEAST_S;
-    }
+    if (position === null) return;
+    // Before it has started, the time may be of where it was.
+    const beyond = this.started && this.video.currentTime >= position;
+    if (!beyond && !this.has(position)) return;
+    this.reaching = null;
+    if (!this.wants) this.video.pause();
+    if (this.video.currentTime < position) this.video.currentTime = position + LEAST_S;
     this.letGo();
   }
 
@@ -384,12 +387,7 @@ export abstract class VideoPlayer {
   /** What is before the moment is there to be decoded, not to be played. */
   private hold(): void {
     const position = this.reaching === null ? null : this.placed(this.reaching);
-    const held = this.holds;
-    this.heldAt = null;
-    if (position === null || position <= this.video.currentTime) {
-      if (held) this.video.playbackRate = this.speed;
-      return;
-    }
+    if (position === null || position <= this.video.currentTime) return;
     this.heldAt = performance.now();
     this.video.playbackRate = 0; // hls.js and dash.js load on
   }

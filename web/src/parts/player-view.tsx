@@ -123,7 +123,7 @@ export function PlayerView({ collection, name, feed, stream, onStats }: Props) {
       else if (action === "step-back") player.step(-1);
       else if (action === "step-on") player.step(1);
       else if (action === "slower" || action === "faster") {
-        player.setSpeed(nextSpeed(player.asked, action === "faster", player.fastest));
+        player.setSpeed(nextSpeed(player.chosenSpeed, action === "faster", player.fastest));
       } else if (action === "back") player.skip(-5);
       else if (action === "forward") player.skip(5);
       else if (action === "louder") player.setVolume(volume + 0.1);
