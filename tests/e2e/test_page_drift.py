@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from hls_stage import Stage, stage, until
-from kit.page_player import stats, watched
+from kit.page_player import send_to, stats, watched
 from kit.screen import shown
 
 pytestmark = [pytest.mark.cluster, pytest.mark.needs("chromium"), pytest.mark.timeout(240)]
@@ -64,9 +64,7 @@ def test_a_moment_is_that_of_the_time_of_day(
         # First of all; within what is loaded; elsewhere.
         for moment_s in (20.5, 22.25, 47.75):
             wanted = round(FPS * (moment_s - AHEAD_MS[clock] / 1000))
-            page.evaluate("at => window.kinolog.goTo(at)", 1000 * (begun_s + moment_s))
-            if moment_s == 20.5:
-                page.keyboard.press("k")
+            send_to(page, 1000 * (begun_s + moment_s), paused=moment_s == 20.5)
             until(
                 lambda wanted=wanted: bool(
                     stats(page)["phase"] == "paused"

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from hls_stage import Stage, stage, states, until
-from kit.page_player import stats, watched
+from kit.page_player import send_to, stats, watched
 from kit.screen import Shown, shown, wait_for_pictures
 from playwright.sync_api import Page
 
@@ -83,14 +83,7 @@ def jumped(
 ) -> Iterator[Page]:
     """A page that was sent to a moment, and `paused` at once, before it had anything to show."""
     with opened(played, browser, mode, stream) as page:
-        page.evaluate(
-            """([at, paused]) => {
-              window.kinolog.goTo(at);
-              const pressed = new KeyboardEvent("keydown", { key: "k", bubbles: true });
-              if (paused) document.body.dispatchEvent(pressed);
-            }""",
-            [1000 * (played.begun_s + moment_s), paused],
-        )
+        send_to(page, 1000 * (played.begun_s + moment_s), paused=paused)
         yield page
 
 
@@ -137,7 +130,7 @@ def test_nothing_is_played_before_the_moment(
         found = [played.second(one) for one in shown(page)]
         for moment_s, went_s in ((first_s, found[:count]), (then_s, found[count:])):
             early = [at_s for at_s in went_s if moment_s - 10 <= at_s < moment_s - 0.1]
-            assert len(early) <= 1, (moment_s, went_s)
+            assert len(set(early)) <= 1, (moment_s, went_s)
 
 
 @pytest.mark.parametrize("mode", ["hls", "dash"])
@@ -276,8 +269,7 @@ def test_jumps_amid_long_gops(played: Played, browser: Any, mode: str) -> None:
     ("mode", "stream", "end"),
     [
         *((mode, STREAM, SECOND + FPS * SECOND_S) for mode in MODES),
-        # By DASH the page asks for when it was published, which is not when this was captured.
-        *((mode, LONG, FPS * LONG_S) for mode in MODES if mode != "dash"),
+        *((mode, LONG, FPS * LONG_S) for mode in MODES),
     ],
 )
 def test_who_opens_one_that_is_not_live_sees_something(

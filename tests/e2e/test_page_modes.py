@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from hls_stage import Stage, stage, stop, until
-from kit.page_player import stats
+from kit.page_player import send_to, stats
 from kit.screen import Shown, settle, shown, wait_for_pictures, watch_screen
 from playwright.sync_api import Page
 
@@ -175,9 +175,7 @@ def test_who_pauses_at_once_sees_what_was_sought(played: Played, page: Page) -> 
     """By WebSocket, with nothing of the run before in its place."""
     open_live(page, played, "ws")
     for second in (31.0, 7.0, 44.0, 19.0):
-        at_ms = 1000 * (played.begun_s + second)
-        page.evaluate("at => window.kinolog.goTo(at)", at_ms)
-        page.keyboard.press("k")
+        send_to(page, 1000 * (played.begun_s + second), paused=True)
         until(
             lambda second=second: (
                 stats(page)["phase"] == "paused"

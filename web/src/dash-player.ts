@@ -51,6 +51,8 @@ export class DashPlayer extends VideoPlayer {
   private reads = false;
   /** Where the manifest's media begin, s, where not every segment begins with a keyframe; else null. */
   private leads: number | null = null;
+  /** When the newest media that the manifest lists were captured, Unix ms. */
+  private newest = 0;
   /** When its Periods begin, s. */
   private periods: number[] = [];
   /** It follows, and plays the last of a stream whose publisher is away. */
@@ -192,6 +194,7 @@ export class DashPlayer extends VideoPlayer {
     on("manifestLoaded", (event) => {
       const manifest = (event as unknown as { data?: Manifest }).data;
       this.leads = leadOf(manifest);
+      this.newest = new Date(manifest?.publishTime ?? 0).getTime();
       this.periods = manifest?.Period?.map(({ start }) => start ?? 0) ?? [];
       this.playlist = "here";
       this.attempt = 0;
@@ -336,12 +339,13 @@ export class DashPlayer extends VideoPlayer {
 
   /** So much is left to be played, of what it plays. */
   private get plays_s(): number {
-    return this.started && !this.video.seeking ? this.buffered().ahead_s : 0;
+    return this.started && !this.holds && !this.video.seeking ? this.buffered().ahead_s : 0;
   }
 
-  /** Load anew: the live edge, or what comes after what was shown last. */
+  /** Load anew: the live edge, or the moment that it was sent to, or what comes after what was shown last. */
   private again(): void {
-    if (!this.following && this.started) this.since = this.times.date(this.video.currentTime);
+    if (this.reaching !== null) this.since = this.reaching;
+    else if (!this.following && this.started) this.since = this.times.date(this.video.currentTime);
     this.load();
   }
 
@@ -402,15 +406,16 @@ export class DashPlayer extends VideoPlayer {
     this.held.look();
     this.mindHoles();
     // Otherwise dash.js takes a viewer of the past for one who is far behind, and hurries.
-    if (this.dash && this.playlist === "here" && this.catchesUp !== this.following) {
-      this.catchesUp = this.following;
-      this.dash.updateSettings({ streaming: { liveCatchup: { enabled: this.following } } });
+    const catchesUp = this.following && !this.lingers;
+    if (this.dash && this.playlist === "here" && this.catchesUp !== catchesUp) {
+      this.catchesUp = catchesUp;
+      this.dash.updateSettings({ streaming: { liveCatchup: { enabled: catchesUp } } });
     }
     const { following, speed, video } = this;
     if (!following && !this.holds && video.playbackRate !== speed) video.playbackRate = speed;
     const away = this.following && this.stream?.state === "away" && this.playlist === "here";
     if (away && this.since === null && !this.started && this.age(this.builtAt) > NOTHING_S) {
-      this.since = (this.stream?.last_ms ?? 0) - LAST_MS;
+      this.since = this.newest - LAST_MS;
       this.load();
       return;
     }
@@ -444,7 +449,7 @@ export class DashPlayer extends VideoPlayer {
     const renewed = this.renewedAt !== null && this.following && this.builtAt < this.renewedAt;
     const least_s = renewed ? RENEWED_S : STUCK_S;
     const since_s = this.age(renewed ? (this.renewedAt ?? 0) : this.builtAt);
-    if (!wants || still_s < least_s || since_s < least_s) return;
+    if (!wants || this.holds || still_s < least_s || since_s < least_s) return;
     this.recoveries += 1;
     this.again();
   }

@@ -247,6 +247,7 @@ export abstract class VideoPlayer {
 
   /** So many seconds on, or back: within the window, or to where that is in the stream's past. */
   skip(by_s: number): void {
+    if (this.reaching !== null) return this.goTo(this.reaching + 1000 * by_s);
     const to = this.video.currentTime + by_s;
     const window = this.window();
     const date = this.playingDate();
@@ -260,6 +261,10 @@ export abstract class VideoPlayer {
     this.video.pause();
     const rate = this.stream?.tracks.find((track) => track.kind === "video")?.frame_rate;
     const picture_s = 1 / (rate || 25);
+    if (this.reaching !== null) {
+      this.aim = this.reaching += 1000 * by * picture_s;
+      return this.tick();
+    }
     const { currentTime, seeking } = this.video;
     const there = (picture: number) => Math.abs(picture + picture_s / 2 - currentTime) < picture_s / 2;
     // The picture on the screen may be of where it was before it was sent elsewhere; that of where it was sent

@@ -45,6 +45,18 @@ def watched(browser: Any, url: str) -> Iterator[Page]:
         context.close()
 
 
+def send_to(page: Page, at_ms: float, *, paused: bool = False) -> None:
+    """Send it to a moment (Unix ms), and pause it by its key at once, before it can play."""
+    page.evaluate(
+        """([at, paused]) => {
+          window.kinolog.goTo(at);
+          const pressed = new KeyboardEvent("keydown", { key: "k", bubbles: true });
+          if (paused) document.body.dispatchEvent(pressed);
+        }""",
+        [at_ms, paused],
+    )
+
+
 BUFFERS = """
 window.buffers = [];
 const add = MediaSource.prototype.addSourceBuffer;

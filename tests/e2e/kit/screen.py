@@ -43,6 +43,14 @@ READ = """
     video.requestVideoFrameCallback(look);
   };
   video.requestVideoFrameCallback(look);
+  // A picture that comes while the one before is read is told to nobody; standing, none follows.
+  const stands = () => video.paused && !video.seeking;
+  const lookAgain = () => requestAnimationFrame(() => requestAnimationFrame((now) => {
+    const number = stands() ? read() : null;
+    if (number === null || number === window.shown.at(-1)?.[0]) return;
+    window.shown.push([number, performance.timeOrigin + now, video.currentTime]);
+  }));
+  for (const name of ["seeked", "pause"]) video.addEventListener(name, lookAgain);
 }
 """
 

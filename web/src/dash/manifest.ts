@@ -2,6 +2,8 @@
 
 /** What is read of dash.js's manifest. */
 export interface Manifest {
+  /** When the newest of its media were captured: that is when our manifests change. */
+  publishTime?: Date;
   Period?: {
     start?: number;
     AdaptationSet?: {

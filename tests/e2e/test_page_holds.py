@@ -1,0 +1,157 @@
+"""The page waits for what a moment is decoded from, and is asked for something meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from hls_stage import stage, until
+from kit.page_player import send_to, stats, watched
+from kit.screen import shown
+from playwright.sync_api import Page, Route
+
+pytestmark = [pytest.mark.cluster, pytest.mark.needs("chromium"), pytest.mark.timeout(240)]
+
+STREAM = "holds/long"
+"""Of GOPs of ten seconds, in segments of two."""
+FPS = 30
+MOMENT_S = 17.5
+KEYFRAME_S = 10.0
+MODES = ("hls", "dash")
+
+
+@dataclass(frozen=True)
+class Past:
+    """An edge, when the stream began (Unix s), and the segment in which the moment lies."""
+
+    edge: str
+    begun_s: int
+    segment: str
+
+
+@pytest.fixture(scope="module")
+def past(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
+    folder = tmp_path_factory.mktemp("page-holds")
+    (folder / "kinolog.toml").write_text("end_grace_s = 3600\n")
+    with stage(one_broker, folder) as found:
+        begun_s = int(time.time()) - 600
+        found.published(STREAM, "seconds=60&gop=10", f"--at={begun_s}")
+        edge = found.edge()
+        found.rest(edge, "away")
+        at_s = begun_s + MOMENT_S
+        media = f"{edge}/media/{STREAM}/video.m3u8?start={at_s}&end={at_s + 0.1}"
+        listed = [line for line in httpx.get(media).text.splitlines() if not line.startswith("#")]
+        yield Past(edge, begun_s, listed[-1])
+
+
+@contextmanager
+def holding(
+    past: Past, browser: Any, mode: str, answer: Callable[[Route], None], *, paused: bool = False
+) -> Iterator[Page]:
+    """A page that waits for a moment whose segment is answered so; its way on begins `paused`."""
+    with watched(browser, f"{past.edge}/watch/{STREAM}?mode={mode}") as page:
+        until(lambda: shown(page), "what there is")
+        page.route(f"**/{past.segment}", answer)
+        send_to(page, 1000 * (past.begun_s + MOMENT_S), paused=paused)
+        until(lambda: any(leads(number / FPS) for number in numbers(page)), "what leads to it")
+        yield page
+
+
+def leads(at_s: float) -> bool:
+    """It is of the keyframe's: players begin a little after its very begin."""
+    return KEYFRAME_S <= at_s < KEYFRAME_S + 0.1
+
+
+def held(_route: Route) -> None:
+    """It is not answered."""
+
+
+def numbers(page: Page) -> list[int]:
+    return [one.number for one in shown(page)]
+
+
+def since(page: Page, count: int) -> list[float]:
+    """Which seconds have been shown but for the first `count`."""
+    return [number / FPS for number in numbers(page)[count:]]
+
+
+def goes_to(page: Page, count: int) -> float:
+    """Which second is the first that has been shown since, but for what leads to it."""
+    until(lambda: len(shown(page)) > count + FPS, "it to go")
+    return next(at_s for at_s in since(page, count) if not leads(at_s))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_nothing_is_shown_while_it_waits(past: Past, browser: Any, mode: str) -> None:
+    """But the keyframe; and it goes at the speed that is chosen then."""
+    with holding(past, browser, mode, held) as page:
+        count = len(shown(page))
+        page.keyboard.press("<")
+        frames = "document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames"
+        until(lambda: page.evaluate("document.querySelector('video').buffered.length"), "media")
+        stands = page.evaluate("document.querySelector('video').currentTime")
+        asked = page.evaluate(frames)
+        page.wait_for_timeout(2000)  # it is to stand for all of these
+        assert all(leads(at_s) for at_s in since(page, count))
+        assert page.evaluate("document.querySelector('video').currentTime") == stands
+        assert page.evaluate(frames) - asked <= 2, "pictures are decoded, as if it played"
+        page.unroute_all()  # what was held goes on
+        assert goes_to(page, count) == pytest.approx(MOMENT_S, abs=0.1)
+        assert page.evaluate("document.querySelector('video').playbackRate") == 0.5
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("keys", "goes_to_s"),
+    [("..", MOMENT_S + 2 / FPS), (",", MOMENT_S - 1 / FPS), (["ArrowLeft"], MOMENT_S - 5)],
+)
+def test_it_goes_by_the_moment(
+    past: Past, browser: Any, mode: str, keys: list[str], goes_to_s: float
+) -> None:
+    """Not by the keyframe, at which it stands: by pictures, by seconds."""
+    with holding(past, browser, mode, held, paused=True) as page:
+        for key in keys:
+            page.keyboard.press(key)
+        page.unroute_all()
+        until(
+            lambda: bool(
+                stats(page)["phase"] == "paused"
+                and numbers(page)[-1] / FPS == pytest.approx(goes_to_s, abs=0.01)
+            ),
+            f"the picture of {goes_to_s:.2f} s",
+        )
+
+
+@pytest.mark.parametrize(("mode", "then"), [("hls", "dash"), ("dash", "ws"), ("dash", "hls")])
+def test_another_mode_goes_to_the_moment(past: Past, browser: Any, mode: str, then: str) -> None:
+    with holding(past, browser, mode, held) as page:
+        count = len(shown(page))
+        page.get_by_label("Mode", exact=True).select_option(then)
+        page.unroute_all()
+        assert goes_to(page, count) == pytest.approx(MOMENT_S, abs=0.1)
+
+
+@pytest.mark.parametrize(("mode", "fails_so_often"), [("hls", 8), ("dash", 20)])
+def test_a_segment_that_fails_is_asked_for_again(
+    past: Past, browser: Any, mode: str, fails_so_often: int
+) -> None:
+    """At once, and the moment is not forgotten: dash.js gives up after 16."""
+    failed = 0
+
+    def fails(route: Route) -> None:
+        nonlocal failed
+        failed += 1
+        if failed > fails_so_often:
+            route.continue_()
+        else:
+            route.fulfill(status=503)
+
+    with holding(past, browser, mode, fails) as page:
+        count = len(shown(page))
+        assert goes_to(page, count) == pytest.approx(MOMENT_S, abs=0.1)
+        assert failed > fails_so_often
