@@ -13,7 +13,7 @@ import httpx
 import pytest
 from hls_stage import Stage, stage, states, until
 from kit.page_player import send_to, stats, watched
-from kit.screen import Shown, shown, wait_for_pictures
+from kit.screen import Shown, settle, shown, wait_for_pictures
 from playwright.sync_api import Page
 
 pytestmark = [
@@ -196,6 +196,25 @@ def test_jumps_near_the_end(played: Played, browser: Any, mode: str) -> None:
         for moment_s in (177.2, 179.2, 176.5, 178.5, 178.0, 150.0, 179.5):
             page.evaluate("at => window.kinolog.goTo(at)", 1000 * (played.begun_s + moment_s))
             stands_at(page, played, moment_s)
+
+
+@pytest.mark.parametrize("mode", ["hls", "dash"])
+def test_a_moment_of_which_there_is_nothing_is_over_once_it_plays(
+    played: Played, browser: Any, mode: str
+) -> None:
+    """Steps and seconds go from what is shown, not from there."""
+    with jumped(played, browser, mode, FIRST_S + AWAY_S / 2) as page:
+        until(
+            lambda: bool(shown(page)) and shown(page)[-1].number > SECOND + 7 * FPS, "what follows"
+        )
+        page.keyboard.press("k")
+        until(lambda: stats(page)["phase"] == "paused", "it to stand")
+        settle(page)
+        stood = shown(page)[-1].number
+        page.keyboard.press(".")
+        until(lambda: shown(page)[-1].number == stood + 1, "the next picture")
+        page.keyboard.press("ArrowLeft")
+        until(lambda: abs(shown(page)[-1].number - (stood + 1 - 5 * FPS)) <= 1, "5 s before")
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -104,7 +104,7 @@ export class DashPlayer extends VideoPlayer {
     const returned = live && before.state !== "live";
     if (returned || (live && before.epoch !== stream.epoch)) this.renewedAt = performance.now();
     super.observe(stream, listed, failures);
-    if (returned && this.lingers) {
+    if (returned && this.lingers && this.following) {
       this.since = null;
       this.load();
     } else if (returned && (this.playlist !== "here" || this.video.ended)) this.retry(0);
@@ -149,7 +149,7 @@ export class DashPlayer extends VideoPlayer {
     this.reaching = null;
     if (this.started && listed && here && near && (this.leads === null || this.has(at))) this.video.currentTime = at;
     else {
-      this.since = time;
+      this.since = this.reaching = time;
       this.load();
     }
     this.tick();
@@ -159,9 +159,15 @@ export class DashPlayer extends VideoPlayer {
     const window = this.window();
     const live = this.live();
     if (!window || live === null) return;
-    this.following = to >= live - 1;
+    const position = Math.max(window.start + 0.1, Math.min(to, live));
+    const toLive = to >= live - 1;
+    const date = this.times.date(position);
+    // What leads to it is not there.
+    if (!toLive && this.started && this.leads !== null && !this.has(position)) return this.goTo(date);
+    this.following = toLive;
+    this.aim = toLive ? null : date;
     this.reaching = null;
-    this.video.currentTime = Math.max(window.start + 0.1, Math.min(to, live));
+    this.video.currentTime = position;
     this.tick();
   }
 
@@ -406,7 +412,7 @@ export class DashPlayer extends VideoPlayer {
     this.held.look();
     this.mindHoles();
     // Otherwise dash.js takes a viewer of the past for one who is far behind, and hurries.
-    const catchesUp = this.following && !this.lingers;
+    const catchesUp = this.following && (!this.lingers || this.stream?.state === "live");
     if (this.dash && this.playlist === "here" && this.catchesUp !== catchesUp) {
       this.catchesUp = catchesUp;
       this.dash.updateSettings({ streaming: { liveCatchup: { enabled: catchesUp } } });
@@ -422,7 +428,7 @@ export class DashPlayer extends VideoPlayer {
     // Sent to a moment, and nothing to see of it: also of a stream that is away, or over, or paused.
     if (this.since !== null && !this.started && this.playlist === "here" && this.age(this.builtAt) > STUCK_S) {
       this.recoveries += 1;
-      this.load();
+      this.again();
       return;
     }
     const still_s = this.age(this.movedAt);

@@ -110,7 +110,11 @@ export abstract class VideoPlayer {
   private next: number | null = null;
   private frames = { at: 0, decoded: 0, rate: 0 };
   private soughtAt = 0;
-  private heldAt: number | null = null;
+  /** It stands at the keyframe before the moment that it was sent to. */
+  private holding = false;
+  /** The moment that it stood for last, and since when; Unix ms, and by the page's clock. */
+  private heldFor: number | null = null;
+  private heldSince = 0;
   private readonly ticker: ReturnType<typeof setInterval>;
 
   constructor(
@@ -151,14 +155,14 @@ export abstract class VideoPlayer {
       this.soughtAt = performance.now();
     });
     on("emptied", () => {
-      this.heldAt = null; // with its source; the browser plays the next at speed 1
+      this.holding = false; // with its source; the browser plays the next at speed 1
     });
     on("loadedmetadata", () => {
       if (video.readyState >= HTMLMediaElement.HAVE_METADATA) this.hold();
     });
     for (const name of ["playing", "ratechange"]) {
       on(name, () => {
-        if (this.holds) video.playbackRate = 0; // dash.js sets another one as soon as it can play
+        if (this.holding) video.playbackRate = 0; // dash.js sets another one as soon as it can play
       });
     }
     for (const name of ["volumechange", "pause", "play", "ended"]) on(name, () => this.tick());
@@ -207,8 +211,7 @@ export abstract class VideoPlayer {
   where(): Begin {
     const paused = !this.wantsPlay;
     const date = this.started ? this.playingDate() : null;
-    const moment = this.holds ? this.reaching : null;
-    const at = this.following && !paused ? null : (moment ?? date?.getTime() ?? this.aim);
+    const at = this.following && !paused ? null : (this.waitsFor ?? date?.getTime() ?? this.aim);
     return { at, paused, speed: this.speed };
   }
 
@@ -241,15 +244,17 @@ export abstract class VideoPlayer {
   setSpeed(speed: number): void {
     this.speed = speed;
     if (speed > 1) this.following = false;
-    if (!this.holds) this.video.playbackRate = speed;
+    if (!this.holding) this.video.playbackRate = speed;
     this.tick();
   }
 
   /** So many seconds on, or back: within the window, or to where that is in the stream's past. */
   skip(by_s: number): void {
-    if (this.reaching !== null) return this.goTo(this.reaching + 1000 * by_s);
-    const to = this.video.currentTime + by_s;
     const window = this.window();
+    const { waitsFor } = this;
+    const to = ((waitsFor === null ? null : this.placed(waitsFor)) ?? this.video.currentTime) + by_s;
+    // What that is decoded from may not be there.
+    if (waitsFor !== null && window && to < window.end) return this.goTo(waitsFor + 1000 * by_s);
     const date = this.playingDate();
     if (window && to >= window.start) this.seek(to);
     else if (date) this.goTo(date.getTime() + 1000 * by_s);
@@ -261,8 +266,10 @@ export abstract class VideoPlayer {
     this.video.pause();
     const rate = this.stream?.tracks.find((track) => track.kind === "video")?.frame_rate;
     const picture_s = 1 / (rate || 25);
-    if (this.reaching !== null) {
-      this.aim = this.reaching += 1000 * by * picture_s;
+    const { waitsFor } = this;
+    if (waitsFor !== null) {
+      this.aim = this.reaching = waitsFor + 1000 * by * picture_s;
+      this.arrive();
       return this.tick();
     }
     const { currentTime, seeking } = this.video;
@@ -381,28 +388,36 @@ export abstract class VideoPlayer {
     this.reaching = null;
     if (!this.wants) this.video.pause();
     if (this.video.currentTime < position) this.video.currentTime = position + LEAST_S;
+    this.heldFor = null;
     this.letGo();
   }
 
-  /** It stands at the keyframe before the moment that it was sent to. */
   protected get holds(): boolean {
-    return this.heldAt !== null;
+    return this.holding;
+  }
+
+  /** The moment that it stands and waits for, Unix ms. */
+  private get waitsFor(): number | null {
+    return this.holding ? this.reaching : null;
   }
 
   /** What is before the moment is there to be decoded, not to be played. */
   private hold(): void {
     const position = this.reaching === null ? null : this.placed(this.reaching);
     if (position === null || position <= this.video.currentTime) return;
-    this.heldAt = performance.now();
+    if (this.heldFor !== this.reaching) this.heldSince = performance.now();
+    this.heldFor = this.reaching;
+    if (this.age(this.heldSince) >= HOLDS_S) return; // loaded anew meanwhile, in vain
+    this.holding = true;
     this.video.playbackRate = 0; // hls.js and dash.js load on
   }
 
   /** Play, with the moment reached, or given up, or too long in coming. */
   private letGo(): void {
-    if (this.heldAt === null) return;
+    if (!this.holding) return;
     const gone = this.reaching === null || this.placed(this.reaching) === null;
-    if (!gone && this.age(this.heldAt) < HOLDS_S) return;
-    this.heldAt = null;
+    if (!gone && this.age(this.heldSince) < HOLDS_S) return;
+    this.holding = false;
     this.movedAt = performance.now(); // it was not to move
     this.video.playbackRate = this.speed;
   }
