@@ -251,12 +251,14 @@ export abstract class VideoPlayer {
   /** So many seconds on, or back: within the window, or to where that is in the stream's past. */
   skip(by_s: number): void {
     const window = this.window();
-    const { waitsFor } = this;
-    const to = ((waitsFor === null ? null : this.placed(waitsFor)) ?? this.video.currentTime) + by_s;
+    const going = this.started ? this.waitsFor : this.aim;
+    const position = going === null ? this.video.currentTime : this.placed(going);
+    const to = position === null ? null : position + by_s;
+    const beyond = window !== null && to !== null && to >= window.end;
     // What that is decoded from may not be there.
-    if (waitsFor !== null && window && to < window.end) return this.goTo(waitsFor + 1000 * by_s);
+    if (going !== null && !beyond) return this.goTo(going + 1000 * by_s);
     const date = this.playingDate();
-    if (window && to >= window.start) this.seek(to);
+    if (window && to !== null && to >= window.start) this.seek(to);
     else if (date) this.goTo(date.getTime() + 1000 * by_s);
   }
 
@@ -407,16 +409,21 @@ export abstract class VideoPlayer {
     if (position === null || position <= this.video.currentTime) return;
     if (this.heldFor !== this.reaching) this.heldSince = performance.now();
     this.heldFor = this.reaching;
-    if (this.age(this.heldSince) >= HOLDS_S) return; // loaded anew meanwhile, in vain
+    if (this.heldLong) return; // loaded anew meanwhile, in vain
     this.holding = true;
     this.video.playbackRate = 0; // hls.js and dash.js load on
+  }
+
+  /** Who is to stand still anyhow may wait for it. */
+  private get heldLong(): boolean {
+    return this.wants && this.age(this.heldSince) >= HOLDS_S;
   }
 
   /** Play, with the moment reached, or given up, or too long in coming. */
   private letGo(): void {
     if (!this.holding) return;
     const gone = this.reaching === null || this.placed(this.reaching) === null;
-    if (!gone && this.age(this.heldSince) < HOLDS_S) return;
+    if (!gone && !this.heldLong) return;
     this.holding = false;
     this.movedAt = performance.now(); // it was not to move
     this.video.playbackRate = this.speed;

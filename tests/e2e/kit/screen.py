@@ -44,7 +44,7 @@ READ = """
   };
   video.requestVideoFrameCallback(look);
   // A picture that comes while the one before is read is told to nobody; standing, none follows.
-  const stands = () => video.paused && !video.seeking;
+  const stands = () => (video.paused || video.playbackRate === 0) && !video.seeking;
   const lookAgain = () => requestAnimationFrame(() => requestAnimationFrame((now) => {
     const number = stands() ? read() : null;
     if (number === null || number === window.shown.at(-1)?.[0]) return;
