@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlparse
 import httpx
 import pytest
 from hls_stage import stage, until
-from kit.page_player import stats
+from kit.page_player import send_to, stats
 from playwright.sync_api import Locator, Page, Route
 
 pytestmark = [
@@ -145,7 +145,7 @@ def test_what_cannot_be_kept_is_said(page: Page, edges: Edges) -> None:
 def test_a_clip_without_a_mouse(page: Page, edges: Edges) -> None:
     panel = opened(page, edges.keeps)
     for second, button in ((10, "From here"), (30, "To here")):
-        page.evaluate("at => window.kinolog.goTo(at)", 1000 * (BEGUN_S + second))
+        send_to(page, 1000 * (BEGUN_S + second))
         until(lambda at=second: 0 <= shown_s(page) - at + 0.2 < 6, f"second {second}")
         page.keyboard.press(".")
         panel.get_by_role("button", name=button).press("Enter")

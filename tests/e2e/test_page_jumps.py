@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
 from hls_stage import Stage, stage, states, until
-from kit.page_player import send_to, stats, watched
+from kit.page_player import segment_at, send_to, stats, watched
 from kit.screen import Shown, settle, shown, wait_for_pictures
 from playwright.sync_api import Page
 
@@ -139,12 +138,11 @@ def test_a_moment_that_does_not_come_is_not_waited_for(
 ) -> None:
     """What leads to it is played then, and the moment is gone to all the same once it is there."""
     at_s = played.begun_s + 17.5
-    media = f"{played.edge}/media/{LONG}/video.m3u8?start={at_s}&end={at_s + 0.1}"
-    listed = [line for line in httpx.get(media).text.splitlines() if not line.startswith("#")]
+    segment = segment_at(played.edge, LONG, at_s)
     with opened(played, browser, mode, LONG) as page:
         until(lambda: shown(page), "what there is")
-        page.route(f"**/{listed[-1]}", lambda route: None)
-        page.evaluate("at => window.kinolog.goTo(at)", 1000 * at_s)
+        page.route(f"**/{segment}", lambda route: None)
+        send_to(page, 1000 * at_s)
         until(
             lambda: any(11 <= played.second(one) <= 13 for one in shown(page)), "what leads to it"
         )
@@ -194,7 +192,7 @@ def test_jumps_near_the_end(played: Played, browser: Any, mode: str) -> None:
     with jumped(played, browser, mode, 178.2, paused=True) as page:
         stands_at(page, played, 178.2)
         for moment_s in (177.2, 179.2, 176.5, 178.5, 178.0, 150.0, 179.5):
-            page.evaluate("at => window.kinolog.goTo(at)", 1000 * (played.begun_s + moment_s))
+            send_to(page, 1000 * (played.begun_s + moment_s))
             stands_at(page, played, moment_s)
 
 
@@ -256,11 +254,10 @@ def test_dash_drops_what_it_does_not_want_any_more(played: Played, browser: Any)
         until(lambda: shown(page), "the moment")
         held = "**/video/*/40.m4s"
         page.route(held, lambda route: None)
-        go_to = "at => window.kinolog.goTo(at)"
         with page.expect_request(held) as asked:
-            page.evaluate(go_to, 1000 * (played.begun_s + 78.0))
+            send_to(page, 1000 * (played.begun_s + 78.0))
         with page.expect_event("requestfailed") as dropped:
-            page.evaluate(go_to, 1000 * (played.begun_s + 86.0))
+            send_to(page, 1000 * (played.begun_s + 86.0))
         assert dropped.value == asked.value
         went_to(page, played, 86.0)
 
@@ -280,7 +277,7 @@ def test_jumps_amid_long_gops(played: Played, browser: Any, mode: str) -> None:
     with jumped(played, browser, mode, 47.0, LONG, paused=True) as page:
         stands_at(page, played, 47.0)
         for moment_s in (5.0, 58.0, 22.0, 36.0):
-            page.evaluate("at => window.kinolog.goTo(at)", 1000 * (played.begun_s + moment_s))
+            send_to(page, 1000 * (played.begun_s + moment_s))
             stands_at(page, played, moment_s)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from hls_stage import stage, stop, until
-from kit.page_player import stats
+from kit.page_player import send_to, stats
 from playwright.sync_api import CDPSession, Locator, Page, Route
 
 pytestmark = [
@@ -124,7 +124,7 @@ def test_it_says_what_it_is_and_leads_there(page: Page, marked: Marked) -> None:
 
 
 def test_keys_go_from_mark_to_mark(page: Page, marked: Marked) -> None:
-    page.evaluate("at => window.kinolog.goTo(at)", 1000 * (marked.begun_s + 10))
+    send_to(page, 1000 * (marked.begun_s + 10))
     is_at(page, marked, 10)
     page.keyboard.press("]")
     is_at(page, marked, 30)
@@ -145,7 +145,7 @@ def test_many_are_one_until_they_are_looked_at_closely(page: Page, marked: Marke
     cluster = pin(page, "a person ×12")
     until(lambda: cluster.count() == 1, "one pin for twelve", 15)
     assert cluster.inner_text() == "12"
-    page.evaluate("at => window.kinolog.goTo(at)", 1000 * (marked.begun_s + 60))
+    send_to(page, 1000 * (marked.begun_s + 60))
     is_at(page, marked, 60)
     page.keyboard.press("k")
     page.get_by_role("button", name="1 min").click()
@@ -155,7 +155,7 @@ def test_many_are_one_until_they_are_looked_at_closely(page: Page, marked: Marke
 
 
 def test_a_mark_is_set_at_what_is_shown(page: Page, marked: Marked) -> None:
-    page.evaluate("at => window.kinolog.goTo(at)", 1000 * (marked.begun_s + 20))
+    send_to(page, 1000 * (marked.begun_s + 20))
     is_at(page, marked, 20)
     page.keyboard.press("b")
     field = page.get_by_placeholder("What is there")
@@ -302,7 +302,7 @@ def test_a_finger_taps_a_mark(phone: Page, marked: Marked) -> None:
 
 
 def test_everything_is_within_a_phones_screen(phone: Page) -> None:
-    phone.evaluate("at => window.kinolog.goTo(at)", 1000 * (time.time() - 350))
+    send_to(phone, 1000 * (time.time() - 350))
     until(lambda: stats(phone)["following"] is False, "the past")
     wide = phone.evaluate("document.documentElement.scrollWidth")
     assert wide <= 390

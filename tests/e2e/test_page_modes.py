@@ -87,7 +87,7 @@ def open_live(page: Page, played: Played, mode: str) -> None:
 def go_to(page: Page, played: Played, second: float) -> list[Shown]:
     """Seek into the recording; what is shown of it."""
     count = len(shown(page))
-    page.evaluate("at => window.kinolog.goTo(at)", 1000 * (played.begun_s + second))
+    send_to(page, 1000 * (played.begun_s + second))
     until(lambda: len(after(page, count, past=True)) > 5, "the past")
     return after(page, count, past=True)
 
@@ -164,7 +164,7 @@ def test_who_is_faster_from_within_an_absence_gets_to_live(
     played: Played, page: Page, mode: str
 ) -> None:
     open_live(page, played, mode)
-    page.evaluate("at => window.kinolog.goTo(at)", 1000 * (played.begun_s + 90))
+    send_to(page, 1000 * (played.begun_s + 90))
     until(lambda: stats(page)["following"] is False, "it to be behind")
     page.get_by_label("Speed").select_option("4")
     until(lambda: stats(page)["following"] and phase_of(page) == (mode, "playing"), "the live edge")

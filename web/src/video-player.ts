@@ -95,6 +95,8 @@ export abstract class VideoPlayer {
   protected aim: number | null;
   /** A moment amid a GOP, until what leads to it is there and it is shown; Unix ms. */
   protected reaching: number | null = null;
+  /** It stands at the keyframe before that. */
+  protected holds = false;
   protected stalls = 0;
   protected stallsAtEdge = 0;
   protected stalledSince = 0;
@@ -110,8 +112,6 @@ export abstract class VideoPlayer {
   private next: number | null = null;
   private frames = { at: 0, decoded: 0, rate: 0 };
   private soughtAt = 0;
-  /** It stands at the keyframe before the moment that it was sent to. */
-  private holding = false;
   /** The moment that it stood for last, and since when; Unix ms, and by the page's clock. */
   private heldFor: number | null = null;
   private heldSince = 0;
@@ -155,14 +155,14 @@ export abstract class VideoPlayer {
       this.soughtAt = performance.now();
     });
     on("emptied", () => {
-      this.holding = false; // with its source; the browser plays the next at speed 1
+      this.holds = false; // with its source; the browser plays the next at speed 1
     });
     on("loadedmetadata", () => {
       if (video.readyState >= HTMLMediaElement.HAVE_METADATA) this.hold();
     });
     for (const name of ["playing", "ratechange"]) {
       on(name, () => {
-        if (this.holding) video.playbackRate = 0; // dash.js sets another one as soon as it can play
+        if (this.holds) video.playbackRate = 0; // dash.js sets another one as soon as it can play
       });
     }
     for (const name of ["volumechange", "pause", "play", "ended"]) on(name, () => this.tick());
@@ -244,7 +244,7 @@ export abstract class VideoPlayer {
   setSpeed(speed: number): void {
     this.speed = speed;
     if (speed > 1) this.following = false;
-    if (!this.holding) this.video.playbackRate = speed;
+    if (!this.holds) this.video.playbackRate = speed;
     this.tick();
   }
 
@@ -252,13 +252,15 @@ export abstract class VideoPlayer {
   skip(by_s: number): void {
     const window = this.window();
     const going = this.started ? this.waitsFor : this.aim;
-    const position = going === null ? this.video.currentTime : this.placed(going);
-    const to = position === null ? null : position + by_s;
-    const beyond = window !== null && to !== null && to >= window.end;
-    // What that is decoded from may not be there.
-    if (going !== null && !beyond) return this.goTo(going + 1000 * by_s);
+    if (going !== null) {
+      const place = this.placed(going);
+      if (window && place !== null && place + by_s >= window.end) this.seek(place + by_s);
+      else this.goTo(going + 1000 * by_s); // what that is decoded from may not be there
+      return;
+    }
+    const to = this.video.currentTime + by_s;
     const date = this.playingDate();
-    if (window && to !== null && to >= window.start) this.seek(to);
+    if (window && to >= window.start) this.seek(to);
     else if (date) this.goTo(date.getTime() + 1000 * by_s);
   }
 
@@ -394,13 +396,9 @@ export abstract class VideoPlayer {
     this.letGo();
   }
 
-  protected get holds(): boolean {
-    return this.holding;
-  }
-
   /** The moment that it stands and waits for, Unix ms. */
   private get waitsFor(): number | null {
-    return this.holding ? this.reaching : null;
+    return this.holds ? this.reaching : null;
   }
 
   /** What is before the moment is there to be decoded, not to be played. */
@@ -410,7 +408,7 @@ export abstract class VideoPlayer {
     if (this.heldFor !== this.reaching) this.heldSince = performance.now();
     this.heldFor = this.reaching;
     if (this.heldLong) return; // loaded anew meanwhile, in vain
-    this.holding = true;
+    this.holds = true;
     this.video.playbackRate = 0; // hls.js and dash.js load on
   }
 
@@ -421,10 +419,10 @@ export abstract class VideoPlayer {
 
   /** Play, with the moment reached, or given up, or too long in coming. */
   private letGo(): void {
-    if (!this.holding) return;
+    if (!this.holds) return;
     const gone = this.reaching === null || this.placed(this.reaching) === null;
     if (!gone && !this.heldLong) return;
-    this.holding = false;
+    this.holds = false;
     this.movedAt = performance.now(); // it was not to move
     this.video.playbackRate = this.speed;
   }

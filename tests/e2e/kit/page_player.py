@@ -57,6 +57,13 @@ def send_to(page: Page, at_ms: float, *, paused: bool = False) -> None:
     )
 
 
+def segment_at(edge: str, stream: str, at_s: float) -> str:
+    """The segment in which a moment of the past (Unix s) lies, as its playlist names it."""
+    media = f"{edge}/media/{stream}/video.m3u8?start={at_s}&end={at_s + 0.1}"
+    listed = [line for line in httpx.get(media).text.splitlines() if not line.startswith("#")]
+    return listed[-1]
+
+
 BUFFERS = """
 window.buffers = [];
 const add = MediaSource.prototype.addSourceBuffer;
