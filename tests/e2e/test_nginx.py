@@ -31,8 +31,8 @@ def live(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture(scope="module")
-def edge(live: Stage) -> str:
-    found = live.edge()
+def edge(live: Stage, tmp_path_factory: pytest.TempPathFactory) -> str:
+    found = live.edge("--clips", str(tmp_path_factory.mktemp("clips")))
     camera = live.camera(STREAM)
     until(lambda: httpx.get(f"{found}/media/{STREAM}/video.m3u8").status_code == 200, "a stream")
     assert camera.poll() is None
@@ -168,3 +168,20 @@ def test_a_clip_goes_through_whole(cache: str, edge: str, client: httpx.Client) 
     assert through.content == direct.content
     part = client.get(f"{cache}{url}", params=query, headers={"range": "bytes=100-299"})
     assert (part.status_code, part.content) == (206, direct.content[100:300])
+
+
+def test_a_seek_in_a_kept_clip_reaches_the_edge(
+    cache: str, edge: str, client: httpx.Client
+) -> None:
+    """A cache would bring all that is before it first."""
+    first = fetch(client, f"{edge}/media/{STREAM}/video.m3u8").segments[0]
+    begin_s = datetime.fromisoformat(first.date).timestamp()
+    wish = {"start": begin_s, "end": begin_s + 2}
+    clips = f"{cache}/media/{STREAM}/clips"
+    id = client.post(clips, json=wish).raise_for_status().json()["id"]
+    until(lambda: client.get(f"{clips}/{id}").json().get("state") == "kept", "the clip")
+    whole = client.get(f"{edge}/media/{STREAM}/clips/{id}.mp4").content
+    part = client.get(f"{clips}/{id}.mp4", headers={"range": "bytes=-300"})
+    assert (part.status_code, part.content) == (206, whole[-300:])
+    assert "x-cache" not in part.headers
+    assert client.delete(f"{clips}/{id}").is_success

@@ -37,6 +37,8 @@ const LAST_MS = 500;
 const NOTHING_S = 1;
 /** It has played on so long after a publisher came back, so with what that one sends. */
 const MOVES_MS = 5000;
+/** Manifests that begin further back may be of a day at most, and closed. */
+const FAR_MS = 11 * 3_600_000;
 
 export class DashPlayer extends VideoPlayer {
   readonly mode = "dash";
@@ -45,6 +47,8 @@ export class DashPlayer extends VideoPlayer {
   private playlist: Facts["playlist"] = "loading";
   /** Where the manifest begins that is played, in Unix ms; null for the live one. */
   private since: number | null;
+  /** Where that ends, s, where the stream goes on behind it. */
+  private until: number | null = null;
   /** dash.js has its first Period of what was loaded last. */
   private begun = false;
   /** It reads that manifest. */
@@ -160,7 +164,9 @@ export class DashPlayer extends VideoPlayer {
     const live = this.live();
     if (!window || live === null) return;
     const position = Math.max(window.start + 0.1, Math.min(to, live));
-    const toLive = to >= live - 1;
+    const { ends } = this;
+    if (ends !== null && to >= window.end) return this.goTo(ends + 1000 * (to - window.end));
+    const toLive = ends === null && to >= live - 1;
     const date = this.times.date(position);
     // What leads to it is not there.
     if (!toLive && this.started && this.leads !== null && !this.has(position)) return this.goTo(date);
@@ -232,13 +238,26 @@ export class DashPlayer extends VideoPlayer {
     this.builtAt = performance.now();
     this.lingers = this.following && this.since !== null;
     this.loads += 1;
+    this.until = null;
     if (this.since === null) this.attach(this.url);
     else void this.attachFrom(Math.round(this.since) / 1000);
   }
 
+  protected override get ends(): number | null {
+    return this.until === null ? null : 1000 * this.until;
+  }
+
   /** The manifest of what came since (Unix s). */
   private from(since: number): string {
-    return `${this.url}?start=${since}&behind=0`;
+    return `${this.url}?start=${since}${this.until === null ? "" : `&end=${this.until}`}&behind=0`;
+  }
+
+  /** Where what begins then (Unix s) is to end, where that is far back: the edge says so. */
+  private async endOf(since: number): Promise<number | null> {
+    if ((this.stream?.last_ms ?? Date.now()) - 1000 * since < FAR_MS) return null;
+    const answer = await fetch(`${this.url}?start=${since}`, { signal: this.ending.signal });
+    const end = new URL(answer.url).searchParams.get("end");
+    return end === null ? null : Number(end);
   }
 
   /** From here on all that dash.js says is of this. */
@@ -268,16 +287,18 @@ export class DashPlayer extends VideoPlayer {
    */
   private async attachFrom(since: number): Promise<void> {
     const { loads } = this;
-    const url = this.from(since);
     let leads: number | null = null;
     try {
-      const answer = await fetch(url, { signal: this.ending.signal });
+      const until = await this.endOf(since);
+      if (loads !== this.loads) return;
+      this.until = until;
+      const answer = await fetch(this.from(since), { signal: this.ending.signal });
       if (answer.ok) leads = leadOf(readManifest(await answer.text()));
     } catch {
       // dash.js has its own words for it
     }
     if (loads !== this.loads || this.ending.signal.aborted) return;
-    this.attach(url, leads !== null && leads < since ? leads + LED_S : since);
+    this.attach(this.from(since), leads !== null && leads < since ? leads + LED_S : since);
   }
 
   /**
@@ -501,6 +522,7 @@ export class DashPlayer extends VideoPlayer {
     const ended = this.stream?.state === "ended";
     const latency_s = date && !ended ? (Date.now() - date.getTime()) / 1000 : null;
     const window = this.window();
+    const behind_s = this.ends === null && window ? Math.max(0, window.end - this.video.currentTime) : latency_s;
     const bps = Object.values(this.rates).reduce((sum, rate) => sum + rate.bps, 0);
     return {
       phase: phaseOf({
@@ -515,7 +537,7 @@ export class DashPlayer extends VideoPlayer {
         finished: this.video.ended,
       }),
       latency_s,
-      behind_live_s: date && window && !ended ? Math.max(0, window.end - this.video.currentTime) : null,
+      behind_live_s: date && window && !ended ? behind_s : null,
       target_latency_s: window && !ended ? (this.dash?.getTargetLiveDelay() ?? null) : null,
       buffer_s: this.buffered().ahead_s,
       bitrate_bps: Math.round(bps),

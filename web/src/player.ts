@@ -188,7 +188,7 @@ export class Player extends VideoPlayer {
     const renewed = this.stream !== null && stream !== null && stream.epoch !== this.stream.epoch;
     super.observe(stream, listed, failures);
     // Once ENDLIST was seen, hls.js asks for no more playlists: a new session needs a new start.
-    const closed = this.details() !== null && !this.details()?.live;
+    const closed = this.details() !== null && !this.details()?.live && this.ends === null;
     if (stream?.state === "live" && closed && this.age(this.builtAt) > 5) this.rebuild();
     else if (this.unsupported && renewed) this.rebuild(); // perhaps in another codec
     else if (returned && (this.playlist === "missing" || this.playlist === "failing")) {
@@ -242,10 +242,12 @@ export class Player extends VideoPlayer {
   seek(to: number): void {
     const window = this.window();
     if (!window) return;
+    const { ends } = this;
+    if (ends !== null && to >= window.end) return this.goTo(ends + 1000 * (to - window.end));
     const live = this.hls?.liveSyncPosition ?? window.end;
     const position = Math.max(window.start + 0.1, Math.min(to, live));
     const date = this.dateOf(position);
-    const toLive = to >= live - 1;
+    const toLive = ends === null && to >= live - 1;
     if (!toLive && date && this.started && !this.loadable(position)) return this.goTo(date.getTime());
     this.following = toLive;
     this.reaching = null;
@@ -501,6 +503,7 @@ export class Player extends VideoPlayer {
   /** What the edge left out of the multivariant playlist, since it sent nothing then. */
   private awaitMissing(): void {
     if (this.alone || this.awaited || !this.manifest.length || this.stream?.state !== "live") return;
+    if (this.ends !== null) return; // what is sent now is not of then
     const named = (track: string) => `/${track}.m3u8`;
     const missing = this.stream.tracks.find(
       ({ name }) => !this.manifest.some((url) => new URL(url).pathname.endsWith(named(name))),
@@ -592,6 +595,12 @@ export class Player extends VideoPlayer {
       : null;
   }
 
+  protected override get ends(): number | null {
+    const details = this.details();
+    const end = details?.live === false ? new URL(details.url).searchParams.get("end") : null;
+    return end === null ? null : 1000 * Number(end);
+  }
+
   /** Where a moment is in what is loaded; null where it is not. */
   protected override placed(time: number): number | null {
     for (const frag of this.details()?.fragments ?? []) {
@@ -635,8 +644,9 @@ export class Player extends VideoPlayer {
 
   protected told() {
     const { hls } = this;
-    const live = this.details()?.live ?? this.engine === "native";
-    const behind = hls && live && this.started ? hls.latency : null;
+    const goesOn = this.ends !== null;
+    const live = goesOn || (this.details()?.live ?? this.engine === "native");
+    const behind = hls && live && !goesOn && this.started ? hls.latency : null;
     const date = this.started ? this.playingDate() : null;
     const wall_s = date && live ? (Date.now() - date.getTime()) / 1000 : null;
     // A viewer's clock may be wrong; then the distance to the playlist's edge is the honest figure.
@@ -650,7 +660,7 @@ export class Player extends VideoPlayer {
     return {
       phase: this.phase(),
       latency_s: plausible ? wall_s : behind,
-      behind_live_s: behind,
+      behind_live_s: goesOn ? wall_s : behind,
       target_latency_s: hls?.targetLatency ?? null,
       buffer_s: this.buffered().ahead_s,
       bitrate_bps: Math.round(measured || (level?.bitrate ?? 0)),

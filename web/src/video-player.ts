@@ -358,6 +358,14 @@ export abstract class VideoPlayer {
     return (performance.now() - since) / 1000;
   }
 
+  /**
+   * When what is loaded ends, Unix ms, where the stream goes on behind that: far back, lists are of a day at most.
+   * Null where it does not.
+   */
+  protected get ends(): number | null {
+    return null;
+  }
+
   /** How much is there to be played on with, and where what is there goes on behind that; s. */
   protected buffered(): { ahead_s: number; next: number | null } {
     const { buffered, currentTime } = this.video;
@@ -436,6 +444,8 @@ export abstract class VideoPlayer {
     }
     this.countFrames(now);
     this.letGo();
+    const { ends } = this;
+    if (ends !== null && this.video.ended) return this.goTo(ends);
     this.watch(now);
     this.slowDown();
     this.onTick(this.snapshot());

@@ -17,7 +17,7 @@ from kinolog.core.rsgi import Headers, HttpProtocol, Scope
 from kinolog.core.units import duration_ms, show_duration
 from kinolog.delivery import answers
 from kinolog.delivery.channel import Channel
-from kinolog.delivery.clip.frame import Frame, Frames
+from kinolog.delivery.clip.frame import MOST_BYTES, Frame, Frames
 from kinolog.delivery.clip.server import clip_span
 from kinolog.delivery.picture import Format, sheet
 from kinolog.delivery.span import Span, is_relative
@@ -128,6 +128,12 @@ class Sprites:
                     found.append(None)
         if not any(found):
             raise NotFound(f"of {name} no picture is kept of this range")
+        sizes = {(frame.epoch, frame.pts): frame.movie.size for frame in found if frame is not None}
+        if sum(sizes.values()) > MOST_BYTES:
+            raise InputError(
+                f"{sum(sizes.values()) >> 20} MB would have to be decoded for this sheet",
+                hint="ask for fewer pictures, or for keyframes: every=2s or longer",
+            )
         read: dict[tuple[int, int], bytes] = {}
         media: list[bytes | None] = []
         for frame in found:

@@ -44,6 +44,7 @@ from kinolog.delivery.pulse import Pulse
 from kinolog.delivery.qoe.service import Qoe
 from kinolog.delivery.sprites import Sprites
 from kinolog.delivery.stills import Stills
+from kinolog.delivery.stretches import Stretches
 from kinolog.delivery.timeline import TimelineServer
 from kinolog.delivery.ws.feed import Feeds
 from kinolog.delivery.ws.server import SocketServer
@@ -165,7 +166,8 @@ async def edge(
     history = History(base.reader, base.catalog.registry, clock)
     past = Past(base.reader, base.catalog.registry, history)
     replay = Replay(history, base.catalog.registry, clock)
-    dash = DashServer(Manifests(history, base.catalog.registry), clock)
+    stretches = Stretches(history, base.catalog.registry)
+    dash = DashServer(Manifests(history, base.catalog.registry), stretches, clock)
     timeline = TimelineServer(history, base.catalog.registry, clock)
     frames = Frames(base.reader, history, base.catalog.registry, clock)
     stills = Stills(frames, clock)
@@ -182,7 +184,7 @@ async def edge(
     try:
         protocols: list[DeliveryProtocol] = [
             MediaFiles(past, clock),
-            HlsServer(replay, clock),
+            HlsServer(replay, stretches, clock),
             dash,
             stills,
             sprites,

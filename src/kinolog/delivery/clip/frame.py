@@ -28,6 +28,8 @@ from kinolog.record.table import Row
 
 MOST_BYTES: Final = 128 << 20
 """Of media between a keyframe and the frame that is wanted."""
+SPARSE_MS: Final = 60_000
+"""Moments that are further apart are looked up one by one: what is between them may be long."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,10 @@ class Frames:
         loader = self._loader(stream)
         for track, infos in pictures(loader).items():
             await loader.arrived(channel, track, times_ms[-1], times_ms[-1] + 1)
-            rows = await loader.rows(track, times_ms[0] - 1000 * HOLE_S, times_ms[-1] + 1)
+            rows = await _rows_at(loader, track, times_ms)
             if not rows:
                 continue
-            wanted = [shown_in(rows, infos, at_ms) for at_ms in times_ms]
+            wanted = shown_in(rows, infos, times_ms)
             used = sorted({index for index in wanted if index is not None})
             (columns,) = await loader.load([[rows[index] for index in used]])
             made: dict[int, Frame | None] = {}
@@ -105,9 +107,9 @@ class Frames:
         loader = self._loader(stream)
         for track, infos in pictures(loader).items():
             await loader.arrived(channel, track, times_ms[-1], times_ms[-1] + 1)
-            rows = await loader.rows(track, times_ms[0] - 1000 * HOLE_S, times_ms[-1] + 1)
+            rows = await _rows_at(loader, track, times_ms)
             if rows:
-                return [shown_in(rows, infos, at_ms) is not None for at_ms in times_ms]
+                return [index is not None for index in shown_in(rows, infos, times_ms)]
         raise nothing(stream, times_ms[0])
 
     def size(self, stream: StreamName) -> tuple[int, int]:
@@ -142,14 +144,33 @@ def nothing(stream: StreamName, at_ms: int) -> NotFound:
     return NotFound(f"of {stream} no picture is kept of {show_time(at_ms)}")
 
 
-def shown_in(rows: Sequence[Row], infos: Mapping[int, OpenTrack], at_ms: int) -> int | None:
-    """Which row a moment lies in; a short hole, or the beginning of a gap, is the row's before."""
-    before = [index for index, row in enumerate(rows) if row.wall <= at_ms and not row.gap]
-    if not before:
-        return None
-    row = rows[before[-1]]
-    ends_ms = row.wall + 1000 * row.dur / infos[row.epoch].timescale
-    return before[-1] if at_ms < ends_ms + 1000 * HOLE_S else None
+async def _rows_at(loader: Loader, track: str, times_ms: Sequence[int]) -> list[Row]:
+    """The rows that some moments, in their order, lie in, and maybe more, in the order of time."""
+    before_ms = round(1000 * HOLE_S)
+    if len(times_ms) < 2 or times_ms[1] - times_ms[0] <= SPARSE_MS:
+        return await loader.rows(track, times_ms[0] - before_ms, times_ms[-1] + 1)
+    found: dict[tuple[int, int], Row] = {}
+    for at_ms in times_ms:
+        rows = await loader.rows(track, at_ms - before_ms, at_ms + 1)
+        found |= {(row.epoch, row.msn): row for row in rows}
+    return list(found.values())
+
+
+def shown_in(
+    rows: Sequence[Row], infos: Mapping[int, OpenTrack], times_ms: Sequence[int]
+) -> list[int | None]:
+    """Which row each moment lies in; a short hole, or the beginning of a gap, is the row's before."""
+    whole = [index for index, row in enumerate(rows) if not row.gap]
+    # Where clocks were set back, the last that begins before the moment: the least of what follows.
+    walls = np.array([rows[index].wall for index in whole], np.int64)
+    least = np.minimum.accumulate(walls[::-1])[::-1]
+    found: list[int | None] = []
+    for at_ms, count in zip(times_ms, np.searchsorted(least, times_ms, "right"), strict=True):
+        index = whole[count - 1] if count else -1
+        row = rows[index]
+        ends_ms = row.wall + 1000 * row.dur / infos[row.epoch].timescale
+        found.append(index if count and at_ms < ends_ms + 1000 * HOLE_S else None)
+    return found
 
 
 def _parted(
@@ -165,7 +186,7 @@ def _parted(
 
 
 def _shows(rows: Sequence[Row], infos: Mapping[int, OpenTrack], at_ms: int) -> bool:
-    return shown_in(rows, infos, at_ms) is not None
+    return bool(rows) and shown_in(rows, infos, [at_ms])[0] is not None
 
 
 def find(columns: Columns, infos: Mapping[int, OpenTrack], at_ms: int) -> Section | None:

@@ -44,8 +44,9 @@ class Manifests:
         self._registry = registry
         self._begins = Begins(history)
 
-    async def closed(self, channel: Channel, span: Span) -> str:
-        """Of a closed range. NotFound where nothing is kept of it."""
+    async def closed(self, channel: Channel, span: Span, *, of_day: bool = False) -> str:
+        """Of a closed range, from 0 on, or in the media's own time, that `of_day`. NotFound where
+        nothing is kept of it."""
         assert span.start_ms is not None
         assert span.end_ms is not None
         target_ms = self._target_ms(channel)
@@ -65,6 +66,8 @@ class Manifests:
 
         def make() -> str:
             listed = periods(_ordered(sessions, opens), _US * target_ms, growing=False)
+            if of_day:
+                return mpd.growing(listed, peaks, mpd.Live(0, 0, target_ms, 0), ended=True)
             return mpd.closed(listed, peaks, target_ms)
 
         return await asyncio.to_thread(make)

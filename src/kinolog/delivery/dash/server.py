@@ -18,6 +18,7 @@ from kinolog.delivery.channel import ANY_TRACK, WHOLE, Awaited, Channel
 from kinolog.delivery.dash.manifests import Manifests
 from kinolog.delivery.media_files import FIRST_WAIT_S, refuse_empty
 from kinolog.delivery.span import Span, is_relative, parse_span
+from kinolog.delivery.stretches import Stretches
 
 NAME: Final = "manifest.mpd"
 MOST_BYTES: Final = 16 << 20
@@ -54,13 +55,16 @@ class _Key(NamedTuple):
     stream: StreamName
     span: Span | None
     replay_ms: int
+    of_day: bool
+    """A closed range, in the media's own time, which began at the capture's Unix time."""
 
 
 class DashServer:
     """Answers for the channels of this process. A manifest is made once, whoever asks."""
 
-    def __init__(self, manifests: Manifests, clock: Clock) -> None:
+    def __init__(self, manifests: Manifests, stretches: Stretches, clock: Clock) -> None:
         self._manifests = manifests
+        self._stretches = stretches
         self._clock = clock
         self._made: OrderedDict[_Key, _Made] = OrderedDict()
         self._made_bytes = 0
@@ -75,18 +79,22 @@ class DashServer:
         now_ms = self._clock.unix_ms()
         span = parse_span(scope.query_string, now_ms)
         moving = span is not None and span.dvr_ms is None and is_relative(scope.query_string)
-        replay_ms = 0
+        replay_ms, of_day = 0, False
         if span is not None and span.start_ms is not None and not span.closed:
             told_ms = _behind_ms(scope.query_string)
             replay_ms = max(0, now_ms - span.start_ms) if told_ms is None else told_ms
             if moving or told_ms is None:
                 # A manifest that is asked for again and again must always begin at the same moment,
                 # and say the same of how far behind that is.
-                where = f"{NAME}?{span.query}&{_BEHIND}={-(-replay_ms // 1000)}"
+                opened = await self._stretches.opened(channel, span)
+                behind = "" if opened.closed else f"&{_BEHIND}={-(-replay_ms // 1000)}"
+                where = f"{NAME}?{opened.query}{behind}"
                 headers: Headers = [*answers.CORS, ("location", where), answers.NO_STORE]
                 protocol.response_empty(307, headers)
                 return True
-        made = await self._of(channel, span, replay_ms)
+        elif span is not None and span.closed:
+            of_day = _behind_ms(scope.query_string) is not None
+        made = await self._of(channel, span, replay_ms, of_day)
         if made is None:
             refuse_empty(protocol, channel)
             return True
@@ -113,8 +121,10 @@ class DashServer:
             headers.append(_GZIP)
         answers.send(scope, protocol, headers, made.zipped if zipped else made.plain)
 
-    async def _of(self, channel: Channel, span: Span | None, replay_ms: int) -> _Made | None:
-        key = _Key(channel.name, span, replay_ms)
+    async def _of(
+        self, channel: Channel, span: Span | None, replay_ms: int, of_day: bool
+    ) -> _Made | None:
+        key = _Key(channel.name, span, replay_ms, of_day)
         closed = span is not None and span.closed
         kept = self._made.get(key)
         age_s = KEEP_S if closed else KEEP_GROWING_S if span is None else KEEP_SPAN_S
@@ -123,7 +133,7 @@ class DashServer:
             return kept
         task = self._making.get(key)
         if task is None:
-            task = self._making[key] = asyncio.create_task(self._make(channel, span, replay_ms))
+            task = self._making[key] = asyncio.create_task(self._make(channel, key))
             task.add_done_callback(lambda _: self._making.pop(key, None))
         made = await asyncio.shield(task)
         if made is not None:
@@ -138,13 +148,14 @@ class DashServer:
             _, oldest = self._made.popitem(last=False)
             self._made_bytes -= oldest.size
 
-    async def _make(self, channel: Channel, span: Span | None, replay_ms: int) -> _Made | None:
-        if span is not None and span.closed:
-            text: str | None = await self._manifests.closed(channel, span)
+    async def _make(self, channel: Channel, key: _Key) -> _Made | None:
+        if key.span is not None and key.span.closed:
+            found = await self._manifests.closed(channel, key.span, of_day=key.of_day)
+            text: str | None = found
         else:
             await self._first_segments(channel)
             now_ms = self._clock.unix_ms()
-            text = await self._manifests.growing(channel, span, now_ms, replay_ms)
+            text = await self._manifests.growing(channel, key.span, now_ms, key.replay_ms)
         if text is None:
             return None
         plain = text.encode()

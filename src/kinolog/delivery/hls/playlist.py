@@ -6,6 +6,7 @@ segment is made once; a new version costs a join.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from kinolog.core.timebase import rescale
@@ -65,18 +66,27 @@ class _Text:
 class Behind(NamedTuple):
     """What a playlist lists before the live window, and how much of that it leaves out.
 
-    `text` has the segments from `first_msn` up to the live one with which the playlist goes on,
-    which begins with `lead`; `dropped` live segments before that are not listed. `tags` stand in
-    the head.
+    Its lines are `head`, `texts[start:stop]` and `foot`: the segments from `first_msn` up to the
+    live one with which the playlist goes on, which begins with `lead`; `dropped` live segments
+    before that are not listed. `tags` stand in the head of the playlist.
     """
 
     first_msn: int
     disc: int
     dropped: int = 0
-    text: str = ""
+    head: str = ""
+    texts: Sequence[str] = ()
+    start: int = 0
+    stop: int = 0
+    foot: str = ""
     lead: str = ""
     independent: bool = True
     tags: str = ""
+
+    @property
+    def text(self) -> str:
+        """The lines, joined when a whole playlist is asked for: most ask for what is new."""
+        return "".join((self.head, *self.texts[self.start : self.stop], self.foot))
 
 
 class MediaPlaylist:
@@ -90,6 +100,15 @@ class MediaPlaylist:
         self._version: Version | None = None
         self._behind: Behind | None = None
         self._made: dict[bool, bytes] = {}
+
+    @property
+    def size(self) -> int:
+        """So many bytes of playlists are kept."""
+        return sum(map(len, self._made.values()))
+
+    def forget(self) -> None:
+        """Make what is asked for next anew."""
+        self._made = {}
 
     def render(
         self, version: Version, *, skip: bool = False, behind: Behind | None = None
@@ -133,7 +152,7 @@ class MediaPlaylist:
                 lines.append(text.lead)
             else:
                 # The first segment of a playlist follows nothing; one after a skip does.
-                lines.append(behind.lead if behind is not None and behind.text else text.map)
+                lines.append(behind.lead if behind is not None and behind.head else text.map)
             if dated:
                 lines.append(text.date)
             if index < version.parts_from or not text.segment.with_parts:

@@ -32,26 +32,36 @@ MOST_SEGMENTS = 200_000
 def lines(track: str, runs: Sequence[Run], target_ms: int, *, closed: bool) -> Iterator[str]:
     """The runs' segments, as after nothing. Numbers that were not used are gaps; in a `closed`
     list, which has numbers of its own, at most MOST_FILLED in a row, and then a discontinuity."""
+    for lead, texts in pieces(track, runs, target_ms, closed=closed):
+        yield lead + "".join(texts)
+
+
+def pieces(
+    track: str, runs: Sequence[Run], target_ms: int, *, closed: bool
+) -> Iterator[tuple[str, list[str]]]:
+    """The same in pieces: what stands before some segments in a row, and the text of each. Of a
+    list that grows, every number has one. From the first number on that DATED divides, they are the
+    same wherever a list begins."""
     before: Run | None = None
     for whole in runs:
         for run in _without_steps(whole):
-            dated = True
+            dated, lead = True, ""
             if before is None:
-                yield map_line(track, run.epoch)
+                lead = map_line(track, run.epoch)
             else:
                 missing = run.first_msn - before.last_msn - 1
                 same = run.epoch == before.epoch
                 if closed and (not same or not 0 <= missing <= MOST_FILLED):
-                    yield "#EXT-X-DISCONTINUITY\n" + map_line(track, run.epoch)
+                    lead = "#EXT-X-DISCONTINUITY\n" + map_line(track, run.epoch)
                 else:
                     if missing > 0:
                         dts = run.table.dts[run.start]
-                        yield _gaps(track, before, missing, dts, run.timescale, target_ms)
+                        yield "", _gaps(track, before, missing, dts, run.timescale, target_ms)
                     dated = missing > 0 or not same
                     if not same:
-                        yield "#EXT-X-DISCONTINUITY\n" * max(1, run.disc - before.disc)
-                        yield map_line(track, run.epoch)
-            yield _run(track, run, dated)
+                        count = max(1, run.disc - before.disc)
+                        lead = "#EXT-X-DISCONTINUITY\n" * count + map_line(track, run.epoch)
+            yield lead, _run(track, run, dated)
             before = run
 
 
@@ -68,7 +78,7 @@ def _without_steps(run: Run) -> Iterator[Run]:
             begun = index
 
 
-def _run(track: str, run: Run, dated: bool) -> str:
+def _run(track: str, run: Run, dated: bool) -> list[str]:
     table, start, stop = run.table, run.start, run.stop
     durations = table.dur[start:stop]
     numbers = table.msn[start:stop]
@@ -83,11 +93,12 @@ def _run(track: str, run: Run, dated: bool) -> str:
     told = {index: wall for index, wall in walls.items() if wall}
     for index, date in zip(told, date_lines([*told.values()]), strict=True):
         texts[index] = date + texts[index]
-    return "".join(texts)
+    return texts
 
 
 def _parted(run: Run) -> Iterator[int]:
-    """Where the run's dates have parted from its media by a step since the last that was told."""
+    """Where the run's dates have parted from its media by a step since the last that was told,
+    which a number that DATED divides always is."""
     table, scale = run.table, run.timescale
     step = _APART_MS * scale
     apart = np.array(table.wall[run.start : run.stop], np.int64) * scale
@@ -96,14 +107,18 @@ def _parted(run: Run) -> Iterator[int]:
         return
     told = int(apart[0])
     for index, one in enumerate(apart.tolist()):
-        if not -step < one - told < step and table.wall[run.start + index]:
+        if not table.wall[run.start + index]:
+            continue
+        if table.msn[run.start + index] % DATED == 0:
+            told = one
+        elif not -step < one - told < step:
             told = one
             yield index
 
 
 def _gaps(
     track: str, before: Run, count: int, next_dts: int, next_timescale: int, target_ms: int
-) -> str:
+) -> list[str]:
     """So many numbers behind a run for which there is nothing."""
     scale = before.timescale
     ended = before.table.dts[before.stop - 1] + before.table.dur[before.stop - 1]
@@ -111,7 +126,7 @@ def _gaps(
     each = min(max(between, 1), max(1, rescale(target_ms, 1000, scale)))
     gap = f"#EXT-X-GAP\n#EXTINF:{decimal(each, scale)},\n{track}/{before.epoch}/"
     first = before.last_msn + 1
-    return "".join([f"{gap}{msn}.m4s\n" for msn in range(first, first + count)])
+    return [f"{gap}{msn}.m4s\n" for msn in range(first, first + count)]
 
 
 def closed_head(runs: Sequence[Run], target_ms: int, start_ms: float) -> str:
@@ -136,19 +151,17 @@ def start_line(begins_ms: float, start_ms: float, *, always: bool = False) -> st
 
 
 def unbroken(runs: Sequence[Run], below: int) -> list[Run]:
-    """The last of the runs, as far back as a playlist can list them up to the number `below`: at
-    most MOST_FILLED numbers in a row were not used, and at most MOST_SEGMENTS are listed."""
+    """The last of the runs, as far back as a growing playlist can list them up to the number
+    `below`: at most MOST_FILLED numbers in a row were not used."""
     kept: list[Run] = []
     next_msn = below
     for whole in reversed(runs):
         for run in reversed(list(_without_steps(whole))):
             if next_msn - run.last_msn - 1 > MOST_FILLED:
-                return kept
-            if below - run.first_msn > MOST_SEGMENTS:
-                return kept
-            kept.insert(0, run)
+                return kept[::-1]
+            kept.append(run)
             next_msn = run.first_msn
-    return kept
+    return kept[::-1]
 
 
 def joint(track: str, before: Run, live: Segment, target_ms: int) -> tuple[str, str]:
@@ -157,7 +170,8 @@ def joint(track: str, before: Run, live: Segment, target_ms: int) -> tuple[str, 
     filler = ""
     missing = live.msn - before.last_msn - 1
     if missing > 0:
-        filler = _gaps(track, before, missing, live.dts, live.timescale, target_ms)
+        gaps = _gaps(track, before, missing, live.dts, live.timescale, target_ms)
+        filler = "".join(gaps)
     if live.epoch == before.epoch:
         return filler, ""
     count = max(1, live.disc - before.disc)

@@ -10,6 +10,7 @@ import asyncio
 import gzip
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -19,6 +20,7 @@ from kinolog.delivery.borders import Begin, Borders
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.history import History, Kept, Named
 from kinolog.delivery.hls import recorded
+from kinolog.delivery.hls.listed import AllListed, Head, oldest
 from kinolog.delivery.hls.multivariant import Rendition, render
 from kinolog.delivery.hls.playlist import Behind
 from kinolog.delivery.live_rows import come_to, live_rows
@@ -33,7 +35,7 @@ from kinolog.timeline.window import Run
 
 KEEP_S: Final = 60.0
 MOST_BYTES: Final = 8 << 20
-MOST_SPANS: Final = 32
+MOST_SPANS: Final = 512
 """Spans of a channel whose way is remembered."""
 _GZIP_LEVEL: Final = 4
 _KEPT_WAIT_S: Final = 1.0
@@ -58,7 +60,8 @@ class Replay:
         self._made: OrderedDict[tuple[Named, Span], tuple[float, Body]] = OrderedDict()
         self._made_bytes = 0
         self._making: dict[tuple[Named, Span], asyncio.Task[Body]] = {}
-        self._behind: WeakKeyDictionary[Channel, OrderedDict[tuple[str, Span], _Way]] = (
+        self._listed = AllListed(history)
+        self._ways: WeakKeyDictionary[Channel, OrderedDict[tuple[str, Span], _Way]] = (
             WeakKeyDictionary()
         )
 
@@ -77,27 +80,30 @@ class Replay:
         segments = version.segments
         if not segments:
             return None
-        ways = self._behind.get(channel)
+        ways = self._ways.get(channel)
         if ways is None:
-            ways = self._behind[channel] = OrderedDict()
+            ways = self._ways[channel] = OrderedDict()
         way = ways.get((track, span))
         if way is None:
             way = ways[track, span] = _Way()
             while len(ways) > MOST_SPANS:
                 ways.popitem(last=False)
+        ways.move_to_end((track, span))
         window = (segments[0].msn, segments[-1].msn)
         made = way.key is not None and way.key[:2] == window
         try:
             async with asyncio.timeout(_KEPT_WAIT_S if made else None):
-                key = (*window, await self._history.kept(Named(channel.name, track)))
+                kept = await self._history.kept(Named(channel.name, track))
         except (Unavailable, TimeoutError):
-            if way.key is None or not made:
+            if not made:
                 raise
-            key = way.key  # Kafka is away, and deletes nothing meanwhile
-        if way.key != key:
-            way = await self._make_behind(channel, track, span, version, way)
-            ways[track, span] = way._replace(key=key)
-        return way.behind
+            return way.behind  # Kafka is away, and deletes nothing meanwhile
+        key = (*window, kept)
+        async with way.lock:  # all who wait for a segment ask at once
+            if way.key != key:
+                way.behind = await self._make_behind(channel, track, span, version, way, kept)
+                way.key = key
+            return way.behind
 
     async def close(self) -> None:
         """Give up what is being made."""
@@ -105,50 +111,55 @@ class Replay:
             task.cancel()
 
     async def _make_behind(
-        self, channel: Channel, track: str, span: Span, version: Version, way: _Way
-    ) -> _Way:
+        self, channel: Channel, track: str, span: Span, version: Version, way: _Way, kept: Kept
+    ) -> Behind:
         segments = version.segments
         since_ms = span.start_ms
         if since_ms is None:
             assert span.dvr_ms is not None
             since_ms = segments[-1].wall - span.dvr_ms
         tags = self._event_tag(channel) if span.start_ms is not None else ""
-        begin = way.begin
-        if begin is None or span.start_ms is None:
-            begin = await self._borders.begin(channel, track, since_ms)
-        dropped = _ended_before(segments, begin.at_ms)
+        if way.begin is None or span.start_ms is None:
+            way.begin = await self._borders.begin(channel, track, since_ms)
+            way.first_msn = None
+        dropped = _ended_before(segments, way.begin.at_ms)
         first = segments[dropped]
         if dropped:
             if span.start_ms is not None:
-                tags += recorded.start_line(first.wall, begin.shown_ms, always=True)
-            return way._replace(
-                begin=begin, behind=Behind(first.msn, first.disc, dropped, tags=tags)
-            )
+                tags += recorded.start_line(first.wall, way.begin.shown_ms, always=True)
+            return Behind(first.msn, first.disc, dropped, tags=tags)
         named = Named(channel.name, track)
-        number = way.first_msn if span.start_ms is not None else None
-        if number is None:
-            number = await self._history.number_after(named, begin.at_ms)
-        found = await self._history.numbered(named, number, first.msn)
-        runs = recorded.unbroken(found, first.msn)
-        begins = runs[0].wall if runs else first.wall
+        if way.first_msn is None:
+            way.first_msn = await self._history.number_after(named, way.begin.at_ms)
+        begin_msn = oldest(way.first_msn, first.msn)
+        listed, lines = await self._listed.lines(named, begin_msn, first.msn, kept)
+        head = way.head
+        if lines is None:
+            head = None
+        elif head is None or not head.whole or way.headed != (begin_msn, lines.first, kept):
+            head = way.head = await listed.head(lines, begin_msn, first.msn)
+            way.headed = (begin_msn, lines.first, kept)
+        begins = head.wall if head is not None else first.wall
         if span.start_ms is not None:
-            tags += recorded.start_line(begins, begin.shown_ms, always=True)
-        way = way._replace(first_msn=number, begin=begin)
-        if not runs:
-            return way._replace(behind=Behind(first.msn, first.disc, tags=tags))
-        target_ms = version.open.target_ms
-        texts = await _gently(recorded.lines(track, runs, target_ms, closed=False))
-        filler, lead = recorded.joint(track, runs[-1], first, target_ms)
-        behind = Behind(
-            runs[0].first_msn,
-            runs[0].disc,
+            tags += recorded.start_line(begins, way.begin.shown_ms, always=True)
+        if lines is None or head is None:
+            return Behind(first.msn, first.disc, tags=tags)
+        foot, lead = "", lines.leads.get(first.msn, "")
+        if lines.below <= first.msn:
+            foot, lead = recorded.joint(track, lines.last, first, version.open.target_ms)
+        return Behind(
+            head.first_msn,
+            head.disc,
             0,
-            texts + filler,
+            head.text,
+            lines.texts,
+            head.resumes - lines.first,
+            min(lines.below, first.msn) - lines.first,
+            foot,
             lead,
-            independent(runs),
+            head.first_msn > lines.dependent,
             tags,
         )
-        return way._replace(behind=behind)
 
     def _event_tag(self, channel: Channel) -> str:
         """EXT-X-PLAYLIST-TYPE:EVENT promises that nothing listed goes away: said only where
@@ -247,12 +258,17 @@ class Replay:
         return begin, runs
 
 
-class _Way(NamedTuple):
-    """What is remembered of a span: where it begins, the number that it begins with, and what was
-    made for the window of these numbers, and of what was kept of the media."""
+@dataclass(slots=True)
+class _Way:
+    """What is remembered of a span: where it begins, the number that it begins with, its first
+    lines and what they were made for, and what was made for the window of these numbers and of
+    what was kept of the media."""
 
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     begin: Begin | None = None
     first_msn: int | None = None
+    head: Head | None = None
+    headed: tuple[int, int, Kept] | None = None
     key: tuple[int, int, Kept] | None = None
     behind: Behind | None = None
 

@@ -5,6 +5,7 @@ Below `/media/{collection}/{stream}/`: `index.m3u8` and `{track}.m3u8`.
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import re
 from collections import OrderedDict
@@ -22,6 +23,7 @@ from kinolog.delivery.hls.replay import Replay
 from kinolog.delivery.media_files import FIRST_WAIT_S, nothing_kept, patience_s, refuse_empty
 from kinolog.delivery.media_requests import Wait
 from kinolog.delivery.span import Span, asks_for_span, is_relative, parse_span
+from kinolog.delivery.stretches import Stretches
 from kinolog.timeline.track import Version, target_seconds
 
 _PLAYLIST: Final = ("content-type", "application/vnd.apple.mpegurl")
@@ -41,21 +43,35 @@ _CLOSED: Final[Headers] = [*answers.CORS, _PLAYLIST, _VARY, ("cache-control", "p
 _GZIP: Final = ("content-encoding", "gzip")
 _TRACK: Final = re.compile(r"([a-z0-9-]{1,48})\.m3u8")
 _GZIP_LEVEL: Final = 4
-_MOST_RENDERED: Final = 64
-"""Playlists of a channel, by track and query, that are kept made."""
+_LARGE: Final = 100_000
+"""What is longer (bytes) is compressed beside the event loop."""
+_MOST_RENDERED: Final = 512
+"""Playlists of a channel, by track and query, that are kept."""
+_MOST_BYTES: Final = 32 << 20
+"""So much of all that was made is kept."""
 
 
 class _Rendered:
     """A track's newest playlist, plain and compressed, made once for all who ask."""
-
-    __slots__ = ("_gzip", "_playlist", "_version", "blocking_headers")
 
     def __init__(self, track: str, query: str) -> None:
         self._playlist = MediaPlaylist(track, query)
         self._version: Version | None = None
         self._gzip: dict[bool, tuple[bytes, bytes]] = {}
         """What was compressed, and that."""
+        self._zipping: dict[bool, tuple[bytes, asyncio.Task[bytes]]] = {}
         self.blocking_headers: Headers = []
+
+    @property
+    def size(self) -> int:
+        """So many bytes are kept."""
+        zipped = sum(len(made) for _, made in self._gzip.values())
+        return self._playlist.size + zipped
+
+    def forget(self) -> None:
+        """Keep nothing that can be made again."""
+        self._playlist.forget()
+        self._gzip.clear()
 
     def plain(self, version: Version, skip: bool, behind: Behind | None) -> bytes:
         if version is not self._version:
@@ -71,25 +87,38 @@ class _Rendered:
             ]
         return self._playlist.render(version, skip=skip, behind=behind)
 
-    def compressed(self, version: Version, skip: bool, behind: Behind | None) -> bytes:
+    async def compressed(self, version: Version, skip: bool, behind: Behind | None) -> bytes:
         plain = self.plain(version, skip, behind)
         of, made = self._gzip.get(skip, (b"", b""))
-        if of is not plain:
+        if of is plain:
+            return made
+        if len(plain) < _LARGE:
             made = gzip.compress(plain, _GZIP_LEVEL, mtime=0)
-            self._gzip[skip] = plain, made
+        else:
+            being, task = self._zipping.get(skip, (b"", None))
+            if task is None or being is not plain:
+                work = asyncio.to_thread(gzip.compress, plain, _GZIP_LEVEL, mtime=0)
+                task = asyncio.create_task(work)
+                self._zipping[skip] = plain, task
+            made = await asyncio.shield(task)
+            self._zipping.pop(skip, None)
+        self._gzip[skip] = plain, made
         return made
 
 
 class HlsServer:
     """Answers for the channels of this process."""
 
-    def __init__(self, replay: Replay, clock: Clock) -> None:
+    def __init__(self, replay: Replay, stretches: Stretches, clock: Clock) -> None:
         self._replay = replay
+        self._stretches = stretches
         self._clock = clock
         # Gone with the channel itself, which lives on while requests that it woke are answered.
         self._rendered: WeakKeyDictionary[Channel, OrderedDict[tuple[str, str], _Rendered]] = (
             WeakKeyDictionary()
         )
+        self._sizes: OrderedDict[_Rendered, int] = OrderedDict()
+        self._held_bytes = 0
         self._multivariants: WeakKeyDictionary[Channel, tuple[bytes, bytes]] = WeakKeyDictionary()
 
     async def answer(
@@ -115,6 +144,14 @@ class HlsServer:
     ) -> None:
         """A playlist of what a query's times say; of the whole stream where `track` is empty."""
         span = parse_span(scope.query_string, self._clock.unix_ms())
+        relative = is_relative(scope.query_string)
+        if span is not None and not span.closed and (relative or not track):
+            span = await self._stretches.opened(channel, span)
+            if span.closed and track:
+                where = ("location", f"{track}.m3u8?{span.query}")
+                protocol.response_empty(307, [*answers.CORS, where, answers.NO_STORE])
+                return
+            relative = relative or span.closed  # what follows is longer later
         if span is None:
             pass
         elif span.closed:
@@ -123,12 +160,12 @@ class HlsServer:
             else:
                 body = await self._replay.closed_index(channel, span)
             zipped = answers.takes_gzip(scope)
-            headers = _FRESH if is_relative(scope.query_string) else _CLOSED
+            headers = _FRESH if relative else _CLOSED
             if zipped:
                 headers = [*headers, _GZIP]
             answers.send(scope, protocol, headers, body.zipped if zipped else body.plain)
             return
-        if track and span is not None and span.dvr_ms is None and is_relative(scope.query_string):
+        if track and span is not None and span.dvr_ms is None and relative:
             # A playlist that is asked for again and again must always begin at the same moment.
             where = ("location", f"{track}.m3u8?{span.query}")
             protocol.response_empty(307, [*answers.CORS, where, answers.NO_STORE])
@@ -167,7 +204,7 @@ class HlsServer:
                         found = requests.first_whole(version, behind.first_msn)
             if found is requests.READY:
                 assert version is not None
-                self._send_playlist(
+                await self._send_playlist(
                     scope, protocol, channel, name, version, directives, span, behind
                 )
                 return
@@ -181,7 +218,7 @@ class HlsServer:
                 behind = None
                 if span is not None:
                     behind = await self._replay.behind(channel, name, span, version)
-                self._send_playlist(
+                await self._send_playlist(
                     scope, protocol, channel, name, version, directives, span, behind, _UNCHANGED
                 )
                 return
@@ -191,7 +228,7 @@ class HlsServer:
                 answers.refuse(protocol, 503, "the playlist did not grow in time")
             return
 
-    def _send_playlist(
+    async def _send_playlist(
         self,
         scope: Scope,
         protocol: HttpProtocol,
@@ -212,14 +249,28 @@ class HlsServer:
             rendered = of_channel[name, query] = _Rendered(name, query)
             if len(of_channel) > _MOST_RENDERED:
                 of_channel.popitem(last=False)
+        of_channel.move_to_end((name, query))
         zipped = answers.takes_gzip(scope)
-        make = rendered.compressed if zipped else rendered.plain
-        body = make(version, directives.skip, behind)
+        if zipped:
+            body = await rendered.compressed(version, directives.skip, behind)
+        else:
+            body = rendered.plain(version, directives.skip, behind)
+        self._hold(rendered)
         if headers is None:
             headers = _FRESH if directives.msn is None else rendered.blocking_headers
         if zipped:
             headers = [*headers, _GZIP]
         answers.send(scope, protocol, headers, body)
+
+    def _hold(self, rendered: _Rendered) -> None:
+        """Of what was made, keep what was asked for last."""
+        self._held_bytes -= self._sizes.pop(rendered, 0)
+        self._sizes[rendered] = rendered.size
+        self._held_bytes += rendered.size
+        while self._held_bytes > _MOST_BYTES and len(self._sizes) > 1:
+            oldest, size = self._sizes.popitem(last=False)
+            self._held_bytes -= size
+            oldest.forget()
 
     async def _multivariant(
         self, scope: Scope, protocol: HttpProtocol, channel: Channel, query: str
