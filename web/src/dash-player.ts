@@ -108,7 +108,8 @@ export class DashPlayer extends VideoPlayer {
     const returned = live && before.state !== "live";
     if (returned || (live && before.epoch !== stream.epoch)) this.renewedAt = performance.now();
     super.observe(stream, listed, failures);
-    if (returned && this.lingers && this.following) {
+    if (this.unsupported && before && stream && before.epoch !== stream.epoch) this.load(); // perhaps in another codec
+    else if (returned && this.lingers && this.following) {
       this.since = null;
       this.load();
     } else if (returned && (this.playlist !== "here" || this.video.ended)) this.retry(0);
@@ -213,6 +214,7 @@ export class DashPlayer extends VideoPlayer {
       this.reporting.begins();
     });
     on("streamInitialized", () => this.begins());
+    on("playbackNotAllowed", () => void this.play());
     on("bufferLevelUpdated", () => this.reach());
     on("fragmentLoadingCompleted", (event) => this.loaded(event as unknown as Loaded));
     // Of a segment that grows, this brings the begin.
@@ -267,6 +269,7 @@ export class DashPlayer extends VideoPlayer {
     this.begunAt = this.starts = null;
     this.periods = [];
     this.playlist = "loading";
+    this.unsupported = null;
     this.catchesUp = null;
     this.reaching = this.since;
     this.forgetPosition();

@@ -206,7 +206,7 @@ export class Player extends VideoPlayer {
     if (this.since !== null) {
       this.since = null;
       this.wantsPlay = true;
-      this.load(this.address(), null);
+      this.reopen();
       this.tick();
       return;
     }
@@ -419,7 +419,17 @@ export class Player extends VideoPlayer {
 
   private reopen(): void {
     if (this.hls) this.load(this.address(), null);
+    else if (this.engine === "native") this.openNative();
     else this.rebuild();
+  }
+
+  /** What is loaded next goes on where it is. */
+  private stay(): void {
+    const date = this.started && !this.following ? this.playingDate() : null;
+    if (date) {
+      this.since = Math.round(date.getTime());
+      this.aim = this.reaching = date.getTime();
+    } else if (this.following) this.since = null;
   }
 
   /** Play this playlist from its live edge on: the stream's, or that of one track `alone`. */
@@ -428,6 +438,7 @@ export class Player extends VideoPlayer {
     this.manifest = [];
     if (alone === null) this.awaited = null;
     this.started = this.leaves = false;
+    this.unsupported = null;
     this.builtAt = this.movedAt = this.playlistAt = performance.now();
     this.forgetPosition();
     if (!this.hls) return;
@@ -436,6 +447,7 @@ export class Player extends VideoPlayer {
   }
 
   private rebuild(): void {
+    this.stay();
     this.recoveries += 1;
     this.hls?.destroy();
     this.hls = null;
@@ -523,7 +535,9 @@ export class Player extends VideoPlayer {
       if (this.awaited !== awaited) return;
       const speaks = awaited.last !== null && last !== "" && last !== awaited.last;
       awaited.last = last;
-      if (speaks && this.hls) this.load(this.address(), null);
+      if (!speaks || !this.hls) return;
+      this.stay();
+      this.load(this.address(), null);
     } catch {
       // the next look may have more luck
     } finally {

@@ -1,5 +1,6 @@
 /** A stream over a WebSocket, chunk by chunk, behind the controls that all modes have. */
 
+import type { Stream } from "./api";
 import { phaseOf } from "./recovery";
 import { Reporting } from "./reporting";
 import { AT_LIVE, type Begin, type Snapshot, VideoPlayer } from "./video-player";
@@ -7,6 +8,9 @@ import { FASTEST, SocketPlayer } from "./ws/player";
 
 /** A socket that was opened so often, and never played, is held up on its way. */
 const HOPELESS_AFTER = 3;
+
+/** So far before its newest media, at most, lies the last picture of a stream. */
+const LAST_MS = 3_000;
 
 export class SocketModePlayer extends VideoPlayer {
   readonly mode = "ws";
@@ -29,6 +33,9 @@ export class SocketModePlayer extends VideoPlayer {
     this.socket = new SocketPlayer(video, url, {
       ...(begin.at === null ? {} : { start: begin.at, speed: begin.speed }),
       paused: begin.paused,
+      onRefused: () => {
+        this.wantsPlay = false;
+      },
       onStatus: () => this.tick(),
     });
   }
@@ -39,13 +46,30 @@ export class SocketModePlayer extends VideoPlayer {
     return connections > HOPELESS_AFTER && epoch === 0 && this.stream?.state === "live";
   }
 
+  /** All of a stream that has ended was played. */
+  private get over(): boolean {
+    const { captured_ms } = this.socket.status();
+    if (this.stream?.state !== "ended" || captured_ms === null) return false;
+    return !this.video.paused && this.told().phase === "ended" && this.stream.last_ms - captured_ms < LAST_MS;
+  }
+
   protected close(): void {
     this.socket.destroy();
     this.reporting.leave();
   }
 
+  override observe(stream: Stream | null, listed: boolean, failures: number): void {
+    const renewed = this.stream !== null && stream !== null && stream.epoch !== this.stream.epoch;
+    super.observe(stream, listed, failures);
+    if (this.unsupported && renewed) this.socket.connectAnew(); // perhaps in another codec
+  }
+
   override toggle(): void {
-    if (this.stands) {
+    if (this.over) {
+      this.wantsPlay = true;
+      this.goTo(0);
+      this.socket.play();
+    } else if (this.stands) {
       this.wantsPlay = true;
       const captured = this.socket.status().captured_ms;
       this.socket.play();
@@ -87,8 +111,11 @@ export class SocketModePlayer extends VideoPlayer {
 
   override skip(by_s: number): void {
     if (by_s > 0 && this.socket.wantsLive) return;
-    const date = this.playingDate();
-    if (date) this.goTo(date.getTime() + 1000 * by_s);
+    const { captured_ms, now_ms } = this.socket.capturedAt(this.video.currentTime);
+    if (captured_ms === null) return;
+    const to = captured_ms + 1000 * by_s;
+    if (to < now_ms) this.goTo(to);
+    else this.toLive();
   }
 
   override setSpeed(speed: number): void {

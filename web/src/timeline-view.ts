@@ -87,13 +87,16 @@ export interface Tick {
 }
 
 /** Marks at round local times, at least `apart` pixels from each other. */
-export function ticks(view: View, width: number, apart = 90, zone_ms = zoneOffset(view.from)): Tick[] {
+export function ticks(view: View, width: number, apart = 90, zoneAt = zoneOffset): Tick[] {
   const least = (span(view) / width) * apart;
   const step = STEPS_MS.find((one) => one >= least) ?? (STEPS_MS.at(-1) as number);
   const made: Tick[] = [];
-  const first = Math.ceil((view.from + zone_ms) / step) * step - zone_ms;
-  for (let time = first; time <= view.to; time += step) {
-    made.push({ time, label: label(time, step) });
+  for (let local = Math.ceil((view.from + zoneAt(view.from)) / step) * step; ; local += step) {
+    // When clocks are changed in between, what is round then is another time.
+    const near = local - zoneAt(view.from);
+    const time = local - zoneAt(near - (zoneAt(near) - zoneAt(view.from)));
+    if (time > view.to) break;
+    if (time >= view.from && time > (made.at(-1)?.time ?? 0)) made.push({ time, label: label(time, step) });
   }
   return made;
 }

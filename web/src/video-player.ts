@@ -243,7 +243,7 @@ export abstract class VideoPlayer {
 
   setSpeed(speed: number): void {
     this.speed = speed;
-    if (speed > 1) this.following = false;
+    if (speed !== 1) this.following = false;
     if (!this.holds) this.video.playbackRate = speed;
     this.tick();
   }

@@ -99,7 +99,7 @@ export function ClipPanel({ path, clip, all, live, bitrate_bps, onEdge, onShow }
                 takes={found.takes}
                 onShow={onShow}
                 onGone={() => {
-                  setFound({ ...found, clips: found.clips.filter(({ id }) => id !== card.id) });
+                  setFound((now) => now && { ...now, clips: now.clips.filter(({ id }) => id !== card.id) });
                   panel.current?.focus();
                 }}
               />

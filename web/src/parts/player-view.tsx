@@ -204,7 +204,7 @@ export function PlayerView({ collection, name, feed, stream, onStats }: Props) {
         />
       )}
     </div>
-    {player && snapshot && !hopeless && (
+    {player && snapshot && phase !== "missing" && (
       <Timeline path={path} player={player} snapshot={snapshot} note={note} />
     )}
     </>
@@ -242,7 +242,10 @@ function useMode(stream: Stream | null, feed: Feed): ModeChoice {
       keepMode(mode);
       setByHand(mode);
     },
-    failed: () => setItself("hls"),
+    failed: () => {
+      setItself("hls");
+      setByHand(null); // here; what was chosen is kept
+    },
   };
 }
 

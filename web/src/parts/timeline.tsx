@@ -19,6 +19,7 @@ import {
 } from "../marks";
 import { keyAction } from "../shortcuts";
 import {
+  LEAST_MS,
   type Range,
   type Told,
   type View,
@@ -50,6 +51,8 @@ const SETTLE_MS = 120;
 const PREVIEW_MS = 80;
 /** A finger that rests for so long looks, and does not seek; what it saw stays for a while. */
 const LONG_PRESS_MS = 450;
+/** A viewer's clock may be ahead of the edge's by so much. */
+const CLOCKS_MS = 60_000;
 const LINGER_MS = 1_500;
 const STEADY_PX = 8;
 const DAY_MS = 86_400_000;
@@ -123,25 +126,29 @@ export function Timeline({ path, player, snapshot, note }: Props) {
   // What is in sight, as finely as it is shown.
   useEffect(() => {
     if (!view) return;
+    let stale = false;
     const timer = setTimeout(async () => {
       const margin = span(view) / 2;
-      const end = Math.min(Date.now(), view.to + margin);
+      const end = view.to + margin;
       const start = Math.max(0, view.from - margin);
-      if (end <= start) return setSeen([]);
+      if (Date.now() <= start) return setSeen([]);
       const resolution = Math.max(50, Math.round(span(view) / 1500));
-      const found = await ask(
-        `?start=${seconds(start)}&end=${seconds(end)}&resolution=${resolution}ms`,
-      );
-      if (found) setSeen(found);
+      // Without an end it goes up to now, by the edge's clock: this one may be ahead.
+      const until = end < Date.now() - CLOCKS_MS ? `&end=${seconds(end)}` : "";
+      const found = await ask(`?start=${seconds(start)}${until}&resolution=${resolution}ms`);
+      if (found && !stale) setSeen(found);
     }, SETTLE_MS);
-    return () => clearTimeout(timer);
+    return () => {
+      stale = true;
+      clearTimeout(timer);
+    };
   }, [view, all, ask]);
 
   // All of it stays in sight, also as it grows, until something else is asked for.
   const whole = useRef(false);
   const showWhole = () => {
     whole.current = true;
-    const margin = (newest - oldest) / 40;
+    const margin = Math.max(LEAST_MS, newest - oldest) / 40;
     setView({ from: oldest - margin, to: newest + (snapshot.live ? 4 : 1) * margin });
   };
   useEffect(() => {
@@ -171,7 +178,7 @@ export function Timeline({ path, player, snapshot, note }: Props) {
   const sent = useRef({ to: 0, at: Number.NEGATIVE_INFINITY });
   const go = useCallback(
     (time: number, back = false) => {
-      const to = nearest(all, time, back);
+      const to = nearest(snapshot.live ? grown(all, Date.now()) : all, time, back);
       if (to === null) return;
       sent.current = { to, at: performance.now() };
       if (snapshot.live && to > Date.now() - 3000) player.toLive();
@@ -232,7 +239,10 @@ export function Timeline({ path, player, snapshot, note }: Props) {
         onView={change}
         onWidth={setWidth}
         onHover={setHover}
-        onClip={setClip}
+        onClip={(range) => {
+          setClip(range);
+          if (range) setClipping(true); // also with the shift key
+        }}
         onGo={go}
         onBy={by}
         onFirst={() => go(oldest)}
@@ -398,7 +408,8 @@ function Bar(props: BarProps) {
       const { view: current, onView } = latest.current;
       const rect = element.getBoundingClientRect();
       const around = timeAt(current, event.clientX - rect.left, rect.width);
-      const sideways = event.shiftKey ? event.deltaY : event.deltaX;
+      // With the shift key, some browsers say that it turned sideways.
+      const sideways = (event.shiftKey && event.deltaY) || event.deltaX;
       if (Math.abs(sideways) > Math.abs(event.deltaY) || event.shiftKey) {
         onView(moved(current, (sideways / rect.width) * span(current)));
       } else onView(zoomed(current, Math.exp(event.deltaY / 400), around));

@@ -46,6 +46,8 @@ export interface Options {
   speed?: number;
   /** Show the first picture, and wait. */
   paused?: boolean;
+  /** Called where the browser lets nothing play, muted either, before it is clicked at. */
+  onRefused?: () => void;
 }
 
 const TICK_MS = 50;
@@ -69,11 +71,17 @@ export class SocketPlayer {
   private source: MediaSource | null = null;
   private buffers = new Map<string, TrackBuffer>();
   private session: Session | null = null;
+  /** The tracks' kinds that it was built for. */
+  private kinds: string[] = [];
+  /** A session with other kinds of track, for which it is built anew when all before it was played. */
+  private next: { epoch: number; begins_ms: number | null } | null = null;
   private time = new MediaTime(RUN_APART_S);
   private readonly clock = new ServerClock();
   private cushion: Cushion;
   private independent: number[] = [];
   private begun = false;
+  /** Something has come of this run. */
+  private placed = false;
   /** Since when there are media, and not yet those of the moment that is sought. */
   private comesSince = 0;
   /** Nothing was answered on this connection yet. */
@@ -171,6 +179,7 @@ export class SocketPlayer {
     this.wanted.speed = speed;
     this.say({ type: "speed", speed });
     if (this.live && speed >= 1) return;
+    if (this.wanted.start === "live") this.wanted.start = this.shown() ?? this.clock.now(Date.now());
     this.live = false;
     this.speed = speed;
     this.video.playbackRate = speed;
@@ -211,6 +220,12 @@ export class SocketPlayer {
     return { captured_ms: this.time.captured(media_s), now_ms: this.clock.now(Date.now()) };
   }
 
+  /** Where it said that nothing can be played of what was published. */
+  connectAnew(): void {
+    this.phase = "connecting";
+    this.rebuild();
+  }
+
   // -- the connection --------------------------------------------------------------------------
 
   private connect(): void {
@@ -238,12 +253,19 @@ export class SocketPlayer {
 
   /** Where it goes on: live, or at the picture that was shown last. */
   private address(): string {
+    this.stay();
     const { start, speed } = this.wanted;
-    if (start === "live") return this.url;
+    return start === "live" ? this.url : `${this.url}?start=${(start / 1000).toFixed(3)}&speed=${speed}`;
+  }
+
+  private stay(): void {
+    if (this.wanted.start !== "live") this.wanted.start = this.shown() ?? this.wanted.start;
+  }
+
+  /** When the picture was captured that is shown of what was asked for last, Unix ms. */
+  private shown(): number | null {
     const arrived = this.begun && this.answered === this.asked;
-    const from_ms = (arrived && this.time.captured(this.video.currentTime)) || start;
-    this.wanted.start = from_ms;
-    return `${this.url}?start=${(from_ms / 1000).toFixed(3)}&speed=${speed}`;
+    return (arrived && this.time.captured(this.video.currentTime)) || null;
   }
 
   private again(): void {
@@ -266,6 +288,7 @@ export class SocketPlayer {
 
   /** Play what is wanted; what comes until that is answered is of no use. */
   private ask(): void {
+    if (this.next) return this.rebuild(); // what comes may be of either session
     this.asked += 1;
     if (this.socket?.readyState !== WebSocket.OPEN) {
       clearTimeout(this.retry);
@@ -307,7 +330,9 @@ export class SocketPlayer {
         break;
       case "error":
         this.message = told.message;
-        if (told.code === 400 && !this.begun) this.become("failed");
+        if (told.code !== 400) break;
+        if (!this.begun) this.become("failed");
+        this.answered = this.asked; // it changes nothing: what comes is of before
         break;
       case "gap":
         break;
@@ -330,6 +355,7 @@ export class SocketPlayer {
     const { start } = this.wanted;
     if (live) this.wanted = { start: "live", speed: 1 };
     if (joined) return;
+    if (!this.wantsPlay && this.begun && this.fresh && live) this.say({ type: "pause" }); // on another connection
     const anew = id > this.answered || (this.fresh && !live && this.begun);
     this.answered = id;
     this.fresh = false;
@@ -353,25 +379,30 @@ export class SocketPlayer {
   private runFrom(begin_s: number): void {
     this.time = new MediaTime(begin_s);
     this.independent = [];
-    this.begun = false;
+    this.begun = this.placed = false;
     this.comesSince = 0;
   }
 
   // -- media -----------------------------------------------------------------------------------
 
   private open(session: Session): void {
+    if (this.next) return; // it comes again
     this.attempt = 0;
     this.absence = null;
-    this.session = session;
     const played = playedTracks(session.tracks);
+    const kinds = played.map((track) => track.kind);
+    const same = kinds.length === this.kinds.length && kinds.every((kind) => this.kinds.includes(kind));
+    if (this.source && !same && this.wanted.start !== "live") {
+      this.next = { epoch: session.epoch, begins_ms: null };
+      return;
+    }
+    this.session = session;
     const unplayable = played.find((track) => !mediaSource()?.isTypeSupported(mimeOf(track)));
     if (unplayable || !played.length) {
       this.message = unplayable ? unplayable.codec : "nothing that can be played";
       this.become("unsupported");
       return;
     }
-    const kinds = played.map((track) => track.kind);
-    const same = kinds.length === this.buffers.size && kinds.every((kind) => this.buffers.has(kind));
     if (!this.source) this.build(played);
     else if (!same) this.rebuild();
   }
@@ -381,6 +412,7 @@ export class SocketPlayer {
     if (!Source) return;
     const source = new Source();
     this.source = source;
+    this.kinds = played.map((track) => track.kind);
     const tracks = played;
     // Without this, an iPhone's ManagedMediaSource never opens.
     if (!("MediaSource" in window)) this.video.disableRemotePlayback = true;
@@ -422,6 +454,8 @@ export class SocketPlayer {
 
   private put(packet: Packet): void {
     const cost = packet.body.byteLength + packet.body.byteOffset;
+    const { next } = this;
+    if (next && packet.epoch === next.epoch && packet.kind !== "init") next.begins_ms ??= packet.wall_ms;
     const track = this.session?.tracks[packet.track];
     const buffer = track && this.buffers.get(track.kind);
     if (!buffer || packet.epoch !== this.session?.epoch) {
@@ -435,6 +469,7 @@ export class SocketPlayer {
     const dts_s = packet.dts / track.timescale;
     const offset_s = this.time.offset(packet.epoch, dts_s, packet.wall_ms);
     const at_s = dts_s + offset_s;
+    this.placed = true;
     this.time.placed(at_s, packet.dur / track.timescale, packet.wall_ms);
     if (packet.independent && (track.kind === "video" || !this.buffers.has("video"))) {
       this.independent.push(at_s);
@@ -471,13 +506,14 @@ export class SocketPlayer {
   /** Begin anew with what the stream is now. */
   private rebuild(): void {
     if (this.ending.signal.aborted) return;
+    this.stay();
     this.drop();
     this.runFrom(RUN_APART_S);
     this.again();
   }
 
   private drop(): void {
-    this.source = null;
+    this.source = this.next = null;
     this.buffers.clear();
     this.early = [];
     this.independent = [];
@@ -488,10 +524,16 @@ export class SocketPlayer {
     try {
       await this.video.play();
     } catch (error) {
-      if ((error as DOMException).name !== "NotAllowedError" || this.video.muted) return;
+      if ((error as DOMException).name !== "NotAllowedError") return;
+      if (this.video.muted) return this.refused();
       this.video.muted = true;
-      await this.video.play().catch(() => undefined);
+      await this.video.play().catch(() => this.refused());
     }
+  }
+
+  private refused(): void {
+    this.pause();
+    this.options.onRefused?.();
   }
 
   // -- watching over it ------------------------------------------------------------------------
@@ -530,7 +572,8 @@ export class SocketPlayer {
   private tick(): void {
     const now = performance.now();
     if (this.socket && now - this.heardAt > SILENT_MS) this.again();
-    if (!this.begun) this.beginPlaying();
+    if (!this.begun && this.next && !this.placed) this.cross(this.next.begins_ms);
+    else if (!this.begun) this.beginPlaying();
     else if (this.wantsPlay) this.keepUp(now / 1000);
     if (now - this.trimmedAt > TRIM_EVERY_MS) this.trim(KEEP_S);
     if (now - this.toldAt > TELL_MS) this.tell();
@@ -577,6 +620,7 @@ export class SocketPlayer {
     }
     // A browser may stop a little before the end of what it has, and begin with nothing so short.
     const slack_s = now_s - this.movedAt_s > STILL_S ? STALL_SLACK_S : LEAST_AHEAD_S;
+    if (ahead_s < slack_s && this.next) return this.cross(this.next.begins_ms);
     if (ahead_s < slack_s) this.crossHole(slack_s);
     if (!this.live || video.seeking || video.paused) return;
     this.cushion.note(now_s, ahead_s);
@@ -591,6 +635,14 @@ export class SocketPlayer {
     }
     const rate = liveRate(video.playbackRate, spare_s);
     if (rate !== video.playbackRate) video.playbackRate = rate;
+  }
+
+  /** All was played before a session with other kinds of track, which began then. */
+  private cross(begins_ms: number | null): void {
+    if (begins_ms === null) return;
+    this.begun = false; // what is shown is not where it goes on
+    if (this.wanted.start !== "live") this.wanted.start = begins_ms;
+    this.rebuild();
   }
 
   /** Nothing is ahead, and something is further on: the publisher was away, or chunks were left out. */

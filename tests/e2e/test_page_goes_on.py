@@ -1,0 +1,156 @@
+"""What happens to a viewer meanwhile: another session, its end, another speed, a wrong clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import httpx
+import pytest
+from hls_stage import Stage, stage, stop, until
+from kit.page_player import send_to, stats, watched
+from kit.screen import shown
+from playwright.sync_api import Page
+
+pytestmark = [pytest.mark.cluster, pytest.mark.needs("chromium"), pytest.mark.timeout(240)]
+
+LIVE, ENDED, RENEWED, SILENT = "goes/live", "goes/ended", "goes/renewed", "goes/silent"
+FPS = 30
+AGO_S = 600
+MODES = ("hls", "dash", "ws")
+AHEAD = "const now = Date.now.bind(Date); Date.now = () => now() + 20_000;"
+
+
+@pytest.fixture(scope="module")
+def past(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, str]]:
+    """An edge; of two streams that have ended, and one that had no sound at first."""
+    folder = tmp_path_factory.mktemp("page-goes-on")
+    (folder / "kinolog.toml").write_text("end_grace_s = 1\n")
+    with stage(one_broker, folder) as found:
+        begun_s = int(time.time()) - AGO_S
+        found.published(SILENT, "seconds=10&audio=0", f"--at={begun_s}")
+        found.published(SILENT, "seconds=20", f"--at={begun_s + 60}")
+        for stream in (ENDED, RENEWED):
+            found.published(stream, "seconds=60", f"--at={begun_s}")
+        edge = found.edge()
+        found.rest(edge, "ended")
+        yield found, edge
+
+
+@pytest.fixture(scope="module")
+def live(past: tuple[Stage, str]) -> Iterator[str]:
+    found, edge = past
+    camera = found.camera(LIVE)
+    playlist = f"{edge}/media/{LIVE}/video.m3u8"
+    until(lambda: httpx.get(playlist).text.count("#EXTINF") > 3, "a past")
+    yield edge
+    stop(camera)
+
+
+def begun_s(edge: str, stream: str) -> float:
+    ranges = httpx.get(f"{edge}/media/{stream}/timeline").json()["ranges"]
+    return datetime.fromisoformat(ranges[0]["start"]).timestamp()
+
+
+def plays(page: Page) -> float:
+    """When what is shown was captured, Unix s; 0 where nothing is."""
+    date = stats(page).get("playing_date")
+    return datetime.fromisoformat(date).timestamp() if date else 0
+
+
+def test_who_is_in_the_past_stays_there_when_a_publisher_is_back(
+    past: tuple[Stage, str], browser: Any
+) -> None:
+    """hls.js is begun anew then, at what is shown: not at what it was sent to half a minute ago."""
+    found, edge = past
+    first_s = begun_s(edge, RENEWED)
+    with watched(browser, f"{edge}/watch/{RENEWED}?mode=hls") as page:
+        until(lambda: shown(page), "what there is")
+        send_to(page, 1000 * (first_s + 10))
+        until(lambda: first_s + 16 < plays(page) < first_s + 40, "it to play")
+        recoveries = stats(page)["recoveries"]
+        count = len(shown(page))
+        camera = found.camera(RENEWED)
+        until(lambda: stats(page)["recoveries"] > recoveries, "it to begin anew")
+        until(lambda: len(shown(page)) > count + 4 * FPS, "it to go on")
+        numbers = [one.number for one in shown(page)]
+        assert min(numbers[count:]) > numbers[count - 1] - FPS
+        stop(camera)
+
+
+@pytest.mark.parametrize("mode", ["dash", "ws"])
+def test_a_session_with_other_tracks_follows(
+    past: tuple[Stage, str], browser: Any, mode: str
+) -> None:
+    """From pictures alone to pictures and sound: all of the first is played, then the next."""
+    _, edge = past
+    first_s = begun_s(edge, SILENT)
+    with watched(browser, f"{edge}/watch/{SILENT}?mode={mode}") as page:
+        until(lambda: shown(page), "what there is")
+        send_to(page, 1000 * (first_s + 6))
+        until(lambda: first_s + 6 <= plays(page) < first_s + 9, "the first")
+        count = len(shown(page))
+        until(lambda: first_s + 61 <= plays(page), "the second")
+        numbers = [one.number for one in shown(page)[count:]]
+        of_first = numbers[: next(n for n, one in enumerate(numbers) if one < FPS)]
+        assert max(of_first) > 9.5 * FPS
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_one_that_has_ended_is_played_again(
+    past: tuple[Stage, str], browser: Any, mode: str
+) -> None:
+    _, edge = past
+    first_s = begun_s(edge, ENDED)
+    with watched(browser, f"{edge}/watch/{ENDED}?mode={mode}") as page:
+        until(lambda: shown(page), "what there is")
+        send_to(page, 1000 * (first_s + 57))
+        until(lambda: stats(page)["phase"] == "playing", "it to play")
+        until(lambda: stats(page)["phase"] == "ended", "its end")
+        page.keyboard.press("k")
+        until(lambda: stats(page)["phase"] == "playing", "it to play again")
+        assert plays(page) < first_s + 58
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_slow_motion_at_the_live_edge_is_slow(live: str, browser: Any, mode: str) -> None:
+    """And falls behind, with its way back to live."""
+    with watched(browser, f"{live}/watch/{LIVE}?mode={mode}") as page:
+        until(lambda: stats(page)["phase"] == "playing", "it to play")
+        page.keyboard.press("<")
+        at_s, wall_s = plays(page), time.monotonic()
+        until(lambda: len(shown(page)) > 4 and time.monotonic() > wall_s + 3, "three seconds")
+        assert (plays(page) - at_s) / (time.monotonic() - wall_s) == pytest.approx(0.5, abs=0.12)
+        assert page.evaluate("document.querySelector('video').playbackRate") == 0.5
+        assert not stats(page)["following"]
+        page.keyboard.press("l")
+        until(lambda: stats(page)["following"] and time.time() - plays(page) < 5, "live")
+        assert page.locator("select.choice-speed").input_value() == "1"
+
+
+def test_a_click_at_the_live_edge_is_live(live: str, browser: Any) -> None:
+    """What the edge told of the stream is some seconds old by then."""
+    with watched(browser, f"{live}/watch/{LIVE}?mode=hls") as page:
+        until(lambda: stats(page)["phase"] == "playing", "it to play")
+        bar = page.locator(".timeline-bar")
+        until(lambda: page.locator(".timeline-now").count(), "now")
+        now, box = page.locator(".timeline-now").bounding_box(), bar.bounding_box()
+        assert now is not None
+        assert box is not None
+        page.mouse.click(now["x"] - 1, box["y"] + 6)
+        page.wait_for_timeout(700)  # the next tick tells
+        assert stats(page)["following"]
+
+
+def test_a_viewer_whose_clock_is_ahead_sees_what_there_is(live: str, browser: Any) -> None:
+    context = browser.new_context(bypass_csp=True)
+    page = context.new_page()
+    page.add_init_script(AHEAD)
+    refused: list[str] = []
+    page.on("response", lambda one: refused.append(one.url) if one.status >= 400 else None)
+    page.goto(f"{live}/watch/{LIVE}?mode=hls")
+    until(lambda: page.locator(".timeline-data").count(), "what there is")
+    assert not [url for url in refused if "timeline" in url]
+    context.close()
