@@ -71,9 +71,9 @@ def test_who_is_in_the_past_stays_there_when_a_publisher_is_back(
         send_to(page, 1000 * (first_s + 10))
         until(lambda: first_s + 16 < plays(page) < first_s + 40, "it to play")
         recoveries = stats(page)["recoveries"]
-        count = len(shown(page))
         camera = found.camera(RENEWED)
         until(lambda: stats(page)["recoveries"] > recoveries, "it to begin anew")
+        count = len(shown(page))
         until(lambda: len(shown(page)) > count + 4 * FPS, "it to go on")
         numbers = [one.number for one in shown(page)]
         assert min(numbers[count:]) > numbers[count - 1] - FPS

@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from ipaddress import ip_address
 from typing import NamedTuple
+
+from kinolog.core.rsgi import Scope
+
+
+def client_of(scope: Scope) -> str:
+    """Who asks (`host:port`). A proxy on this machine tells of whom a request is, in the last
+    address of X-Forwarded-For; of others that header is not believed."""
+    host = scope.client.rpartition(":")[0].strip("[]")
+    told = scope.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+    try:
+        return f"{ip_address(told)}:0" if ip_address(host).is_loopback else scope.client
+    except ValueError:
+        return scope.client
 
 
 class Rate(NamedTuple):

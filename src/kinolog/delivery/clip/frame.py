@@ -159,7 +159,7 @@ async def _rows_at(loader: Loader, track: str, times_ms: Sequence[int]) -> list[
 def shown_in(
     rows: Sequence[Row], infos: Mapping[int, OpenTrack], times_ms: Sequence[int]
 ) -> list[int | None]:
-    """Which row each moment lies in; a short hole, or the beginning of a gap, is the row's before."""
+    """Which row each moment lies in; a short hole, or the begin of a gap, is the row's before."""
     whole = [index for index, row in enumerate(rows) if not row.gap]
     # Where clocks were set back, the last that begins before the moment: the least of what follows.
     walls = np.array([rows[index].wall for index in whole], np.int64)

@@ -37,6 +37,7 @@ from kinolog.delivery.clip.shelf import (
     needs_place,
 )
 from kinolog.delivery.pour import SMALL_BYTES, pour
+from kinolog.delivery.rate import client_of
 from kinolog.delivery.span import moment_ms
 
 BODY_BYTES: Final = 4096
@@ -182,7 +183,7 @@ class KeptServer:
         async def make() -> Any:
             return await self._clips.clip(followed, wish.start_ms, wish.end_ms)
 
-        by = f"http {scope.client.rpartition(':')[0]}"
+        by = f"http {client_of(scope).rpartition(':')[0]}"
         task = await self._keeper.keep(wish, id, name, by, make)
         await asyncio.wait([task], timeout=WAIT_S)
         if task.done():

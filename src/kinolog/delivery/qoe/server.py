@@ -19,6 +19,7 @@ from kinolog.delivery import answers
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.qoe.board import Board
 from kinolog.delivery.qoe.rate import Limits
+from kinolog.delivery.rate import client_of
 from kinolog.log.reports import ReportLog
 from kinolog.record import cmcd
 from kinolog.record.cmcd import Cmcd, Report
@@ -117,7 +118,7 @@ class QoeServer:
                 self.counts.limited += len(reports)
                 return False
         over = self._limits.allow(
-            scope.client, [report.session for report in reports], self._clock.monotonic()
+            client_of(scope), [report.session for report in reports], self._clock.monotonic()
         )
         if over:
             self.counts.limited += len(reports)
@@ -147,7 +148,7 @@ class QoeServer:
             return
         if report is None:
             return
-        if self._limits.allow(scope.client, [session], now_s):
+        if self._limits.allow(client_of(scope), [session], now_s):
             self.counts.limited += 1
             return
         at_ms = self._clock.unix_ms()
