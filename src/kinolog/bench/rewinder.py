@@ -1,4 +1,5 @@
-"""Viewers who jump about in the past of a stream: playlists of a minute, segments as played."""
+"""Viewers who jump about in the past of a stream: playlists of a minute, or of all from then on, as
+the page asks for them, and segments as played."""
 
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ RANGE_S = 60.0
 WATCHED_S = (2.0, 8.0)
 """How long one stays at a moment before the next jump."""
 
+_FIRST = re.compile(r"#EXT-X-MEDIA-SEQUENCE:([0-9]+)")
 _EXTINF = re.compile(r"#EXTINF:([0-9.]+)")
 _URI = re.compile(r'^#EXT-X-MEDIA:.*URI="([^"]+)"|^([^#\s].*)$', re.MULTILINE)
 
@@ -28,6 +30,7 @@ _URI = re.compile(r'^#EXT-X-MEDIA:.*URI="([^"]+)"|^([^#\s].*)$', re.MULTILINE)
 class Rewinders:
     """So many viewers of one stream. A jump: the multivariant playlist of a minute from a random
     moment on, each media playlist of it, and their first segments; then segments in playing time.
+    Every other viewer asks for all from that moment on, and for what comes to that as it comes.
     """
 
     def __init__(self, stream_url: str, count: int) -> None:
@@ -83,28 +86,37 @@ class Rewinders:
             start_s = chance.uniform(first_s, last_s - RANGE_S)
             stay_s = chance.uniform(*WATCHED_S)
             try:
-                await self._jump(client, start_s, stay_s)
+                await self._jump(client, start_s, stay_s, grows=seed % 2 == 1)
             except (httpx.HTTPError, Unavailable) as error:
                 self.failed.append(f"{type(error).__name__}: {error}")
                 await asyncio.sleep(stay_s)
 
-    async def _jump(self, client: httpx.AsyncClient, start_s: float, stay_s: float) -> None:
+    async def _jump(
+        self, client: httpx.AsyncClient, start_s: float, stay_s: float, *, grows: bool
+    ) -> None:
         begun_s = time.perf_counter()
-        master = f"{self._base}index.m3u8?start={start_s:.3f}&end={start_s + RANGE_S:.3f}"
+        end = "" if grows else f"&end={start_s + RANGE_S:.3f}"
+        master = f"{self._base}index.m3u8?start={start_s:.3f}{end}"
         text = (await _get(client, master)).decode()
-        lists = {a or b for a, b in _URI.findall(text)}
-        tracks = [self._listed(client, urljoin(master, uri)) for uri in sorted(lists)]
-        segments = await asyncio.gather(*tracks)
+        urls = [urljoin(master, uri) for uri in sorted({a or b for a, b in _URI.findall(text)})]
+        lists = [one.decode() for one in await asyncio.gather(*(_get(client, u) for u in urls))]
+        segments = [_listed(url, text) for url, text in zip(urls, lists, strict=True)]
         await asyncio.gather(*(_get(client, listed[0][0]) for listed in segments if listed))
         self.jumps_s.append(time.perf_counter() - begun_s)
-        await asyncio.gather(*(self._play(client, listed, stay_s) for listed in segments))
+        doing = [self._play(client, listed, stay_s) for listed in segments]
+        for url, text in zip(urls, lists, strict=True):
+            if "#EXT-X-ENDLIST" not in text:
+                doing.append(self._follow(client, url, text, stay_s))
+        await asyncio.gather(*doing)
 
-    async def _listed(self, client: httpx.AsyncClient, url: str) -> list[tuple[str, float]]:
-        """(address, seconds) of the segments of a media playlist."""
-        text = (await _get(client, url)).decode()
-        uris = [line for line in text.splitlines() if line and not line.startswith("#")]
-        seconds = [float(one) for one in _EXTINF.findall(text)]
-        return [(urljoin(url, uri), s) for uri, s in zip(uris, seconds, strict=True)]
+    async def _follow(self, client: httpx.AsyncClient, url: str, text: str, stay_s: float) -> None:
+        """Ask for each segment that is added to a playlist, as a delta update."""
+        first = _FIRST.search(text)
+        following = (int(first[1]) if first else 0) + len(_EXTINF.findall(text))
+        until_s = time.monotonic() + stay_s
+        while time.monotonic() < until_s:
+            await _get(client, f"{url}&_HLS_msn={following}&_HLS_skip=YES")
+            following += 1
 
     async def _play(
         self, client: httpx.AsyncClient, listed: list[tuple[str, float]], stay_s: float
@@ -117,6 +129,13 @@ class Rewinders:
             if time.monotonic() >= until_s:
                 return
             await _get(client, url)
+
+
+def _listed(url: str, text: str) -> list[tuple[str, float]]:
+    """(address, seconds) of the segments of a media playlist."""
+    uris = [line for line in text.splitlines() if line and not line.startswith("#")]
+    seconds = [float(one) for one in _EXTINF.findall(text)]
+    return [(urljoin(url, uri), s) for uri, s in zip(uris, seconds, strict=True)]
 
 
 def _unix_s(date: str) -> float:
