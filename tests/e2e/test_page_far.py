@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -24,6 +25,9 @@ FPS = 30
 FILM_S = 20
 FIRST_H, SECOND_H = 40, 10
 """So many hours ago, two films of FILM_S were sent; and now there is a camera."""
+SENT_TO_S = 12
+BORDER_S = 24 * HOUR_S + SENT_TO_S - 10.7
+"""A day after what the page is sent to lies amid a segment of a third film."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def far(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
         assert made.wait(PATIENCE_S) == 0
         now_s = int(time.time())
         begun = [now_s - hours * HOUR_S for hours in (FIRST_H, SECOND_H)]
-        for at_s in begun:
+        for at_s in (begun[0], begun[0] + BORDER_S, begun[1]):
             found.published(STREAM, f"seconds={FILM_S}", f"--at={at_s}")
         found.camera(STREAM)
         edge = found.edge()
@@ -77,7 +81,8 @@ def test_a_list_from_far_back_is_closed(far: Far, client: httpx.Client, kind: st
     assert end_of(uri) - far.first_s == pytest.approx(24 * HOUR_S, abs=120)
     playlist = fetch(client, f"{far.base}/{uri}")
     assert playlist.ended
-    assert sum(one.seconds for one in playlist.segments) == pytest.approx(10, abs=4)
+    assert sum(one.seconds for one in playlist.segments[:5]) == pytest.approx(10, abs=0.1)
+    assert sum(one.seconds for one in playlist.segments) == pytest.approx(20, abs=4)
     first_s = datetime.fromisoformat(playlist.segments[0].date).timestamp()
     assert first_s == pytest.approx(far.first_s + 10, abs=2.1)
     moved = client.get(f"{far.base}/video.m3u8?start={ago}")
@@ -86,7 +91,7 @@ def test_a_list_from_far_back_is_closed(far: Far, client: httpx.Client, kind: st
 
 def test_what_follows_ends_where_a_growing_list_begins(far: Far, client: httpx.Client) -> None:
     """The last stretch is closed too; behind it there is enough for a list that grows."""
-    text = client.get(f"{far.base}/index.m3u8?start={far.first_s + 24 * HOUR_S}").text
+    text = client.get(f"{far.base}/index.m3u8?start={far.first_s + 25 * HOUR_S}").text
     (uri,) = re.findall(r"^video\.m3u8\?.*$", text, re.MULTILINE)
     assert time.time() - end_of(uri) == pytest.approx(6 * HOUR_S, abs=60)
     playlist = fetch(client, f"{far.base}/{uri}")
@@ -137,16 +142,24 @@ def test_the_page_goes_from_stretch_to_stretch(far: Far, browser: Any, mode: str
     """From the end of the first film to the second, which is the next that there is, and live."""
     with watched(browser, f"{far.edge}/watch/{STREAM}?mode={mode}") as page:
         until(lambda: shown(page), "what there is")
-        send_to(page, 1000 * (far.first_s + 12))
-        until(lambda: far.first_s + 12 <= plays(page) < far.first_s + 16, "the first film")
+        send_to(page, 1000 * (far.first_s + SENT_TO_S))
+        until(lambda: far.first_s + SENT_TO_S <= plays(page) < far.first_s + 16, "the first film")
         count, told = len(shown(page)), stats(page)
         assert told["behind_live_s"] == pytest.approx(40 * HOUR_S, rel=0.01)
         assert not told["following"]
         until(lambda: far.second_s <= plays(page) < far.second_s + 4, "the second film")
-        numbers = [one.number for one in shown(page)[count:]]
-        assert (FILM_S - 0.5) * FPS <= max(numbers) < FILM_S * FPS
-        second = numbers[numbers.index(max(numbers)) + 1 :]
+        films: list[list[int]] = [[]]
+        for one in shown(page)[count:]:
+            if films[-1] and one.number < films[-1][-1] - FPS:
+                films.append([])
+            films[-1].append(one.number)
+        first, border, second = films
+        assert (FILM_S - 0.5) * FPS <= max(first) < FILM_S * FPS
         assert second[0] < FPS / 2, "the second film is played from its begin on"
+        # From one list to the next amid the film between: once, and without a hole.
+        assert border[0] < FPS / 2
+        assert (FILM_S - 0.5) * FPS <= border[-1] < FILM_S * FPS
+        assert all(-2 <= after - before <= FPS / 2 for before, after in pairwise(border)), border
         page.evaluate(f"window.kinolog.goTo({1000 * (far.second_s + FILM_S - 3)})")
         until(lambda: time.time() - plays(page) < 600, "what is sent now")
         assert stats(page)["phase"] == "playing"

@@ -246,7 +246,9 @@ export class DashPlayer extends VideoPlayer {
   }
 
   protected override get ends(): number | null {
-    return this.until === null ? null : 1000 * this.until;
+    if (this.until === null) return null;
+    const end = this.window()?.end; // the last segment may go on behind that
+    return Math.ceil(Math.max(1000 * this.until, end === undefined ? 0 : this.times.date(end)));
   }
 
   /** The manifest of what came since (Unix s). */
@@ -348,7 +350,7 @@ export class DashPlayer extends VideoPlayer {
     const answer = error?.data as { response?: { status?: number } } | undefined;
     const missing = answer?.response?.status === 404 || (this.listed && this.stream === null);
     if (this.plays_s <= PLAYS_ON_S) this.playlist = missing ? "missing" : "failing";
-    const codecs = error?.code === 23 || error?.code === 33; // none, or the manifest's, can be played
+    const codecs = error?.code === 32 || error?.code === 35; // none, or the manifest's, can be played
     if (codecs) this.unsupported = this.stream?.tracks.map(({ codec }) => codec).join(", ") ?? "this stream";
     if (this.retryTimer !== undefined) return; // dash.js tells of each request
     this.recoveries += 1;
@@ -449,6 +451,7 @@ export class DashPlayer extends VideoPlayer {
       this.load();
       return;
     }
+    if (this.unsupported) return;
     // Sent to a moment, and nothing to see of it: also of a stream that is away, or over, or paused.
     if (this.since !== null && !this.started && this.playlist === "here" && this.age(this.builtAt) > STUCK_S) {
       this.recoveries += 1;

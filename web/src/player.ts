@@ -420,7 +420,7 @@ export class Player extends VideoPlayer {
   private reopen(): void {
     if (this.hls) this.load(this.address(), null);
     else if (this.engine === "native") this.openNative();
-    else this.rebuild();
+    else if (this.engine !== "none") this.rebuild();
   }
 
   /** What is loaded next goes on where it is. */
@@ -515,7 +515,7 @@ export class Player extends VideoPlayer {
   /** What the edge left out of the multivariant playlist, since it sent nothing then. */
   private awaitMissing(): void {
     if (this.alone || this.awaited || !this.manifest.length || this.stream?.state !== "live") return;
-    if (this.ends !== null) return; // what is sent now is not of then
+    if (this.manifest.some((url) => new URL(url).searchParams.has("end"))) return; // what is sent now is not of then
     const named = (track: string) => `/${track}.m3u8`;
     const missing = this.stream.tracks.find(
       ({ name }) => !this.manifest.some((url) => new URL(url).pathname.endsWith(named(name))),
@@ -583,7 +583,7 @@ export class Player extends VideoPlayer {
       ahead_s,
       next_start: next,
       playlist_age_s: this.age(this.playlistAt),
-      live: this.stream?.state === "live",
+      live: this.stream?.state === "live" && this.ends === null,
     });
     if (action === "none") return;
     this.nudgedAt = now;
@@ -612,7 +612,11 @@ export class Player extends VideoPlayer {
   protected override get ends(): number | null {
     const details = this.details();
     const end = details?.live === false ? new URL(details.url).searchParams.get("end") : null;
-    return end === null ? null : 1000 * Number(end);
+    if (!details || end === null) return null;
+    // The last segment may go on behind that.
+    const last = details.fragments.at(-1);
+    const whole = (last?.programDateTime ?? 0) + 1000 * (last?.duration ?? 0);
+    return Math.ceil(Math.max(1000 * Number(end), whole));
   }
 
   /** Where a moment is in what is loaded; null where it is not. */

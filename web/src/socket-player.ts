@@ -111,7 +111,8 @@ export class SocketModePlayer extends VideoPlayer {
 
   override skip(by_s: number): void {
     if (by_s > 0 && this.socket.wantsLive) return;
-    const { captured_ms, now_ms } = this.socket.capturedAt(this.video.currentTime);
+    const { captured_ms } = this.socket.status();
+    const { now_ms } = this.socket.capturedAt(this.video.currentTime);
     if (captured_ms === null) return;
     const to = captured_ms + 1000 * by_s;
     if (to < now_ms) this.goTo(to);

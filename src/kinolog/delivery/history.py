@@ -249,6 +249,20 @@ class History:
                     return found
         return 0
 
+    async def next_ms(self, name: Named, unix_ms: int) -> int | None:
+        """Before when there is nothing of a track from a moment on (Unix ms), by what is known of
+        its pages alone; None where nothing is indexed from then on."""
+        found: list[int] = []
+        for place, _ in self._places_of(name):
+            known = await self._frontier(name, place, _Reach(unix_ms, None))
+            kept = await self._what_is_kept(name.stream, place)
+            for frontier, _ in known.all:
+                refs = [leaf.ref for leaf in frontier.leaves]
+                found += [ref.wall for ref in refs if ref.until > unix_ms and ref.last >= kept.low]
+                if len(frontier.tail) and frontier.tail.wall[-1] >= unix_ms:
+                    found.append(frontier.tail.wall[0])
+        return max(unix_ms, min(found)) if found else None
+
     async def _after_leaf(
         self,
         index: IndexPlace,

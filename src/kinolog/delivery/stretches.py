@@ -39,19 +39,30 @@ class Stretches:
         if channel.last_ms - span.start_ms <= (long_ms if ended else long_ms // 2):
             return span
         last_ms = channel.last_ms - (0 if ended else long_ms // 4)
-        begin_ms = span.start_ms
-        while begin_ms < last_ms:
+        begin_ms = await self._next(channel, span.start_ms)
+        while begin_ms is not None and begin_ms < last_ms:
             end_ms = min(begin_ms + long_ms, last_ms)
+            if ended and end_ms == last_ms:
+                break
             if await self._any(channel, begin_ms, end_ms):
                 return Span(span.start_ms, end_ms)
-            begin_ms = end_ms
+            begin_ms = await self._next(channel, end_ms)
         return span
+
+    async def _next(self, channel: Channel, unix_ms: int) -> int | None:
+        """Before when there is nothing from a moment on (Unix ms); None where nothing comes."""
+        found = [await self._history.next_ms(name, unix_ms) for name in self._names(channel)]
+        return min((one for one in found if one is not None), default=None)
 
     async def _any(self, channel: Channel, start_ms: int, end_ms: int) -> bool:
         """Whether there are media in [start_ms, end_ms) (Unix ms)."""
-        epochs = self._registry.epochs.get(channel.name, {}).values()
-        for track in dict.fromkeys(info.name for one in epochs for info in one.open.tracks):
-            name, live = Named(channel.name, track), live_rows(channel, track)
+        for name in self._names(channel):
+            live = live_rows(channel, name.track)
             if await self._history.extents(name, start_ms, end_ms, live):
                 return True
         return False
+
+    def _names(self, channel: Channel) -> list[Named]:
+        epochs = self._registry.epochs.get(channel.name, {}).values()
+        tracks = dict.fromkeys(info.name for one in epochs for info in one.open.tracks)
+        return [Named(channel.name, track) for track in tracks]

@@ -29,7 +29,12 @@ def opened(
     async def extents(name: Any, start_ms: int, end_ms: int, live: Any) -> list[tuple[int, int]]:
         return [one for one in media if one[0] < end_ms and one[1] > start_ms]
 
-    history: Any = SimpleNamespace(extents=extents, target_ms=lambda stream: target_ms)
+    async def next_ms(name: Any, unix_ms: int) -> int | None:
+        return min((max(unix_ms, one[0]) for one in media if one[1] > unix_ms), default=None)
+
+    history: Any = SimpleNamespace(
+        extents=extents, next_ms=next_ms, target_ms=lambda stream: target_ms
+    )
     track = SimpleNamespace(name="video")
     entry = SimpleNamespace(open=SimpleNamespace(tracks=[track]))
     registry: Any = SimpleNamespace(epochs={STREAM: {1: entry}})
@@ -63,6 +68,8 @@ def test_one_that_has_ended_is_whole_where_it_is_no_longer_than_a_day() -> None:
     assert opened(Span(NOW - DAY), "ended") == Span(NOW - DAY)
     begin = NOW - DAY - HOUR
     assert opened(Span(begin), "ended") == Span(begin, NOW - HOUR)
+    media = ((0, DAY), (NOW - HOUR, NOW))
+    assert opened(Span(2 * DAY), "ended", media=media) == Span(2 * DAY)
 
 
 def test_it_ends_a_day_after_an_absence_begins_to_end() -> None:

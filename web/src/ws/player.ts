@@ -63,6 +63,7 @@ const RUN_APART_S = 5;
 export const FASTEST = 4;
 const LEAST_AHEAD_S = 0.02;
 const SOUGHT_COMES_MS = 2000;
+const NOTHING_MS = 3000;
 const STILL_S = 0.4;
 const STALL_SLACK_S = 0.5;
 
@@ -74,7 +75,9 @@ export class SocketPlayer {
   /** The tracks' kinds that it was built for. */
   private kinds: string[] = [];
   /** A session with other kinds of track, for which it is built anew when all before it was played. */
-  private next: { epoch: number; begins_ms: number | null } | null = null;
+  private next: { epoch: number; begins_ms: number | null; at: number } | null = null;
+  /** Sessions that were played to their end so: of their media some come again. */
+  private readonly passed = new Set<number>();
   private time = new MediaTime(RUN_APART_S);
   private readonly clock = new ServerClock();
   private cushion: Cushion;
@@ -238,6 +241,7 @@ export class SocketPlayer {
     this.taken = this.acked = 0;
     this.asked = this.answered = 0;
     this.fresh = true;
+    this.next = null;
     this.heardAt = performance.now();
     socket.onopen = () => this.say({ type: "window", bytes: WINDOW_BYTES });
     socket.onmessage = ({ data }) => {
@@ -288,6 +292,7 @@ export class SocketPlayer {
 
   /** Play what is wanted; what comes until that is answered is of no use. */
   private ask(): void {
+    this.passed.clear();
     if (this.next) return this.rebuild(); // what comes may be of either session
     this.asked += 1;
     if (this.socket?.readyState !== WebSocket.OPEN) {
@@ -386,14 +391,14 @@ export class SocketPlayer {
   // -- media -----------------------------------------------------------------------------------
 
   private open(session: Session): void {
-    if (this.next) return; // it comes again
+    if (this.next || this.passed.has(session.epoch)) return; // it comes again, or did
     this.attempt = 0;
     this.absence = null;
     const played = playedTracks(session.tracks);
     const kinds = played.map((track) => track.kind);
     const same = kinds.length === this.kinds.length && kinds.every((kind) => this.kinds.includes(kind));
     if (this.source && !same && this.wanted.start !== "live") {
-      this.next = { epoch: session.epoch, begins_ms: null };
+      this.next = { epoch: session.epoch, begins_ms: null, at: performance.now() };
       return;
     }
     this.session = session;
@@ -524,10 +529,12 @@ export class SocketPlayer {
     try {
       await this.video.play();
     } catch (error) {
-      if ((error as DOMException).name !== "NotAllowedError") return;
+      if (!refuses(error)) return;
       if (this.video.muted) return this.refused();
       this.video.muted = true;
-      await this.video.play().catch(() => this.refused());
+      await this.video.play().catch((again) => {
+        if (refuses(again)) this.refused();
+      });
     }
   }
 
@@ -572,7 +579,9 @@ export class SocketPlayer {
   private tick(): void {
     const now = performance.now();
     if (this.socket && now - this.heardAt > SILENT_MS) this.again();
-    if (!this.begun && this.next && !this.placed) this.cross(this.next.begins_ms);
+    // Of the session before, it may be that there is nothing, or not of each track.
+    const { next } = this;
+    if (!this.begun && next && (!this.placed || now - next.at > NOTHING_MS)) this.cross(next.begins_ms);
     else if (!this.begun) this.beginPlaying();
     else if (this.wantsPlay) this.keepUp(now / 1000);
     if (now - this.trimmedAt > TRIM_EVERY_MS) this.trim(KEEP_S);
@@ -641,7 +650,8 @@ export class SocketPlayer {
   private cross(begins_ms: number | null): void {
     if (begins_ms === null) return;
     this.begun = false; // what is shown is not where it goes on
-    if (this.wanted.start !== "live") this.wanted.start = begins_ms;
+    if (this.session && this.placed) this.passed.add(this.session.epoch);
+    if (this.wanted.start !== "live") this.wanted.start = Math.max(begins_ms, this.wanted.start);
     this.rebuild();
   }
 
@@ -671,6 +681,11 @@ export class SocketPlayer {
     if (this.came.length > 10) this.came.shift();
     this.options.onStatus?.(this.status());
   }
+}
+
+/** It may not play, before it is clicked at. */
+function refuses(error: unknown): boolean {
+  return (error as DOMException).name === "NotAllowedError";
 }
 
 function mediaSource(): typeof MediaSource | undefined {
