@@ -65,8 +65,19 @@ class _Kept(NamedTuple):
         )
 
 
-Kept = tuple[tuple[int, Absent | None], ...]
-"""The same of all places of a stream, without when that was."""
+class KeptIn(NamedTuple):
+    """What is kept of a stream in a place, and as what its index was read: what was made of rows
+    before another session, another stream of the name, or while the archive did not answer
+    (`whole`), is not what would be made now."""
+
+    low: int
+    absent: Absent | None
+    newest: EpochEntry
+    whole: bool
+
+
+Kept = tuple[KeptIn, ...]
+"""The same of all places of a stream."""
 
 
 class _Older(NamedTuple):
@@ -303,8 +314,13 @@ class History:
 
     async def kept(self, name: Named) -> Kept:
         """What is kept of a track's media: what lists more of the past is of no use any more."""
-        found = [await self._what_is_kept(name.stream, place) for place, _ in self._places_of(name)]
-        return tuple((one.low, one.absent) for one in found)
+        found: list[KeptIn] = []
+        for place, _ in self._places_of(name):
+            one = await self._what_is_kept(name.stream, place)
+            known = self._known.get((place.index(name.stream), name.track))
+            whole = known is None or known.whole
+            found.append(KeptIn(one.low, one.absent, place.epochs[-1], whole))
+        return tuple(found)
 
     def target_ms(self, stream: StreamName) -> int:
         """The target duration of a stream's segments, the same over its epochs."""

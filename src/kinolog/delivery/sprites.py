@@ -132,7 +132,9 @@ class Sprites:
         if sum(sizes.values()) > MOST_BYTES:
             raise InputError(
                 f"{sum(sizes.values()) >> 20} MB would have to be decoded for this sheet",
-                hint="ask for fewer pictures, or for keyframes: every=2s or longer",
+                hint="ask for fewer pictures"
+                if grid.every_ms >= COARSE_MS
+                else "ask for fewer pictures, or for keyframes: every=2s or longer",
             )
         read: dict[tuple[int, int], bytes] = {}
         media: list[bytes | None] = []

@@ -87,7 +87,9 @@ class DashServer:
                 # A manifest that is asked for again and again must always begin at the same moment,
                 # and say the same of how far behind that is.
                 opened = await self._stretches.opened(channel, span)
-                behind = "" if opened.closed else f"&{_BEHIND}={-(-replay_ms // 1000)}"
+                behind = f"&{_BEHIND}={-(-replay_ms // 1000)}"
+                if opened.closed and told_ms is None:
+                    behind = ""
                 where = f"{NAME}?{opened.query}{behind}"
                 headers: Headers = [*answers.CORS, ("location", where), answers.NO_STORE]
                 protocol.response_empty(307, headers)

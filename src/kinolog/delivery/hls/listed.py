@@ -8,11 +8,13 @@ list.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Final, NamedTuple
+from weakref import WeakKeyDictionary
 
+from kinolog.delivery.channel import Channel
 from kinolog.delivery.history import History, Kept, Named
 from kinolog.delivery.hls import recorded
 from kinolog.delivery.hls.recorded import DATED, MOST_SEGMENTS
@@ -65,6 +67,8 @@ class Listed:
         self._history = history
         self._name = name
         self._target_ms = target_ms
+        self.turn = 0
+        """When it was asked for last: greater is later."""
         self._lines: Lines | None = None
         self._kept: Kept | None = None
         self._lock = asyncio.Lock()
@@ -118,7 +122,8 @@ class Listed:
         if older is None or older.below <= lines.first:
             return None
         texts = older.texts + lines.texts[older.below - lines.first :]
-        leads = lines.leads | older.leads
+        leads = {msn: lead for msn, lead in lines.leads.items() if msn != lines.first}
+        leads |= older.leads
         dependent = max(older.dependent, lines.dependent)
         return Lines(first, older.first, texts, leads, lines.last, dependent)
 
@@ -132,11 +137,12 @@ class Listed:
         texts += newer.texts[lines.below - newer.first :]
         lines.leads |= {msn: lead for msn, lead in newer.leads.items() if msn > last}
         lines.last, lines.dependent = newer.last, max(lines.dependent, newer.dependent)
-        if len(texts) > MOST_SEGMENTS + _SPARE:
-            # Another list: what was made for an older version goes on with that.
-            lines.first = lines.since = lines.below - MOST_SEGMENTS
-            lines.texts = texts[-MOST_SEGMENTS:]
-        return lines
+        if len(texts) <= MOST_SEGMENTS + _SPARE:
+            return lines
+        # Another one: what is being made for an older version goes on with that.
+        first = lines.below - MOST_SEGMENTS
+        leads = {msn: lead for msn, lead in lines.leads.items() if msn >= first}
+        return Lines(first, first, texts[-MOST_SEGMENTS:], leads, lines.last, lines.dependent)
 
     async def _of(self, first: int, below: int, to: int) -> Lines | None:
         """Of the segments with numbers in [first, below), those that a list can have up to `to`."""
@@ -157,28 +163,32 @@ class Listed:
 
 
 class AllListed:
-    """Of all tracks: those that were asked for last, up to MOST_LINES together."""
+    """Of all tracks, for as long as their channels are there: those that were asked for last, up to
+    MOST_LINES together."""
 
     def __init__(self, history: History) -> None:
         self._history = history
-        self._of: OrderedDict[Named, Listed] = OrderedDict()
+        self._of: WeakKeyDictionary[Channel, dict[str, Listed]] = WeakKeyDictionary()
+        self._turns = count(1)
 
     async def lines(
-        self, name: Named, first: int, below: int, kept: Kept
+        self, channel: Channel, track: str, first: int, below: int, kept: Kept
     ) -> tuple[Listed, Lines | None]:
         """A track's, as `Listed.lines` has it."""
-        listed = self._of.get(name)
+        tracks = self._of.setdefault(channel, {})
+        listed = tracks.get(track)
         if listed is None:
-            target_ms = self._history.target_ms(name.stream)
-            listed = self._of[name] = Listed(self._history, name, target_ms)
-        self._of.move_to_end(name)
+            target_ms = self._history.target_ms(channel.name)
+            listed = tracks[track] = Listed(self._history, Named(channel.name, track), target_ms)
+        listed.turn = next(self._turns)
         found = await listed.lines(first, below, kept)
-        held = sum(map(len, self._of.values()))
-        for other, one in list(self._of.items()):
-            if held <= MOST_LINES or one is listed:
-                break
-            held -= len(one)
-            del self._of[other]
+        every = [one for tracks in self._of.values() for one in tracks.values()]
+        held = sum(map(len, every))
+        if held > MOST_LINES:
+            for one in sorted(every, key=lambda one: one.turn)[:-1]:
+                if held > MOST_LINES and one is not listed:
+                    held -= len(one)
+                    one.forget()
         return listed, found
 
 

@@ -108,7 +108,8 @@ class MediaPlaylist:
 
     def forget(self) -> None:
         """Make what is asked for next anew."""
-        self._made = {}
+        self._version = self._behind = None
+        self._texts, self._made = {}, {}
 
     def render(
         self, version: Version, *, skip: bool = False, behind: Behind | None = None

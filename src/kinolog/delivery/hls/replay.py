@@ -35,8 +35,9 @@ from kinolog.timeline.window import Run
 
 KEEP_S: Final = 60.0
 MOST_BYTES: Final = 8 << 20
+FORGET_S: Final = 60.0
 MOST_SPANS: Final = 512
-"""Spans of a channel whose way is remembered."""
+"""Spans of a channel whose way is remembered, for so long after they were asked for last."""
 _GZIP_LEVEL: Final = 4
 _KEPT_WAIT_S: Final = 1.0
 """So long Kafka is waited for to say what is still kept of what is listed already."""
@@ -89,15 +90,18 @@ class Replay:
             while len(ways) > MOST_SPANS:
                 ways.popitem(last=False)
         ways.move_to_end((track, span))
+        way.asked_s = self._clock.monotonic()
+        while next(iter(ways.values())).asked_s < way.asked_s - FORGET_S:
+            ways.popitem(last=False)
         window = (segments[0].msn, segments[-1].msn)
-        made = way.key is not None and way.key[:2] == window
+        made, was = way.key is not None and way.key[:2] == window, way.behind
         try:
             async with asyncio.timeout(_KEPT_WAIT_S if made else None):
                 kept = await self._history.kept(Named(channel.name, track))
         except (Unavailable, TimeoutError):
             if not made:
                 raise
-            return way.behind  # Kafka is away, and deletes nothing meanwhile
+            return was  # Kafka is away, and deletes nothing meanwhile
         key = (*window, kept)
         async with way.lock:  # all who wait for a segment ask at once
             if way.key != key:
@@ -132,7 +136,7 @@ class Replay:
         if way.first_msn is None:
             way.first_msn = await self._history.number_after(named, way.begin.at_ms)
         begin_msn = oldest(way.first_msn, first.msn)
-        listed, lines = await self._listed.lines(named, begin_msn, first.msn, kept)
+        listed, lines = await self._listed.lines(channel, track, begin_msn, first.msn, kept)
         head = way.head
         if lines is None:
             head = None
@@ -265,6 +269,7 @@ class _Way:
     what was kept of the media."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    asked_s: float = 0.0
     begin: Begin | None = None
     first_msn: int | None = None
     head: Head | None = None

@@ -19,7 +19,7 @@ from kinolog.delivery.channel import ANY_TRACK, WHOLE, Awaited, Channel
 from kinolog.delivery.hls import requests
 from kinolog.delivery.hls.multivariant import multivariant
 from kinolog.delivery.hls.playlist import Behind, MediaPlaylist
-from kinolog.delivery.hls.replay import Replay
+from kinolog.delivery.hls.replay import FORGET_S, Replay
 from kinolog.delivery.media_files import FIRST_WAIT_S, nothing_kept, patience_s, refuse_empty
 from kinolog.delivery.media_requests import Wait
 from kinolog.delivery.span import Span, asks_for_span, is_relative, parse_span
@@ -61,6 +61,7 @@ class _Rendered:
         """What was compressed, and that."""
         self._zipping: dict[bool, tuple[bytes, asyncio.Task[bytes]]] = {}
         self.blocking_headers: Headers = []
+        self.asked_s = 0.0
 
     @property
     def size(self) -> int:
@@ -71,7 +72,9 @@ class _Rendered:
     def forget(self) -> None:
         """Keep nothing that can be made again."""
         self._playlist.forget()
+        self._version = None
         self._gzip.clear()
+        self._zipping.clear()
 
     def plain(self, version: Version, skip: bool, behind: Behind | None) -> bytes:
         if version is not self._version:
@@ -117,8 +120,6 @@ class HlsServer:
         self._rendered: WeakKeyDictionary[Channel, OrderedDict[tuple[str, str], _Rendered]] = (
             WeakKeyDictionary()
         )
-        self._sizes: OrderedDict[_Rendered, int] = OrderedDict()
-        self._held_bytes = 0
         self._multivariants: WeakKeyDictionary[Channel, tuple[bytes, bytes]] = WeakKeyDictionary()
 
     async def answer(
@@ -250,27 +251,32 @@ class HlsServer:
             if len(of_channel) > _MOST_RENDERED:
                 of_channel.popitem(last=False)
         of_channel.move_to_end((name, query))
+        rendered.asked_s = self._clock.monotonic()
+        while next(iter(of_channel.values())).asked_s < rendered.asked_s - FORGET_S:
+            of_channel.popitem(last=False)
         zipped = answers.takes_gzip(scope)
         if zipped:
             body = await rendered.compressed(version, directives.skip, behind)
         else:
             body = rendered.plain(version, directives.skip, behind)
-        self._hold(rendered)
+        if len(body) > _LARGE // 10:
+            self._sweep(rendered)
         if headers is None:
             headers = _FRESH if directives.msn is None else rendered.blocking_headers
         if zipped:
             headers = [*headers, _GZIP]
         answers.send(scope, protocol, headers, body)
 
-    def _hold(self, rendered: _Rendered) -> None:
+    def _sweep(self, rendered: _Rendered) -> None:
         """Of what was made, keep what was asked for last."""
-        self._held_bytes -= self._sizes.pop(rendered, 0)
-        self._sizes[rendered] = rendered.size
-        self._held_bytes += rendered.size
-        while self._held_bytes > _MOST_BYTES and len(self._sizes) > 1:
-            oldest, size = self._sizes.popitem(last=False)
-            self._held_bytes -= size
-            oldest.forget()
+        every = [one for of_channel in self._rendered.values() for one in of_channel.values()]
+        held = sum(one.size for one in every)
+        if held <= _MOST_BYTES:
+            return
+        for one in sorted(every, key=lambda one: one.asked_s):
+            if held > _MOST_BYTES and one is not rendered:
+                held -= one.size
+                one.forget()
 
     async def _multivariant(
         self, scope: Scope, protocol: HttpProtocol, channel: Channel, query: str

@@ -174,21 +174,57 @@ def test_a_list_holds_no_more_than_a_playlist_can(monkeypatch: pytest.MonkeyPatc
     asyncio.run(go())
 
 
+class Channel:
+    """As far as it is asked for."""
+
+    def __init__(self, name: str) -> None:
+        self.name = StreamName("c", name)
+
+
 def test_those_that_nobody_asks_for_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listed, "MOST_LINES", 250)
 
     async def go() -> None:
         past: Any = Past([row(n) for n in range(100)])
         every = AllListed(past)
-        names = [Named(StreamName("c", f"s{n}"), "video") for n in range(3)]
-        found: list[Lines | None] = []
-        for name in names:
-            found.append((await every.lines(name, 0, 100, KEPT))[1])
+        channels: list[Any] = [Channel(f"s{n}") for n in range(3)]
+
+        async def lines(channel: Any) -> Lines | None:
+            return (await every.lines(channel, "video", 0, 100, KEPT))[1]
+
+        found = [await lines(channel) for channel in channels]
         past.read = 0
-        assert (await every.lines(names[2], 0, 100, KEPT))[1] is found[2]
-        assert (await every.lines(names[1], 0, 100, KEPT))[1] is found[1]
+        assert await lines(channels[2]) is found[2]
+        assert await lines(channels[1]) is found[1]
         assert past.read == 0
-        await every.lines(names[0], 0, 100, KEPT)
+        await lines(channels[0])
         assert past.read == 100
+
+    asyncio.run(go())
+
+
+def test_another_stream_of_the_name_has_nothing_of_the_one_before() -> None:
+    async def go() -> None:
+        past: Any = Past([row(n, 1) for n in range(100)])
+        every = AllListed(past)
+        before: Any = Channel("gate")
+        await every.lines(before, "video", 0, 100, KEPT)
+        past.rows = [row(n, 2) for n in range(50)]
+        after: Any = Channel("gate")
+        one, found = await every.lines(after, "video", 0, 50, KEPT)
+        assert found is not None
+        assert await text_of(one, 0, 50) == at_once(past.rows, 0, 50)
+        assert len(one) == 50
+
+    asyncio.run(go())
+
+
+def test_a_list_that_is_lengthened_backwards_has_one_map_where_it_began() -> None:
+    async def go() -> None:
+        _, one = listed_of([row(n) for n in range(100)])
+        await one.lines(50, 80, KEPT)
+        lines = await one.lines(10, 80, KEPT)
+        assert lines is not None
+        assert set(lines.leads) == {10}
 
     asyncio.run(go())
