@@ -125,7 +125,8 @@ def test_slow_motion_at_the_live_edge_is_slow(live: str, browser: Any, mode: str
         page.keyboard.press("<")
         at_s, wall_s = plays(page), time.monotonic()
         until(lambda: len(shown(page)) > 4 and time.monotonic() > wall_s + 3, "three seconds")
-        assert (plays(page) - at_s) / (time.monotonic() - wall_s) == pytest.approx(0.5, abs=0.12)
+        # No more than that: a busy machine stalls besides.
+        assert 0.1 < (plays(page) - at_s) / (time.monotonic() - wall_s) < 0.62
         assert page.evaluate("document.querySelector('video').playbackRate") == 0.5
         assert not stats(page)["following"]
         page.keyboard.press("l")

@@ -203,7 +203,7 @@ export class DashPlayer extends VideoPlayer {
       made.on(name, (event: unknown) => {
         if (this.dash === made) act(event as never);
       });
-    on("error", (event) => this.fails(event as { error?: { code?: number; data?: unknown } }));
+    on("error", (event) => this.fails(event as Failure));
     on("manifestLoaded", (event) => {
       const manifest = (event as unknown as { data?: Manifest }).data;
       this.leads = leadOf(manifest);
@@ -251,9 +251,9 @@ export class DashPlayer extends VideoPlayer {
     return Math.ceil(Math.max(1000 * this.until, end === undefined ? 0 : this.times.date(end)));
   }
 
-  /** The manifest of what came since (Unix s). */
-  private from(since: number): string {
-    return `${this.url}?start=${since}${this.until === null ? "" : `&end=${this.until}`}&behind=0`;
+  /** The manifest of what came since, up to then (Unix s). */
+  private from(since: number, until: number | null): string {
+    return `${this.url}?start=${since}${until === null ? "" : `&end=${until}`}&behind=0`;
   }
 
   /** Where what begins then (Unix s) is to end, where that is far back: the edge says so. */
@@ -265,7 +265,8 @@ export class DashPlayer extends VideoPlayer {
   }
 
   /** From here on all that dash.js says is of this. */
-  private attach(url: string, start?: number): void {
+  private attach(url: string, start?: number, until: number | null = null): void {
+    this.until = until;
     this.builtAt = this.movedAt = performance.now();
     this.started = this.begun = false;
     this.begunAt = this.starts = null;
@@ -293,17 +294,16 @@ export class DashPlayer extends VideoPlayer {
   private async attachFrom(since: number): Promise<void> {
     const { loads } = this;
     let leads: number | null = null;
+    let until: number | null = null;
     try {
-      const until = await this.endOf(since);
-      if (loads !== this.loads) return;
-      this.until = until;
-      const answer = await fetch(this.from(since), { signal: this.ending.signal });
+      until = await this.endOf(since);
+      const answer = await fetch(this.from(since, until), { signal: this.ending.signal });
       if (answer.ok) leads = leadOf(readManifest(await answer.text()));
     } catch {
       // dash.js has its own words for it
     }
     if (loads !== this.loads || this.ending.signal.aborted) return;
-    this.attach(this.from(since), leads !== null && leads < since ? leads + LED_S : since);
+    this.attach(this.from(since, until), leads !== null && leads < since ? leads + LED_S : since, until);
   }
 
   /**
@@ -341,16 +341,18 @@ export class DashPlayer extends VideoPlayer {
     const place = Math.max(this.placed(since), this.window()?.start ?? 0);
     if (Math.abs(place - begunAt) < NEAR_S) return;
     // Sent back to before what it has, dash.js may return to that.
-    if (place < told.media_s) this.attach(this.from(Math.round(since) / 1000), place);
+    if (place < told.media_s) this.attach(this.from(Math.round(since) / 1000, this.until), place, this.until);
     else this.dash?.seekToPresentationTime(place + LEAST_S);
   }
 
-  private fails({ error }: { error?: { code?: number; data?: unknown } }): void {
+  private fails({ error }: Failure): void {
     this.reads = false;
     const answer = error?.data as { response?: { status?: number } } | undefined;
     const missing = answer?.response?.status === 404 || (this.listed && this.stream === null);
     if (this.plays_s <= PLAYS_ON_S) this.playlist = missing ? "missing" : "failing";
-    const codecs = error?.code === 32 || error?.code === 35; // none, or the manifest's, can be played
+    // None of a manifest's can be played, or one; not where it could make nothing of the manifest.
+    const none = error?.code === 32 && !error.message?.endsWith("nostreamscomposed");
+    const codecs = none || error?.code === 35;
     if (codecs) this.unsupported = this.stream?.tracks.map(({ codec }) => codec).join(", ") ?? "this stream";
     if (this.retryTimer !== undefined) return; // dash.js tells of each request
     this.recoveries += 1;
@@ -566,6 +568,10 @@ export class DashPlayer extends VideoPlayer {
 }
 
 type Script = () => { create: () => MediaPlayerClass };
+
+interface Failure {
+  error?: { code?: number; message?: string; data?: unknown };
+}
 
 interface Loaded {
   request: { type: string; mediaType: string; bytesTotal: number; duration: number; timescale: number };

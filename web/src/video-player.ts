@@ -445,7 +445,7 @@ export abstract class VideoPlayer {
     this.countFrames(now);
     this.letGo();
     const { ends } = this;
-    if (ends !== null && this.video.ended) return this.goTo(ends);
+    if (ends !== null && this.started && this.video.ended) return this.goTo(ends);
     this.watch(now);
     this.slowDown();
     this.onTick(this.snapshot());

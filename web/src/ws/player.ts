@@ -293,7 +293,10 @@ export class SocketPlayer {
   /** Play what is wanted; what comes until that is answered is of no use. */
   private ask(): void {
     this.passed.clear();
-    if (this.next) return this.rebuild(); // what comes may be of either session
+    if (this.next) {
+      this.begun = false; // what is shown is not what is wanted
+      return this.rebuild(); // what comes may be of either session
+    }
     this.asked += 1;
     if (this.socket?.readyState !== WebSocket.OPEN) {
       clearTimeout(this.retry);
@@ -373,6 +376,7 @@ export class SocketPlayer {
   private newRun(): void {
     const begin_s = this.time.end + RUN_APART_S;
     this.runFrom(begin_s);
+    this.session = this.next = null; // it is told again of what comes
     for (const { body } of this.early) this.consumed(body.byteLength + body.byteOffset);
     this.early = [];
     for (const buffer of this.buffers.values()) {
@@ -460,7 +464,10 @@ export class SocketPlayer {
   private put(packet: Packet): void {
     const cost = packet.body.byteLength + packet.body.byteOffset;
     const { next } = this;
-    if (next && packet.epoch === next.epoch && packet.kind !== "init") next.begins_ms ??= packet.wall_ms;
+    if (next && packet.epoch === next.epoch && packet.kind !== "init" && next.begins_ms === null) {
+      next.begins_ms = packet.wall_ms;
+      next.at = performance.now();
+    }
     const track = this.session?.tracks[packet.track];
     const buffer = track && this.buffers.get(track.kind);
     if (!buffer || packet.epoch !== this.session?.epoch) {
@@ -579,11 +586,12 @@ export class SocketPlayer {
   private tick(): void {
     const now = performance.now();
     if (this.socket && now - this.heardAt > SILENT_MS) this.again();
+    if (!this.begun) this.beginPlaying();
     // Of the session before, it may be that there is nothing, or not of each track.
-    const { next } = this;
-    if (!this.begun && next && (!this.placed || now - next.at > NOTHING_MS)) this.cross(next.begins_ms);
-    else if (!this.begun) this.beginPlaying();
-    else if (this.wantsPlay) this.keepUp(now / 1000);
+    const next_ms = this.next?.begins_ms ?? null;
+    const vain = !this.placed || now - (this.next?.at ?? now) > NOTHING_MS;
+    if (!this.begun && next_ms !== null && vain) this.cross(next_ms);
+    else if (this.begun && this.wantsPlay) this.keepUp(now / 1000);
     if (now - this.trimmedAt > TRIM_EVERY_MS) this.trim(KEEP_S);
     if (now - this.toldAt > TELL_MS) this.tell();
   }
@@ -629,7 +637,8 @@ export class SocketPlayer {
     }
     // A browser may stop a little before the end of what it has, and begin with nothing so short.
     const slack_s = now_s - this.movedAt_s > STILL_S ? STALL_SLACK_S : LEAST_AHEAD_S;
-    if (ahead_s < slack_s && this.next) return this.cross(this.next.begins_ms);
+    const next_ms = this.next?.begins_ms ?? null;
+    if (ahead_s < slack_s && next_ms !== null) return this.cross(next_ms);
     if (ahead_s < slack_s) this.crossHole(slack_s);
     if (!this.live || video.seeking || video.paused) return;
     this.cushion.note(now_s, ahead_s);
@@ -647,8 +656,7 @@ export class SocketPlayer {
   }
 
   /** All was played before a session with other kinds of track, which began then. */
-  private cross(begins_ms: number | null): void {
-    if (begins_ms === null) return;
+  private cross(begins_ms: number): void {
     this.begun = false; // what is shown is not where it goes on
     if (this.session && this.placed) this.passed.add(this.session.epoch);
     if (this.wanted.start !== "live") this.wanted.start = Math.max(begins_ms, this.wanted.start);

@@ -45,6 +45,8 @@ _TRACK: Final = re.compile(r"([a-z0-9-]{1,48})\.m3u8")
 _GZIP_LEVEL: Final = 4
 _LARGE: Final = 100_000
 """What is longer (bytes) is compressed beside the event loop."""
+_SMALL: Final = 4_000
+"""What is no longer is not worth a look at how much is kept."""
 _MOST_RENDERED: Final = 512
 """Playlists of a channel, by track and query, that are kept."""
 _MOST_BYTES: Final = 32 << 20
@@ -66,7 +68,7 @@ class _Rendered:
     @property
     def size(self) -> int:
         """So many bytes are kept."""
-        zipped = sum(len(made) for _, made in self._gzip.values())
+        zipped = sum(len(of) + len(made) for of, made in self._gzip.values())
         return self._playlist.size + zipped
 
     def forget(self) -> None:
@@ -259,7 +261,7 @@ class HlsServer:
             body = await rendered.compressed(version, directives.skip, behind)
         else:
             body = rendered.plain(version, directives.skip, behind)
-        if len(body) > _LARGE // 10:
+        if len(body) > _SMALL:
             self._sweep(rendered)
         if headers is None:
             headers = _FRESH if directives.msn is None else rendered.blocking_headers
