@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs, urlparse
 
 import httpx
 import pytest
 from hls_stage import stage, until
-from kit.page_player import send_to, stats
+from kit.page_player import playing_s, send_to
 from playwright.sync_api import Locator, Page, Route
 
 pytestmark = [
@@ -92,8 +91,8 @@ def selected(panel: Locator) -> tuple[float, float]:
 
 def shown_s(page: Page) -> float:
     """Which second of the first recording is shown."""
-    date = stats(page).get("playing_date")
-    return datetime.fromisoformat(date).timestamp() - BEGUN_S if date else -1.0
+    at_s = playing_s(page)
+    return at_s - BEGUN_S if at_s else -1.0
 
 
 def test_a_range_is_kept_and_deleted(page: Page, edges: Edges) -> None:

@@ -13,9 +13,8 @@ from typing import Any
 import httpx
 import pytest
 from hls_stage import PATIENCE_S, fetch, stage, until
-from kit.page_player import send_to, stats, watched
+from kit.page_player import playing_s, send_to, stats, watched
 from kit.screen import shown
-from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
@@ -130,12 +129,6 @@ def test_a_contact_sheet_of_two_days(far: Far, client: httpx.Client) -> None:
     assert sheet.headers["content-type"] == "image/jpeg"
 
 
-def plays(page: Page) -> float:
-    """When what is shown was captured, Unix s; 0 where nothing plays."""
-    date = stats(page).get("playing_date")
-    return datetime.fromisoformat(date).timestamp() if date else 0
-
-
 @pytest.mark.needs("chromium")
 @pytest.mark.parametrize("mode", ["hls", "dash", "ws"])
 def test_the_page_goes_from_stretch_to_stretch(far: Far, browser: Any, mode: str) -> None:
@@ -143,11 +136,13 @@ def test_the_page_goes_from_stretch_to_stretch(far: Far, browser: Any, mode: str
     with watched(browser, f"{far.edge}/watch/{STREAM}?mode={mode}") as page:
         until(lambda: shown(page), "what there is")
         send_to(page, 1000 * (far.first_s + SENT_TO_S))
-        until(lambda: far.first_s + SENT_TO_S <= plays(page) < far.first_s + 16, "the first film")
+        until(
+            lambda: far.first_s + SENT_TO_S <= playing_s(page) < far.first_s + 16, "the first film"
+        )
         count, told = len(shown(page)), stats(page)
         assert told["behind_live_s"] == pytest.approx(40 * HOUR_S, rel=0.01)
         assert not told["following"]
-        until(lambda: far.second_s <= plays(page) < far.second_s + 4, "the second film")
+        until(lambda: far.second_s <= playing_s(page) < far.second_s + 4, "the second film")
         films: list[list[int]] = [[]]
         for one in shown(page)[count:]:
             if films[-1] and one.number < films[-1][-1] - FPS:
@@ -161,5 +156,5 @@ def test_the_page_goes_from_stretch_to_stretch(far: Far, browser: Any, mode: str
         assert (FILM_S - 0.5) * FPS <= border[-1] < FILM_S * FPS
         assert all(-2 <= after - before <= FPS / 2 for before, after in pairwise(border)), border
         page.evaluate(f"window.kinolog.goTo({1000 * (far.second_s + FILM_S - 3)})")
-        until(lambda: time.time() - plays(page) < 600, "what is sent now")
+        until(lambda: time.time() - playing_s(page) < 600, "what is sent now")
         assert stats(page)["phase"] == "playing"

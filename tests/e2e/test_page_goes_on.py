@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
 from hls_stage import Stage, stage, stop, until
-from kit.page_player import send_to, stats, watched
+from kit.page_player import playing_s, send_to, stats, watched
 from kit.screen import shown
 from playwright.sync_api import Page
 
@@ -23,9 +24,18 @@ MODES = ("hls", "dash", "ws")
 AHEAD = "const now = Date.now.bind(Date); Date.now = () => now() + 20_000;"
 
 
+@dataclass(frozen=True)
+class Past:
+    """An edge, and when the streams began (Unix s): two that have ended, and one that had no sound
+    at first."""
+
+    stage: Stage
+    edge: str
+    begun_s: int
+
+
 @pytest.fixture(scope="module")
-def past(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, str]]:
-    """An edge; of two streams that have ended, and one that had no sound at first."""
+def past(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
     folder = tmp_path_factory.mktemp("page-goes-on")
     (folder / "kinolog.toml").write_text("end_grace_s = 1\n")
     with stage(one_broker, folder) as found:
@@ -36,42 +46,34 @@ def past(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             found.published(stream, "seconds=60", f"--at={begun_s}")
         edge = found.edge()
         found.rest(edge, "ended")
-        yield found, edge
+        yield Past(found, edge, begun_s)
 
 
 @pytest.fixture(scope="module")
-def live(past: tuple[Stage, str]) -> Iterator[str]:
-    found, edge = past
-    camera = found.camera(LIVE)
-    playlist = f"{edge}/media/{LIVE}/video.m3u8"
+def live(past: Past) -> Iterator[str]:
+    camera = past.stage.camera(LIVE)
+    playlist = f"{past.edge}/media/{LIVE}/video.m3u8"
     until(lambda: httpx.get(playlist).text.count("#EXTINF") > 3, "a past")
-    yield edge
+    yield past.edge
     stop(camera)
 
 
-def begun_s(edge: str, stream: str) -> float:
-    ranges = httpx.get(f"{edge}/media/{stream}/timeline").json()["ranges"]
-    return datetime.fromisoformat(ranges[0]["start"]).timestamp()
-
-
-def plays(page: Page) -> float:
-    """When what is shown was captured, Unix s; 0 where nothing is."""
-    date = stats(page).get("playing_date")
-    return datetime.fromisoformat(date).timestamp() if date else 0
-
-
-def test_who_is_in_the_past_stays_there_when_a_publisher_is_back(
-    past: tuple[Stage, str], browser: Any
-) -> None:
-    """hls.js is begun anew then, at what is shown: not at what it was sent to half a minute ago."""
-    found, edge = past
-    first_s = begun_s(edge, RENEWED)
-    with watched(browser, f"{edge}/watch/{RENEWED}?mode=hls") as page:
+@contextmanager
+def sent(past: Past, browser: Any, stream: str, mode: str, at_s: float) -> Iterator[Page]:
+    """A page that shows a stream, and was sent to so many seconds from its begin."""
+    with watched(browser, f"{past.edge}/watch/{stream}?mode={mode}") as page:
         until(lambda: shown(page), "what there is")
-        send_to(page, 1000 * (first_s + 10))
-        until(lambda: first_s + 16 < plays(page) < first_s + 40, "it to play")
+        send_to(page, 1000 * (past.begun_s + at_s))
+        yield page
+
+
+def test_who_is_in_the_past_stays_there_when_a_publisher_is_back(past: Past, browser: Any) -> None:
+    """hls.js is begun anew then, at what is shown: not at what it was sent to half a minute ago."""
+    first_s = past.begun_s
+    with sent(past, browser, RENEWED, "hls", 10) as page:
+        until(lambda: first_s + 16 < playing_s(page) < first_s + 40, "it to play")
         recoveries = stats(page)["recoveries"]
-        camera = found.camera(RENEWED)
+        camera = past.stage.camera(RENEWED)
         until(lambda: stats(page)["recoveries"] > recoveries, "it to begin anew")
         count = len(shown(page))
         until(lambda: len(shown(page)) > count + 4 * FPS, "it to go on")
@@ -81,40 +83,30 @@ def test_who_is_in_the_past_stays_there_when_a_publisher_is_back(
 
 
 @pytest.mark.parametrize("mode", ["dash", "ws"])
-def test_a_session_with_other_tracks_follows(
-    past: tuple[Stage, str], browser: Any, mode: str
-) -> None:
+def test_a_session_with_other_tracks_follows(past: Past, browser: Any, mode: str) -> None:
     """From pictures alone to pictures and sound: all of the first is played, then the next."""
-    _, edge = past
-    first_s = begun_s(edge, SILENT)
-    with watched(browser, f"{edge}/watch/{SILENT}?mode={mode}") as page:
-        until(lambda: shown(page), "what there is")
-        send_to(page, 1000 * (first_s + 6))
-        until(lambda: first_s + 6 <= plays(page) < first_s + 9, "the first")
+    first_s = past.begun_s
+    with sent(past, browser, SILENT, mode, 6) as page:
+        until(lambda: first_s + 6 <= playing_s(page) < first_s + 9, "the first")
         count = len(shown(page))
-        until(lambda: first_s + 16 <= plays(page), "the second")
+        until(lambda: first_s + 16 <= playing_s(page), "the second")
         numbers = [one.number for one in shown(page)[count:]]
         of_first = numbers[: next(n for n, one in enumerate(numbers) if one < FPS)]
         assert max(of_first) > 9.5 * FPS
         send_to(page, 1000 * (first_s + 15.5))  # what leads to it is sought in the first, too
-        until(lambda: first_s + 15.5 <= plays(page) < first_s + 18, "the second's begin")
+        until(lambda: first_s + 15.5 <= playing_s(page) < first_s + 18, "the second's begin")
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_one_that_has_ended_is_played_again(
-    past: tuple[Stage, str], browser: Any, mode: str
-) -> None:
+def test_one_that_has_ended_is_played_again(past: Past, browser: Any, mode: str) -> None:
     """From where it was sent to, or its begin: what is loaded."""
-    _, edge = past
-    first_s = begun_s(edge, ENDED)
-    with watched(browser, f"{edge}/watch/{ENDED}?mode={mode}") as page:
-        until(lambda: shown(page), "what there is")
-        send_to(page, 1000 * (first_s + 57))
+    first_s = past.begun_s
+    with sent(past, browser, ENDED, mode, 57) as page:
         until(lambda: stats(page)["phase"] == "playing", "it to play")
         until(lambda: stats(page)["phase"] == "ended", "its end")
         page.keyboard.press("k")
         until(lambda: stats(page)["phase"] == "playing", "it to play again")
-        assert plays(page) < first_s + 59.5
+        assert playing_s(page) < first_s + 59.5
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -123,14 +115,14 @@ def test_slow_motion_at_the_live_edge_is_slow(live: str, browser: Any, mode: str
     with watched(browser, f"{live}/watch/{LIVE}?mode={mode}") as page:
         until(lambda: stats(page)["phase"] == "playing", "it to play")
         page.keyboard.press("<")
-        at_s, wall_s = plays(page), time.monotonic()
+        at_s, wall_s = playing_s(page), time.monotonic()
         until(lambda: len(shown(page)) > 4 and time.monotonic() > wall_s + 3, "three seconds")
         # No more than that: a busy machine stalls besides.
-        assert 0.1 < (plays(page) - at_s) / (time.monotonic() - wall_s) < 0.62
+        assert 0.1 < (playing_s(page) - at_s) / (time.monotonic() - wall_s) < 0.62
         assert page.evaluate("document.querySelector('video').playbackRate") == 0.5
         assert not stats(page)["following"]
         page.keyboard.press("l")
-        until(lambda: stats(page)["following"] and time.time() - plays(page) < 5, "live")
+        until(lambda: stats(page)["following"] and time.time() - playing_s(page) < 5, "live")
         assert page.locator("select.choice-speed").input_value() == "1"
 
 

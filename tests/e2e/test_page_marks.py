@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from hls_stage import stage, stop, until
-from kit.page_player import send_to, stats
+from kit.page_player import playing_s, send_to, stats
 from playwright.sync_api import CDPSession, Locator, Page, Route
 
 pytestmark = [
@@ -90,8 +90,8 @@ def page(browser: Any, marked: Marked) -> Iterator[Page]:
 
 def second_of(page: Page, marked: Marked) -> float:
     """Which second of the recording is played."""
-    date = stats(page).get("playing_date")
-    return datetime.fromisoformat(date).timestamp() - marked.begun_s if date else -1.0
+    at_s = playing_s(page)
+    return at_s - marked.begun_s if at_s else -1.0
 
 
 def is_at(page: Page, marked: Marked, second: float, within_s: float = 4.0) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from hls_stage import Stage, stage, stop, until
-from kit.page_player import stats
+from kit.page_player import playing_s, stats
 from kit.screen import settle
 from playwright.sync_api import Page
 
@@ -26,8 +26,8 @@ def played(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def second_shown(page: Page, begun: datetime) -> float:
     """Which second of the recording is played; -1 where none is yet."""
-    date = stats(page).get("playing_date")
-    return (datetime.fromisoformat(date) - begun).total_seconds() if date else -1.0
+    at_s = playing_s(page)
+    return at_s - begun.timestamp() if at_s else -1.0
 
 
 def is_between(page: Page, begun: datetime, start_s: float, end_s: float) -> bool:

@@ -94,7 +94,7 @@ export function ticks(view: View, width: number, apart = 90, zoneAt = zoneOffset
   for (let local = Math.ceil((view.from + zoneAt(view.from)) / step) * step; ; local += step) {
     // When clocks are changed in between, what is round then is another time.
     const near = local - zoneAt(view.from);
-    const time = local - zoneAt(near - (zoneAt(near) - zoneAt(view.from)));
+    const time = local - zoneAt(local - zoneAt(near));
     if (!(time <= view.to)) break;
     if (time >= view.from && time > (made.at(-1)?.time ?? 0)) made.push({ time, label: label(time, step) });
   }

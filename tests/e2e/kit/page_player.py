@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -15,6 +16,12 @@ from kit.screen import READ_FIRST, shown
 
 def stats(page: Page) -> dict[str, Any]:
     return dict(page.evaluate("window.kinolog?.stats() ?? {}"))
+
+
+def playing_s(page: Page) -> float:
+    """When what is shown was captured, Unix s; 0 where nothing is."""
+    date = stats(page).get("playing_date")
+    return datetime.fromisoformat(date).timestamp() if date else 0.0
 
 
 STATE = """

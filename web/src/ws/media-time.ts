@@ -29,6 +29,11 @@ export class MediaTime {
     return at_s - dts_s;
   }
 
+  /** Nothing was placed yet. */
+  get empty(): boolean {
+    return this.newest === null;
+  }
+
   /** A chunk was placed. */
   placed(start_s: number, dur_s: number, wall_ms: number): void {
     this.end_s = Math.max(this.end_s, start_s + dur_s);

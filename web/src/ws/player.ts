@@ -83,8 +83,6 @@ export class SocketPlayer {
   private cushion: Cushion;
   private independent: number[] = [];
   private begun = false;
-  /** Something has come of this run. */
-  private placed = false;
   /** Since when there are media, and not yet those of the moment that is sought. */
   private comesSince = 0;
   /** Nothing was answered on this connection yet. */
@@ -388,7 +386,7 @@ export class SocketPlayer {
   private runFrom(begin_s: number): void {
     this.time = new MediaTime(begin_s);
     this.independent = [];
-    this.begun = this.placed = false;
+    this.begun = false;
     this.comesSince = 0;
   }
 
@@ -481,7 +479,6 @@ export class SocketPlayer {
     const dts_s = packet.dts / track.timescale;
     const offset_s = this.time.offset(packet.epoch, dts_s, packet.wall_ms);
     const at_s = dts_s + offset_s;
-    this.placed = true;
     this.time.placed(at_s, packet.dur / track.timescale, packet.wall_ms);
     if (packet.independent && (track.kind === "video" || !this.buffers.has("video"))) {
       this.independent.push(at_s);
@@ -588,9 +585,8 @@ export class SocketPlayer {
     if (this.socket && now - this.heardAt > SILENT_MS) this.again();
     if (!this.begun) this.beginPlaying();
     // Of the session before, it may be that there is nothing, or not of each track.
-    const next_ms = this.next?.begins_ms ?? null;
-    const vain = !this.placed || now - (this.next?.at ?? now) > NOTHING_MS;
-    if (!this.begun && next_ms !== null && vain) this.cross(next_ms);
+    const vain = this.time.empty || now - (this.next?.at ?? now) > NOTHING_MS;
+    if (!this.begun && vain) this.cross();
     else if (this.begun && this.wantsPlay) this.keepUp(now / 1000);
     if (now - this.trimmedAt > TRIM_EVERY_MS) this.trim(KEEP_S);
     if (now - this.toldAt > TELL_MS) this.tell();
@@ -637,9 +633,10 @@ export class SocketPlayer {
     }
     // A browser may stop a little before the end of what it has, and begin with nothing so short.
     const slack_s = now_s - this.movedAt_s > STILL_S ? STALL_SLACK_S : LEAST_AHEAD_S;
-    const next_ms = this.next?.begins_ms ?? null;
-    if (ahead_s < slack_s && next_ms !== null) return this.cross(next_ms);
-    if (ahead_s < slack_s) this.crossHole(slack_s);
+    if (ahead_s < slack_s) {
+      if (this.cross()) return;
+      this.crossHole(slack_s);
+    }
     if (!this.live || video.seeking || video.paused) return;
     this.cushion.note(now_s, ahead_s);
     const { spare_s, margin_s } = this.cushion;
@@ -655,12 +652,15 @@ export class SocketPlayer {
     if (rate !== video.playbackRate) video.playbackRate = rate;
   }
 
-  /** All was played before a session with other kinds of track, which began then. */
-  private cross(begins_ms: number): void {
+  /** All was played before a session with other kinds of track, if there is one, of which something came. */
+  private cross(): boolean {
+    const begins_ms = this.next?.begins_ms ?? null;
+    if (begins_ms === null) return false;
     this.begun = false; // what is shown is not where it goes on
-    if (this.session && this.placed) this.passed.add(this.session.epoch);
+    if (this.session && !this.time.empty) this.passed.add(this.session.epoch);
     if (this.wanted.start !== "live") this.wanted.start = Math.max(begins_ms, this.wanted.start);
     this.rebuild();
+    return true;
   }
 
   /** Nothing is ahead, and something is further on: the publisher was away, or chunks were left out. */

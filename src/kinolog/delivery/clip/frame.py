@@ -166,10 +166,13 @@ def shown_in(
     least = np.minimum.accumulate(walls[::-1])[::-1]
     found: list[int | None] = []
     for at_ms, count in zip(times_ms, np.searchsorted(least, times_ms, "right"), strict=True):
-        index = whole[count - 1] if count else -1
+        if not count:
+            found.append(None)
+            continue
+        index = whole[count - 1]
         row = rows[index]
         ends_ms = row.wall + 1000 * row.dur / infos[row.epoch].timescale
-        found.append(index if count and at_ms < ends_ms + 1000 * HOLE_S else None)
+        found.append(index if at_ms < ends_ms + 1000 * HOLE_S else None)
     return found
 
 
@@ -186,7 +189,7 @@ def _parted(
 
 
 def _shows(rows: Sequence[Row], infos: Mapping[int, OpenTrack], at_ms: int) -> bool:
-    return bool(rows) and shown_in(rows, infos, [at_ms])[0] is not None
+    return shown_in(rows, infos, [at_ms])[0] is not None
 
 
 def find(columns: Columns, infos: Mapping[int, OpenTrack], at_ms: int) -> Section | None:

@@ -150,14 +150,13 @@ class HlsServer:
         relative = is_relative(scope.query_string)
         if span is not None and not span.closed and (relative or not track):
             span = await self._stretches.opened(channel, span)
-            if span.closed and track:
+            if track:
+                # A playlist that is asked for again and again must always begin at the same moment.
                 where = ("location", f"{track}.m3u8?{span.query}")
                 protocol.response_empty(307, [*answers.CORS, where, answers.NO_STORE])
                 return
             relative = relative or span.closed  # what follows is longer later
-        if span is None:
-            pass
-        elif span.closed:
+        if span is not None and span.closed:
             if track:
                 body = await self._replay.closed(channel, track, span)
             else:
@@ -167,11 +166,6 @@ class HlsServer:
             if zipped:
                 headers = [*headers, _GZIP]
             answers.send(scope, protocol, headers, body.zipped if zipped else body.plain)
-            return
-        if track and span is not None and span.dvr_ms is None and relative:
-            # A playlist that is asked for again and again must always begin at the same moment.
-            where = ("location", f"{track}.m3u8?{span.query}")
-            protocol.response_empty(307, [*answers.CORS, where, answers.NO_STORE])
         elif track:
             await self._playlist(scope, protocol, channel, track, span)
         else:
@@ -256,12 +250,12 @@ class HlsServer:
         rendered.asked_s = self._clock.monotonic()
         while next(iter(of_channel.values())).asked_s < rendered.asked_s - FORGET_S:
             of_channel.popitem(last=False)
-        zipped = answers.takes_gzip(scope)
+        zipped, before = answers.takes_gzip(scope), rendered.size
         if zipped:
             body = await rendered.compressed(version, directives.skip, behind)
         else:
             body = rendered.plain(version, directives.skip, behind)
-        if len(body) > _SMALL:
+        if rendered.size > max(before, _SMALL):
             self._sweep(rendered)
         if headers is None:
             headers = _FRESH if directives.msn is None else rendered.blocking_headers
