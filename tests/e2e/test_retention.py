@@ -67,6 +67,28 @@ def test_the_past_before_a_moment_is_deleted_where_it_is_the_streams_own(played:
             assert f'start="PT{begun_s:.0f}' not in mpd
 
 
+@pytest.mark.slow
+def test_what_is_left_of_a_short_session_is_live(played: Stage) -> None:
+    """Of the session before, which would be in the live window, only the index tells."""
+    stream = "own/short"
+    run(played, "collections", "create", "own", "--partition-strategy", "dedicated")
+    begun_s = int(time.time()) - 300
+    for at_s, seconds in ((0, 60), (100, 30)):
+        played.published(stream, f"seconds={seconds}", f"--at={begun_s + at_s}")
+    done = run(played, "streams", "trim", stream, "--before", str(begun_s + 121))
+    assert done.returncode == 0, done.stderr
+    base = f"{played.edge()}/media/{stream}"
+    with httpx.Client(timeout=30, follow_redirects=True) as client:
+        for query in ("", f"?start={begun_s}", "?dvr=5m"):
+            listed = fetch(client, f"{base}/video.m3u8{query}")
+            numbers = [int(s.uri.split("/")[-1].split(".")[0]) for s in listed.segments]
+            assert numbers == list(range(40, 45)), query
+            for segment in listed.segments:
+                assert client.get(f"{base}/{segment.uri}").status_code == 200
+            assert client.get(f"{base}/index.m3u8{query}").status_code == 200
+            assert client.get(f"{base}/manifest.mpd{query}").status_code == 200
+
+
 def test_only_a_list_of_which_nothing_can_go_away_says_so(played: Stage) -> None:
     """EXT-X-PLAYLIST-TYPE:EVENT: until the collection's retention ends that, and not of a stream
     that can be trimmed."""

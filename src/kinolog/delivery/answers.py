@@ -30,7 +30,7 @@ FOREVER: Final = ("cache-control", "public, max-age=31536000, immutable")
 NO_CACHE: Final = ("cache-control", "no-cache")
 NO_STORE: Final = ("cache-control", "no-store")
 _TEXT: Final = ("content-type", "text/plain; charset=utf-8")
-_RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_RANGE: Final = re.compile(r"bytes=(\d{0,30})-(\d{0,30})")
 
 
 class Sent:

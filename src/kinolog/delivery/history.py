@@ -374,6 +374,8 @@ class History:
             return True  # nothing more comes
         if self._clock.monotonic() - known.at_s < AGE_S:
             return True
+        if not known.whole:
+            return False
         if reach.msn is not None:
             return frontier.newest_msn >= reach.msn
         if len(frontier.tail):

@@ -24,6 +24,8 @@ STALE_MS = 10_000
 BACK_MS = 60_000
 """How far back is looked; what is older has no pulse."""
 _EVERY_S = 3.0
+_OLD_S = 6.0
+"""What was seen so long ago tells nothing of now."""
 _FIRST_WAIT_S = 2.0
 
 
@@ -47,13 +49,12 @@ class Pulse:
         return "away" if self._clock.unix_ms() - max(newest_ms, epoch.wall) > late_ms else "live"
 
     async def look(self, places: Iterable[Place]) -> None:
-        """Bring these places up to date: waits at the first look only, and then not long."""
-        now = self._clock.monotonic()
-        due = [p for p in set(places) if now - self._looked_at.get(p, -_EVERY_S) >= _EVERY_S]
+        """Bring these places up to date: waits where nobody looked of late only, and not long."""
+        due = [place for place in set(places) if self._age_s(place) >= _EVERY_S]
         if due and self._task is None:
             self._task = asyncio.create_task(self._look(due))
             self._task.add_done_callback(self._looked)
-        if self._task is not None and any(place not in self._looked_at for place in due):
+        if self._task is not None and any(self._age_s(place) >= _OLD_S for place in due):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(self._task), _FIRST_WAIT_S)
 
@@ -61,12 +62,17 @@ class Pulse:
         """Capture time (Unix ms) of the key's newest index entry; 0 where there is none of the
         last minute, None where that is not known."""
         newest = self._newest.get(place)
-        return newest.get(key, 0) if newest is not None else None
+        known = newest is not None and self._age_s(place) < 2 * _OLD_S
+        return newest.get(key, 0) if newest is not None and known else None
 
     async def close(self) -> None:
         """Stop looking."""
         if self._task is not None:
             self._task.cancel()
+
+    def _age_s(self, place: Place) -> float:
+        """How long ago it was looked at."""
+        return self._clock.monotonic() - self._looked_at.get(place, float("-inf"))
 
     def _looked(self, task: asyncio.Task[None]) -> None:
         self._task = None

@@ -82,10 +82,16 @@ async def find_start(
     entries = [entry for entry in found if entry.epoch >= first_epoch]
     sessions: dict[int, Session] = {**here}
     sessions |= {e.epoch: e for e in entries if isinstance(e, SessionEntry)}
+    # The index may tell longer of media than they are kept: of those of a session before, whose
+    # place would be read for them, too.
+    low, _ = await reader.bounds(media, partition, name.name)
     segments = [
         e
         for e in _window(entries, known)
-        if isinstance(e, SegmentEntry) and e.epoch in sessions and not is_void(e, sessions)
+        if isinstance(e, SegmentEntry)
+        and sum(e.offsets) >= low
+        and e.epoch in sessions
+        and not is_void(e, sessions)
     ]
     if segments:
         first = min(_of_living(segments, sessions), key=lambda e: e.offsets[0])

@@ -45,8 +45,8 @@ _TRACK: Final = re.compile(r"([a-z0-9-]{1,48})\.m3u8")
 _GZIP_LEVEL: Final = 4
 _LARGE: Final = 100_000
 """What is longer (bytes) is compressed beside the event loop."""
-_SMALL: Final = 4_000
-"""What is no longer is not worth a look at how much is kept."""
+_GROWS: Final = 1 << 20
+"""How much is kept is looked at when so many bytes more were made."""
 _MOST_RENDERED: Final = 512
 """Playlists of a channel, by track and query, that are kept."""
 _MOST_BYTES: Final = 32 << 20
@@ -123,6 +123,7 @@ class HlsServer:
             WeakKeyDictionary()
         )
         self._multivariants: WeakKeyDictionary[Channel, tuple[bytes, bytes]] = WeakKeyDictionary()
+        self._grown = 0
 
     async def answer(
         self, scope: Scope, protocol: HttpProtocol, channel: Channel, rest: str
@@ -255,7 +256,8 @@ class HlsServer:
             body = await rendered.compressed(version, directives.skip, behind)
         else:
             body = rendered.plain(version, directives.skip, behind)
-        if rendered.size > max(before, _SMALL):
+        self._grown += max(0, rendered.size - before)
+        if self._grown > _GROWS:
             self._sweep(rendered)
         if headers is None:
             headers = _FRESH if directives.msn is None else rendered.blocking_headers
@@ -265,6 +267,7 @@ class HlsServer:
 
     def _sweep(self, rendered: _Rendered) -> None:
         """Of what was made, keep what was asked for last."""
+        self._grown = 0
         every = [one for of_channel in self._rendered.values() for one in of_channel.values()]
         held = sum(one.size for one in every)
         if held <= _MOST_BYTES:
