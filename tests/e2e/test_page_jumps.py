@@ -256,9 +256,9 @@ def test_dash_drops_what_it_does_not_want_any_more(played: Played, browser: Any)
         page.route(held, lambda route: None)
         with page.expect_request(held) as asked:
             send_to(page, 1000 * (played.begun_s + 78.0))
-        with page.expect_event("requestfailed") as dropped:
+        # Chromium gives up others, too: an answer (304) of which it has let go before it was read.
+        with page.expect_event("requestfailed", lambda request: request == asked.value):
             send_to(page, 1000 * (played.begun_s + 86.0))
-        assert dropped.value == asked.value
         went_to(page, played, 86.0)
 
 

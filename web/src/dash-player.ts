@@ -97,9 +97,15 @@ export class DashPlayer extends VideoPlayer {
 
   protected close(): void {
     clearTimeout(this.retryTimer);
+    this.unmake();
+    this.reporting.leave();
+  }
+
+  private unmake(): void {
+    // What dash.js 5.2.1 does once the <video> can play, it would do then at each time, and fail.
+    if (this.dash) this.video.dispatchEvent(new Event("canplay"));
     this.dash?.destroy();
     this.dash = null;
-    this.reporting.leave();
   }
 
   override observe(stream: Stream | null, listed: boolean, failures: number): void {
@@ -241,6 +247,7 @@ export class DashPlayer extends VideoPlayer {
     this.lingers = this.following && this.since !== null;
     this.loads += 1;
     this.until = null;
+    this.started = false; // what is shown until it is attached is not where it goes
     if (this.since === null) this.attach(this.url);
     else void this.attachFrom(Math.round(this.since) / 1000);
   }
@@ -256,10 +263,12 @@ export class DashPlayer extends VideoPlayer {
     return `${this.url}?start=${since}${until === null ? "" : `&end=${until}`}&behind=0`;
   }
 
-  /** Where what begins then (Unix s) is to end, where that is far back: the edge says so. */
+  /** Where what begins then (Unix s) is to end, where that is far back: the edge says so, by HLS in a few lines. */
   private async endOf(since: number): Promise<number | null> {
     if ((this.stream?.last_ms ?? Date.now()) - 1000 * since < FAR_MS) return null;
-    const answer = await fetch(`${this.url}?start=${since}`, { signal: this.ending.signal });
+    const index = this.url.replace(/manifest\.mpd$/, "index.m3u8");
+    const answer = await fetch(`${index}?start=${since}`, { signal: this.ending.signal });
+    await answer.text(); // what is not read holds the connection
     const end = new URL(answer.url).searchParams.get("end");
     return end === null ? null : Number(end);
   }
@@ -278,10 +287,7 @@ export class DashPlayer extends VideoPlayer {
     this.forgetPosition();
     this.held.drop();
     // Given another source while it reads a manifest, dash.js takes that for empty, and fails.
-    if (this.reads) {
-      this.dash?.destroy();
-      this.dash = null;
-    }
+    if (this.reads) this.unmake();
     this.reads = true;
     this.dash ??= this.script && this.make(this.script);
     this.dash?.attachSource(url, start === undefined ? undefined : `posix:${start.toFixed(3)}`);
@@ -355,7 +361,7 @@ export class DashPlayer extends VideoPlayer {
     const codecs = none || error?.code === 35;
     if (codecs) this.unsupported = this.stream?.tracks.map(({ codec }) => codec).join(", ") ?? "this stream";
     if (this.retryTimer !== undefined) return; // dash.js tells of each request
-    this.recoveries += 1;
+    this.recovers(`error ${error?.code}, ${error?.message}`);
     this.retry();
   }
 
@@ -456,7 +462,7 @@ export class DashPlayer extends VideoPlayer {
     if (this.unsupported) return;
     // Sent to a moment, and nothing to see of it: also of a stream that is away, or over, or paused.
     if (this.since !== null && !this.started && this.playlist === "here" && this.age(this.builtAt) > STUCK_S) {
-      this.recoveries += 1;
+      this.recovers("nothing to see of the moment");
       this.again();
       return;
     }
@@ -485,7 +491,7 @@ export class DashPlayer extends VideoPlayer {
     const least_s = renewed ? RENEWED_S : STUCK_S;
     const since_s = this.age(renewed ? (this.renewedAt ?? 0) : this.builtAt);
     if (!wants || this.holds || still_s < least_s || since_s < least_s) return;
-    this.recoveries += 1;
+    this.recovers(`it stands since ${still_s.toFixed(1)} s`);
     this.again();
   }
 

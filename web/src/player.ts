@@ -50,6 +50,9 @@ const CONFIG = {
 /** A hole that is longer may be of sound that is not loaded yet. */
 const HOLE_S = 0.3;
 
+/** From one segment to the next, at most. */
+const BETWEEN_S = 0.02;
+
 /** Browsers round to microseconds, dates of playlists to milliseconds. */
 const ROUNDING_S = 0.002;
 
@@ -300,6 +303,9 @@ export class Player extends VideoPlayer {
       this.playlist = "here";
       void this.play();
     });
+    // It was told to play when there was nothing: a busy page may hear of the first media after the browser has
+    // begun with them.
+    hls.on(Events.BUFFER_CREATED, () => this.hold());
     hls.on(Events.LEVEL_UPDATED, (_, { details }) => {
       if (details.updated || details.advanced) this.playlistAt = performance.now();
     });
@@ -360,7 +366,7 @@ export class Player extends VideoPlayer {
     if (before && !this.video.buffered.length) return this.retry(() => this.reopen(), 0);
     if (data.details === ErrorDetails.FRAG_LOAD_ERROR && data.response?.code === 404) this.miss(data);
     if (!data.fatal) return;
-    this.recoveries += 1;
+    this.recovers(`${data.details}, ${data.error.message}`);
     if (data.type === ErrorTypes.NETWORK_ERROR) {
       if (this.details() === null) {
         this.playlist = data.response?.code === 404 ? "missing" : "failing";
@@ -448,9 +454,10 @@ export class Player extends VideoPlayer {
 
   private rebuild(): void {
     this.stay();
-    this.recoveries += 1;
+    this.recovers("begun anew");
     this.hls?.destroy();
     this.hls = null;
+    this.started = false;
     this.unsupported = null;
     this.following = this.since === null;
     this.rates = {};
@@ -484,6 +491,7 @@ export class Player extends VideoPlayer {
     video.playbackRate = 0; // which hls.js leaves alone
     setTimeout(
       () => {
+        if (this.ending.signal.aborted || !this.following || this.holds || this.hls !== hls) return;
         video.playbackRate = 1;
         video.currentTime += 0.01;
       },
@@ -587,7 +595,7 @@ export class Player extends VideoPlayer {
     });
     if (action === "none") return;
     this.nudgedAt = now;
-    this.recoveries += 1;
+    this.recovers(`it stands; ${action}`);
     if (action === "jump" && next !== null) video.currentTime = next + 0.05;
     else if (action === "play") void this.play();
     else if (action === "reload-playlist") this.hls?.startLoad(-1);
@@ -621,14 +629,16 @@ export class Player extends VideoPlayer {
 
   /** Where a moment is in what is loaded; null where it is not. */
   protected override placed(time: number): number | null {
+    let place: number | null = null;
     for (const frag of this.details()?.fragments ?? []) {
       const begin = frag.programDateTime;
       if (begin === null || begin === undefined || frag.gap) continue;
-      if (begin <= time && time < begin + 1000 * frag.duration) {
-        return frag.start + leadOf(frag) + (time - begin) / 1000;
-      }
+      if (begin > time) break;
+      // Where media are shorter than was listed, there is a moment between two segments.
+      const within = time < begin + 1000 * (frag.duration + BETWEEN_S);
+      place = within ? frag.start + leadOf(frag) + (time - begin) / 1000 : null;
     }
-    return null;
+    return place;
   }
 
   /** When what is at this place was captured, of what is listed. */

@@ -42,8 +42,8 @@ export class SocketModePlayer extends VideoPlayer {
 
   /** No way through for a WebSocket here. */
   get hopeless(): boolean {
-    const { connections, epoch } = this.socket.status();
-    return connections > HOPELESS_AFTER && epoch === 0 && this.stream?.state === "live";
+    const { connections, sessions } = this.socket.status();
+    return connections > HOPELESS_AFTER && sessions === 0 && this.stream?.state === "live";
   }
 
   /** All of a stream that has ended was played. */
@@ -62,6 +62,11 @@ export class SocketModePlayer extends VideoPlayer {
     const renewed = this.stream !== null && stream !== null && stream.epoch !== this.stream.epoch;
     super.observe(stream, listed, failures);
     if (this.unsupported && renewed) this.socket.connectAnew(); // perhaps in another codec
+  }
+
+  override where(): Begin {
+    const begin = super.where();
+    return begin.at === null ? begin : { ...begin, at: this.socket.goesTo ?? begin.at };
   }
 
   override toggle(): void {
@@ -111,10 +116,10 @@ export class SocketModePlayer extends VideoPlayer {
 
   override skip(by_s: number): void {
     if (by_s > 0 && this.socket.wantsLive) return;
-    const { captured_ms } = this.socket.status();
+    const from = this.socket.goesTo ?? this.socket.status().captured_ms;
     const { now_ms } = this.socket.capturedAt(this.video.currentTime);
-    if (captured_ms === null) return;
-    const to = captured_ms + 1000 * by_s;
+    if (from === null) return;
+    const to = from + 1000 * by_s;
     if (to < now_ms) this.goTo(to);
     else this.toLive();
   }

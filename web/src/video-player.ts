@@ -100,7 +100,7 @@ export abstract class VideoPlayer {
   protected stalls = 0;
   protected stallsAtEdge = 0;
   protected stalledSince = 0;
-  protected recoveries = 0;
+  private recoveries = 0;
   protected movedAt = 0;
   protected readonly ending = new AbortController();
   private wants = true;
@@ -165,7 +165,15 @@ export abstract class VideoPlayer {
         if (this.holds) video.playbackRate = 0; // dash.js sets another one as soon as it can play
       });
     }
-    for (const name of ["volumechange", "pause", "play", "ended"]) on(name, () => this.tick());
+    for (const name of ["volumechange", "pause", "play"]) on(name, () => this.tick());
+    on("ended", () => {
+      // It may not be over by now: the browser pauses all the same where a list turns out to be a little longer.
+      if (this.started && !video.seeking && !video.ended) {
+        if (this.ends !== null) return this.goTo(this.ends);
+        void this.play();
+      }
+      this.tick();
+    });
     this.watchPictures();
     this.ticker = setInterval(() => this.tick(), TICK_MS);
   }
@@ -354,6 +362,12 @@ export abstract class VideoPlayer {
     if (this.video.readyState === HTMLMediaElement.HAVE_NOTHING) this.video.currentTime = 0;
   }
 
+  /** It is begun anew, or helped on: told on the console, for who wonders. */
+  protected recovers(why: string): void {
+    this.recoveries += 1;
+    console.warn(`kinolog, ${this.mode}: ${why}`);
+  }
+
   protected age(since: number): number {
     return (performance.now() - since) / 1000;
   }
@@ -410,7 +424,7 @@ export abstract class VideoPlayer {
   }
 
   /** What is before the moment is there to be decoded, not to be played. */
-  private hold(): void {
+  protected hold(): void {
     const position = this.reaching === null ? null : this.placed(this.reaching);
     if (position === null || position <= this.video.currentTime) return;
     if (this.heldFor !== this.reaching) this.heldSince = performance.now();

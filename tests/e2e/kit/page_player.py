@@ -37,16 +37,24 @@ STATE = """
 
 @contextmanager
 def watched(browser: Any, url: str) -> Iterator[Page]:
-    """A page of a stream whose pictures are read from the first on. What fails tells of them."""
+    """A page of a stream whose pictures are read from the first on, and which is to throw nothing.
+    What fails tells of it."""
     context = browser.new_context(bypass_csp=True)
+    warned: list[str] = []
+    failed: list[str] = []
     try:
         page = context.new_page()
+        page.on("console", lambda told: warned.append(told.text) if told.type != "log" else None)
+        page.on("pageerror", lambda error: failed.append(f"{error}\n{error.stack}"))
         page.add_init_script(READ_FIRST)
         page.goto(url)
         page.wait_for_function("() => window.kinolog")
         yield page
+        assert not failed, "what nobody caught"
     except AssertionError as error:
-        error.add_note(f"{stats(page)}\n{page.evaluate(STATE)}\n{shown(page)[-5:]}")
+        error.add_note(
+            f"{stats(page)}\n{page.evaluate(STATE)}\n{shown(page)[-5:]}\n{warned}\n{failed}"
+        )
         raise
     finally:
         context.close()

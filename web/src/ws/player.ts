@@ -25,6 +25,8 @@ export interface Status {
   stalls: number;
   leaps: number;
   connections: number;
+  /** Of the stream, that it was told of. */
+  sessions: number;
   /** What the server left out since this connection does not keep up. */
   skipped: number;
   bytes: number;
@@ -110,6 +112,7 @@ export class SocketPlayer {
   private movedAt_s = 0;
   private leaps = 0;
   private connections = 0;
+  private sessions = 0;
   private skipped = 0;
   private bytes = 0;
   private came: { at_ms: number; bytes: number }[] = [];
@@ -159,7 +162,7 @@ export class SocketPlayer {
     this.wantsPlay = false;
     this.video.pause();
     // What has not begun tells the server once its picture is there.
-    if (this.begun && this.answered === this.asked) this.say({ type: "pause" });
+    if (this.arrived) this.say({ type: "pause" });
     this.become("paused");
   }
 
@@ -186,6 +189,12 @@ export class SocketPlayer {
     this.video.playbackRate = speed;
   }
 
+  /** The moment that it is on its way to, Unix ms; null where it is there, or is to be live. */
+  get goesTo(): number | null {
+    const { start } = this.wanted;
+    return this.arrived || start === "live" ? null : start;
+  }
+
   /** Live, or on the way there. */
   get wantsLive(): boolean {
     return this.wanted.start === "live";
@@ -207,6 +216,7 @@ export class SocketPlayer {
       stalls: this.stalls,
       leaps: this.leaps,
       connections: this.connections,
+      sessions: this.sessions,
       skipped: this.skipped,
       bytes: this.bytes,
       bitrate_bps: this.bitrate(),
@@ -257,7 +267,9 @@ export class SocketPlayer {
   private address(): string {
     this.stay();
     const { start, speed } = this.wanted;
-    return start === "live" ? this.url : `${this.url}?start=${(start / 1000).toFixed(3)}&speed=${speed}`;
+    if (start === "live") return this.url;
+    const from = Math.min(start, this.clock.now(Date.now())); // nothing is there of what is to come
+    return `${this.url}?start=${(from / 1000).toFixed(3)}&speed=${speed}`;
   }
 
   private stay(): void {
@@ -266,8 +278,12 @@ export class SocketPlayer {
 
   /** When the picture was captured that is shown of what was asked for last, Unix ms. */
   private shown(): number | null {
-    const arrived = this.begun && this.answered === this.asked;
-    return (arrived && this.time.captured(this.video.currentTime)) || null;
+    return (this.arrived && this.time.captured(this.video.currentTime)) || null;
+  }
+
+  /** What is shown is what was asked for last. */
+  private get arrived(): boolean {
+    return this.begun && this.answered === this.asked;
   }
 
   private again(): void {
@@ -352,7 +368,8 @@ export class SocketPlayer {
   }
 
   private arrive(id: number, live: boolean, speed: number | "max"): void {
-    const joined = live && !this.live && id === this.answered && this.begun;
+    const followed = this.live;
+    const joined = live && !followed && !this.fresh && id === this.answered && this.begun;
     this.live = live;
     this.speed = live || speed === "max" ? 1 : speed;
     this.video.playbackRate = this.speed;
@@ -361,8 +378,9 @@ export class SocketPlayer {
     const { start } = this.wanted;
     if (live) this.wanted = { start: "live", speed: 1 };
     if (joined) return;
-    if (!this.wantsPlay && this.begun && this.fresh && live) this.say({ type: "pause" }); // on another connection
-    const anew = id > this.answered || (this.fresh && !live && this.begun);
+    const stays = live && followed; // on another connection
+    if (!this.wantsPlay && this.begun && this.fresh && stays) this.say({ type: "pause" });
+    const anew = id > this.answered || (this.fresh && this.begun && !stays);
     this.answered = id;
     this.fresh = false;
     // Also of what is near the live edge: who stands still, or whose publisher is away, is not taken there.
@@ -395,6 +413,7 @@ export class SocketPlayer {
   private open(session: Session): void {
     if (this.next || this.passed.has(session.epoch)) return; // it comes again, or did
     this.attempt = 0;
+    this.sessions += 1;
     this.absence = null;
     const played = playedTracks(session.tracks);
     const kinds = played.map((track) => track.kind);
@@ -440,10 +459,11 @@ export class SocketPlayer {
 
   private addBuffer(source: MediaSource, track: Track): void {
     const type = mimeOf(track);
+    const of_now = () => source === this.source;
     const buffer = new TrackBuffer(source.addSourceBuffer(type), type, {
-      appended: (cost) => this.consumed(cost),
-      full: () => this.full(),
-      failed: () => this.rebuild(),
+      appended: (cost) => of_now() && this.consumed(cost),
+      full: () => of_now() && this.full(),
+      failed: () => of_now() && this.rebuild(),
     });
     this.buffers.set(track.kind, buffer);
   }
