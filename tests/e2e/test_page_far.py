@@ -134,6 +134,8 @@ def test_a_contact_sheet_of_two_days(far: Far, client: httpx.Client) -> None:
 def test_the_page_goes_from_stretch_to_stretch(far: Far, browser: Any, mode: str) -> None:
     """From the end of the first film to the second, which is the next that there is, and live."""
     with watched(browser, f"{far.edge}/watch/{STREAM}?mode={mode}") as page:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
         until(lambda: shown(page), "what there is")
         send_to(page, 1000 * (far.first_s + SENT_TO_S))
         until(
@@ -142,6 +144,9 @@ def test_the_page_goes_from_stretch_to_stretch(far: Far, browser: Any, mode: str
         count, told = len(shown(page)), stats(page)
         assert told["behind_live_s"] == pytest.approx(40 * HOUR_S, rel=0.01)
         assert not told["following"]
+        if mode != "ws":
+            closed = [url for url in asked if f"start={far.first_s + SENT_TO_S}&end=" in url]
+            assert closed, "a stretch of a day"
         until(lambda: far.second_s <= playing_s(page) < far.second_s + 4, "the second film")
         films: list[list[int]] = [[]]
         for one in shown(page)[count:]:

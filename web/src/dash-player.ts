@@ -11,6 +11,8 @@ import { WallTimes, captured } from "./wall-times";
 
 /** dash.js rights most stalls by itself; after so long without a picture it begins anew. */
 const STUCK_S = 10;
+/** Reading the manifest of where it is sent may take so long. */
+const READS_S = 30;
 /** After a publisher came back it is given less, if it stands at the end of what the one before sent. */
 const RENEWED_S = 1.5;
 const GIVES_UP_AFTER_S = 5;
@@ -63,6 +65,8 @@ export class DashPlayer extends VideoPlayer {
   private lingers = false;
   /** Where it begins, s, until that is there to be shown. */
   private starts: number | null = null;
+  /** What is shown is of before, until it has read the manifest of where it goes. */
+  private reading = false;
   /** How often it was begun anew. */
   private loads = 0;
   /** Where it was sent before anything told when the media were captured, s; null: it need not be looked at. */
@@ -247,9 +251,15 @@ export class DashPlayer extends VideoPlayer {
     this.lingers = this.following && this.since !== null;
     this.loads += 1;
     this.until = null;
-    this.started = false; // what is shown until it is attached is not where it goes
+    this.started = false;
+    this.reading = this.since !== null;
+    if (this.since !== null && !this.following) this.aim = this.since;
     if (this.since === null) this.attach(this.url);
     else void this.attachFrom(Math.round(this.since) / 1000);
+  }
+
+  protected override get stale(): boolean {
+    return this.reading;
   }
 
   protected override get ends(): number | null {
@@ -268,14 +278,14 @@ export class DashPlayer extends VideoPlayer {
     if ((this.stream?.last_ms ?? Date.now()) - 1000 * since < FAR_MS) return null;
     const index = this.url.replace(/manifest\.mpd$/, "index.m3u8");
     const answer = await fetch(`${index}?start=${since}`, { signal: this.ending.signal });
-    await answer.text(); // what is not read holds the connection
-    const end = new URL(answer.url).searchParams.get("end");
-    return end === null ? null : Number(end);
+    const end = /[?&]end=([\d.]+)/.exec(await answer.text())?.[1];
+    return end === undefined ? null : Number(end);
   }
 
   /** From here on all that dash.js says is of this. */
   private attach(url: string, start?: number, until: number | null = null): void {
     this.until = until;
+    this.reading = false;
     this.builtAt = this.movedAt = performance.now();
     this.started = this.begun = false;
     this.begunAt = this.starts = null;
@@ -459,7 +469,7 @@ export class DashPlayer extends VideoPlayer {
       this.load();
       return;
     }
-    if (this.unsupported) return;
+    if (this.unsupported || (this.reading && this.age(this.builtAt) < READS_S)) return;
     // Sent to a moment, and nothing to see of it: also of a stream that is away, or over, or paused.
     if (this.since !== null && !this.started && this.playlist === "here" && this.age(this.builtAt) > STUCK_S) {
       this.recovers("nothing to see of the moment");

@@ -491,9 +491,9 @@ export class Player extends VideoPlayer {
     video.playbackRate = 0; // which hls.js leaves alone
     setTimeout(
       () => {
-        if (this.ending.signal.aborted || !this.following || this.holds || this.hls !== hls) return;
-        video.playbackRate = 1;
-        video.currentTime += 0.01;
+        if (this.ending.signal.aborted || this.holds || this.hls !== hls) return;
+        video.playbackRate = this.speed;
+        if (this.following) video.currentTime += 0.01;
       },
       1000 * Math.max(0, Math.min(lacking_s, 1)),
     );
@@ -630,12 +630,14 @@ export class Player extends VideoPlayer {
   /** Where a moment is in what is loaded; null where it is not. */
   protected override placed(time: number): number | null {
     let place: number | null = null;
-    for (const frag of this.details()?.fragments ?? []) {
+    const fragments = this.details()?.fragments ?? [];
+    const last = fragments.at(-1);
+    for (const frag of fragments) {
       const begin = frag.programDateTime;
       if (begin === null || begin === undefined || frag.gap) continue;
       if (begin > time) break;
       // Where media are shorter than was listed, there is a moment between two segments.
-      const within = time < begin + 1000 * (frag.duration + BETWEEN_S);
+      const within = time < begin + 1000 * (frag.duration + (frag === last ? 0 : BETWEEN_S));
       place = within ? frag.start + leadOf(frag) + (time - begin) / 1000 : null;
     }
     return place;

@@ -128,7 +128,7 @@ export abstract class VideoPlayer {
     this.wantsPlay = !begin.paused;
     const on = (name: string, act: () => void) => this.on(name, act);
     // Not what is told late of another player's source.
-    const shows = () => video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
+    const shows = () => video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && !this.stale;
     on("playing", () => {
       if (!shows()) return;
       this.started = true;
@@ -165,15 +165,7 @@ export abstract class VideoPlayer {
         if (this.holds) video.playbackRate = 0; // dash.js sets another one as soon as it can play
       });
     }
-    for (const name of ["volumechange", "pause", "play"]) on(name, () => this.tick());
-    on("ended", () => {
-      // It may not be over by now: the browser pauses all the same where a list turns out to be a little longer.
-      if (this.started && !video.seeking && !video.ended) {
-        if (this.ends !== null) return this.goTo(this.ends);
-        void this.play();
-      }
-      this.tick();
-    });
+    for (const name of ["volumechange", "pause", "play", "ended"]) on(name, () => this.tick());
     this.watchPictures();
     this.ticker = setInterval(() => this.tick(), TICK_MS);
   }
@@ -327,6 +319,11 @@ export abstract class VideoPlayer {
 
   /** It plays (again). */
   protected plays(): void {}
+
+  /** What is shown is of before, until what was asked for is loaded. */
+  protected get stale(): boolean {
+    return false;
+  }
 
   /** It waits for media; whether since there are no more yet. */
   protected waits(): boolean {

@@ -62,7 +62,7 @@ class Pulse:
         """Capture time (Unix ms) of the key's newest index entry; 0 where there is none of the
         last minute, None where that is not known."""
         newest = self._newest.get(place)
-        known = newest is not None and self._age_s(place) < 2 * _OLD_S
+        known = newest is not None and self._age_s(place) < _OLD_S + _FIRST_WAIT_S
         return newest.get(key, 0) if newest is not None and known else None
 
     async def close(self) -> None:

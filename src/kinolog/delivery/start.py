@@ -82,22 +82,22 @@ async def find_start(
     entries = [entry for entry in found if entry.epoch >= first_epoch]
     sessions: dict[int, Session] = {**here}
     sessions |= {e.epoch: e for e in entries if isinstance(e, SessionEntry)}
-    # The index may tell longer of media than they are kept: of those of a session before, whose
-    # place would be read for them, too.
-    low, _ = await reader.bounds(media, partition, name.name)
-    segments = [
+    listed = [
         e
         for e in _window(entries, known)
-        if isinstance(e, SegmentEntry)
-        and sum(e.offsets) >= low
-        and e.epoch in sessions
-        and not is_void(e, sessions)
+        if isinstance(e, SegmentEntry) and e.epoch in sessions and not is_void(e, sessions)
     ]
+    # The index may tell longer of media than they are kept: of those of a session before, whose
+    # open would be waited for in vain.
+    low, _ = await reader.bounds(media, partition)
+    if any(_end(e) < low for e in listed):
+        low, _ = await reader.bounds(media, partition, name.name)
+    segments = [e for e in listed if _end(e) >= low]
     if segments:
         first = min(_of_living(segments, sessions), key=lambda e: e.offsets[0])
         session, covered = sessions[first.epoch], _covers(entries, known)
         offset = first.offsets[0]
-        if not covered:
+        if not covered or len(segments) < len(listed):
             # All that there is: a track's first segment may be in progress, and have begun earlier.
             offset = min(offset, session.open_offset + 1)
         return Start(offset, session, covered, over)
@@ -106,8 +106,15 @@ async def find_start(
     if sessions:
         # Not indexed yet, or by a writer that leaves that to others: not read whole.
         newest = sessions[max(sessions)]
+        if isinstance(newest, EpochEntry) and newest.close_offset >= 0:
+            offset = min(offset, newest.close_offset)
         return Start(max(newest.open_offset, offset), newest, False, over)
     return Start(offset, None, False)
+
+
+def _end(entry: SegmentEntry) -> int:
+    """The offset of a segment's last record."""
+    return sum(entry.offsets)
 
 
 def _of_living(

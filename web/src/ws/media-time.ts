@@ -68,6 +68,11 @@ export class ServerClock {
     if (this.found.length > 12) this.found.shift();
   }
 
+  /** The server has told. */
+  get known(): boolean {
+    return this.found.length > 0;
+  }
+
   now(here_ms: number): number {
     return here_ms + (this.found.length ? Math.max(...this.found) : 0);
   }

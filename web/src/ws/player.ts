@@ -189,10 +189,11 @@ export class SocketPlayer {
     this.video.playbackRate = speed;
   }
 
-  /** The moment that it is on its way to, Unix ms; null where it is there, or is to be live. */
+  /** The moment that it is on its way to, Unix ms; null where it is there. */
   get goesTo(): number | null {
     const { start } = this.wanted;
-    return this.arrived || start === "live" ? null : start;
+    if (this.arrived) return null;
+    return start === "live" ? this.clock.now(Date.now()) : start;
   }
 
   /** Live, or on the way there. */
@@ -247,7 +248,9 @@ export class SocketPlayer {
     this.socket = socket;
     this.connections += 1;
     this.taken = this.acked = 0;
-    this.asked = this.answered = 0;
+    const elsewhere = this.begun && !this.arrived; // what is shown is not what it goes on with
+    this.asked = 0;
+    this.answered = elsewhere ? -1 : 0;
     this.fresh = true;
     this.next = null;
     this.heardAt = performance.now();
@@ -268,7 +271,8 @@ export class SocketPlayer {
     this.stay();
     const { start, speed } = this.wanted;
     if (start === "live") return this.url;
-    const from = Math.min(start, this.clock.now(Date.now())); // nothing is there of what is to come
+    // Nothing is there of what is to come, by the server's clock.
+    const from = this.clock.known ? Math.min(start, this.clock.now(Date.now())) : start;
     return `${this.url}?start=${(from / 1000).toFixed(3)}&speed=${speed}`;
   }
 
