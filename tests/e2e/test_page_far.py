@@ -147,12 +147,19 @@ def test_the_page_goes_from_stretch_to_stretch(far: Far, browser: Any, mode: str
         if mode != "ws":
             closed = [url for url in asked if f"start={far.first_s + SENT_TO_S}&end=" in url]
             assert closed, "a stretch of a day"
-        until(lambda: far.second_s <= playing_s(page) < far.second_s + 4, "the second film")
+        until(
+            lambda: (
+                far.second_s <= playing_s(page) < far.second_s + 4
+                and shown(page)[-1].number < 4 * FPS
+            ),
+            "the second film",
+        )
         films: list[list[int]] = [[]]
         for one in shown(page)[count:]:
             if films[-1] and one.number < films[-1][-1] - FPS:
                 films.append([])
             films[-1].append(one.number)
+        assert len(films) == 3, [(film[0], film[-1]) for film in films]
         first, border, second = films
         assert (FILM_S - 0.5) * FPS <= max(first) < FILM_S * FPS
         assert second[0] < FPS / 2, "the second film is played from its begin on"

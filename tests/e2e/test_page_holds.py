@@ -61,7 +61,11 @@ def holding(
         until(lambda: shown(page), "what there is")
         page.route(f"**/{past.segment}", answer)
         send_to(page, 1000 * (past.begun_s + MOMENT_S), paused=paused)
-        until(lambda: page.evaluate(HOLDS), "it to wait at the keyframe")
+        # Not where it waited before it was sent there: for the last of the stream.
+        until(
+            lambda: page.evaluate(HOLDS) and leads(numbers(page)[-1] / FPS),
+            "it to wait at the keyframe",
+        )
         yield page
 
 

@@ -250,6 +250,8 @@ export class DashPlayer extends VideoPlayer {
     this.builtAt = performance.now();
     this.lingers = this.following && this.since !== null;
     this.loads += 1;
+    clearTimeout(this.retryTimer);
+    this.retryTimer = undefined;
     this.until = null;
     this.started = false;
     this.reading = this.since !== null;
@@ -278,6 +280,7 @@ export class DashPlayer extends VideoPlayer {
     if ((this.stream?.last_ms ?? Date.now()) - 1000 * since < FAR_MS) return null;
     const index = this.url.replace(/manifest\.mpd$/, "index.m3u8");
     const answer = await fetch(`${index}?start=${since}`, { signal: this.ending.signal });
+    if (!answer.ok) return null; // dash.js is told the same of the manifest
     const end = /[?&]end=([\d.]+)/.exec(await answer.text())?.[1];
     return end === undefined ? null : Number(end);
   }
@@ -363,6 +366,7 @@ export class DashPlayer extends VideoPlayer {
 
   private fails({ error }: Failure): void {
     this.reads = false;
+    if (this.reading) return; // of before
     const answer = error?.data as { response?: { status?: number } } | undefined;
     const missing = answer?.response?.status === 404 || (this.listed && this.stream === null);
     if (this.plays_s <= PLAYS_ON_S) this.playlist = missing ? "missing" : "failing";
@@ -508,7 +512,7 @@ export class DashPlayer extends VideoPlayer {
   // -- what is -----------------------------------------------------------------------------------
 
   protected window(): { start: number; end: number } | null {
-    if (!this.dash || this.playlist !== "here") return null;
+    if (!this.dash || this.reading || this.playlist !== "here") return null;
     try {
       const { start, end } = this.dash.getDvrWindow();
       return start > 0 && end > start ? { start, end } : null;

@@ -270,6 +270,7 @@ export abstract class VideoPlayer {
     this.video.pause();
     const rate = this.stream?.tracks.find((track) => track.kind === "video")?.frame_rate;
     const picture_s = 1 / (rate || 25);
+    if (this.stale && this.aim !== null) return this.goTo(this.aim + 1000 * by * picture_s);
     const { waitsFor } = this;
     if (waitsFor !== null) {
       this.aim = this.reaching = waitsFor + 1000 * by * picture_s;
@@ -404,7 +405,7 @@ export abstract class VideoPlayer {
   /** Players begin with a keyframe, before what was sought: go there once it can be decoded. */
   protected arrive(): void {
     const position = this.reaching === null ? null : this.placed(this.reaching);
-    if (position === null) return;
+    if (position === null || this.stale) return;
     // Before it has started, the time may be of where it was.
     const beyond = this.started && this.video.currentTime >= position;
     if (!beyond && !this.has(position)) return;

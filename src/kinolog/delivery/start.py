@@ -97,7 +97,8 @@ async def find_start(
         first = min(_of_living(segments, sessions), key=lambda e: e.offsets[0])
         session, covered = sessions[first.epoch], _covers(entries, known)
         offset = first.offsets[0]
-        if not covered or len(segments) < len(listed):
+        short = len(segments) < len(listed) and session.open_offset >= low
+        if not covered or short:
             # All that there is: a track's first segment may be in progress, and have begun earlier.
             offset = min(offset, session.open_offset + 1)
         return Start(offset, session, covered, over)
@@ -106,8 +107,9 @@ async def find_start(
     if sessions:
         # Not indexed yet, or by a writer that leaves that to others: not read whole.
         newest = sessions[max(sessions)]
-        if isinstance(newest, EpochEntry) and newest.close_offset >= 0:
-            offset = min(offset, newest.close_offset)
+        told = here.get(newest.epoch)
+        if told is not None and over is not None and told.close_offset >= 0:
+            offset = min(offset, told.close_offset)
         return Start(max(newest.open_offset, offset), newest, False, over)
     return Start(offset, None, False)
 

@@ -193,7 +193,8 @@ export class SocketPlayer {
   get goesTo(): number | null {
     const { start } = this.wanted;
     if (this.arrived) return null;
-    return start === "live" ? this.clock.now(Date.now()) : start;
+    if (start !== "live") return start;
+    return this.clock.known ? this.clock.now(Date.now()) : null;
   }
 
   /** Live, or on the way there. */
@@ -248,7 +249,7 @@ export class SocketPlayer {
     this.socket = socket;
     this.connections += 1;
     this.taken = this.acked = 0;
-    const elsewhere = this.begun && !this.arrived; // what is shown is not what it goes on with
+    const elsewhere = this.answered !== this.asked; // what is there is not what it goes on with
     this.asked = 0;
     this.answered = elsewhere ? -1 : 0;
     this.fresh = true;

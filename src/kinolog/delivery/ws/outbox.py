@@ -71,6 +71,20 @@ class Outbox:
         self._tell_room()
         return count
 
+    def leave_out(self) -> int:
+        """Binary messages that wait are not sent; how many these are. Of texts, the last of each
+        kind: who was not told where it is would wait for that."""
+        texts: dict[str, str] = {}
+        for message, _ in self._waiting:
+            if isinstance(message, str):
+                kind = message.partition(",")[0]
+                texts.pop(kind, None)
+                texts[kind] = message
+        count = self.clear()
+        for message in texts.values():
+            self.put(message)
+        return count
+
     def finish(self) -> None:
         """Nothing more comes: `send_all` returns when what waits is sent."""
         self._finished = True

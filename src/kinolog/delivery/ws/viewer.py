@@ -185,8 +185,7 @@ class Viewer:
 
     def _skip(self) -> None:
         """The connection does not keep up: leave out what waits."""
-        waiting = self._outbox.clear()
-        self._skipped += waiting
+        self._skipped += self._outbox.leave_out()
         self._skipping = True
         self._epoch = -1
         for way in self._ways.values():

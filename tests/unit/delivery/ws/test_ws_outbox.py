@@ -140,3 +140,25 @@ def test_a_window_holds_back_what_is_not_acknowledged() -> None:
         assert len(socket.sent) == 6
 
     run(test)
+
+
+def test_what_is_left_out_for_a_slow_socket_is_media_alone() -> None:
+    """It would wait for its place for ever; of a kind, the last is told."""
+
+    async def test() -> None:
+        outbox, socket = Outbox(Clock()), Socket()
+        for message in (
+            '{"type":"position","id":7}',
+            '{"type":"epoch","epoch":1}',
+            b"1",
+            '{"type":"epoch","epoch":2}',
+            b"2",
+        ):
+            outbox.put(message)
+        assert outbox.leave_out() == 2
+        outbox.finish()
+        await outbox.send_all(socket)
+        assert socket.sent == ['{"type":"position","id":7}', '{"type":"epoch","epoch":2}']
+        assert outbox.size == 0
+
+    run(test)
