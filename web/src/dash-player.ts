@@ -65,8 +65,6 @@ export class DashPlayer extends VideoPlayer {
   private lingers = false;
   /** Where it begins, s, until that is there to be shown. */
   private starts: number | null = null;
-  /** What is shown is of before, until it has read the manifest of where it goes. */
-  private reading = false;
   /** How often it was begun anew. */
   private loads = 0;
   /** Where it was sent before anything told when the media were captured, s; null: it need not be looked at. */
@@ -254,14 +252,10 @@ export class DashPlayer extends VideoPlayer {
     this.retryTimer = undefined;
     this.until = null;
     this.started = false;
-    this.reading = this.since !== null;
+    this.stale = this.since !== null;
     if (this.since !== null && !this.following) this.aim = this.since;
     if (this.since === null) this.attach(this.url);
     else void this.attachFrom(Math.round(this.since) / 1000);
-  }
-
-  protected override get stale(): boolean {
-    return this.reading;
   }
 
   protected override get ends(): number | null {
@@ -288,7 +282,7 @@ export class DashPlayer extends VideoPlayer {
   /** From here on all that dash.js says is of this. */
   private attach(url: string, start?: number, until: number | null = null): void {
     this.until = until;
-    this.reading = false;
+    this.stale = false;
     this.builtAt = this.movedAt = performance.now();
     this.started = this.begun = false;
     this.begunAt = this.starts = null;
@@ -366,7 +360,7 @@ export class DashPlayer extends VideoPlayer {
 
   private fails({ error }: Failure): void {
     this.reads = false;
-    if (this.reading) return; // of before
+    if (this.stale) return; // of before
     const answer = error?.data as { response?: { status?: number } } | undefined;
     const missing = answer?.response?.status === 404 || (this.listed && this.stream === null);
     if (this.plays_s <= PLAYS_ON_S) this.playlist = missing ? "missing" : "failing";
@@ -473,7 +467,7 @@ export class DashPlayer extends VideoPlayer {
       this.load();
       return;
     }
-    if (this.unsupported || (this.reading && this.age(this.builtAt) < READS_S)) return;
+    if (this.unsupported || (this.stale && this.age(this.builtAt) < READS_S)) return;
     // Sent to a moment, and nothing to see of it: also of a stream that is away, or over, or paused.
     if (this.since !== null && !this.started && this.playlist === "here" && this.age(this.builtAt) > STUCK_S) {
       this.recovers("nothing to see of the moment");
@@ -512,7 +506,7 @@ export class DashPlayer extends VideoPlayer {
   // -- what is -----------------------------------------------------------------------------------
 
   protected window(): { start: number; end: number } | null {
-    if (!this.dash || this.reading || this.playlist !== "here") return null;
+    if (!this.dash || this.stale || this.playlist !== "here") return null;
     try {
       const { start, end } = this.dash.getDvrWindow();
       return start > 0 && end > start ? { start, end } : null;

@@ -95,6 +95,8 @@ export abstract class VideoPlayer {
   protected aim: number | null;
   /** A moment amid a GOP, until what leads to it is there and it is shown; Unix ms. */
   protected reaching: number | null = null;
+  /** What is shown is of before, until it is known what is to be loaded. */
+  protected stale = false;
   /** It stands at the keyframe before that. */
   protected holds = false;
   protected stalls = 0;
@@ -320,11 +322,6 @@ export abstract class VideoPlayer {
 
   /** It plays (again). */
   protected plays(): void {}
-
-  /** What is shown is of before, until what was asked for is loaded. */
-  protected get stale(): boolean {
-    return false;
-  }
 
   /** It waits for media; whether since there are no more yet. */
   protected waits(): boolean {

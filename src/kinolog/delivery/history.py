@@ -397,7 +397,6 @@ class History:
             older = await self._older(index, name.track, frontier, end)
         except ArchiveUnavailable:
             older, whole = (), False  # what is newer is to be played all the same
-        if not whole:
             at_s = self._clock.monotonic()  # the archive may have taken long to say nothing
         return _Known(frontier, older, newest, at_s, whole)
 

@@ -26,7 +26,7 @@ BACK_MS = 60_000
 _EVERY_S = 3.0
 _OLD_S = 6.0
 """What was seen so long ago tells nothing of now."""
-_FIRST_WAIT_S = 2.0
+_WAIT_S = 2.0
 
 
 class Pulse:
@@ -56,14 +56,15 @@ class Pulse:
             self._task.add_done_callback(self._looked)
         if self._task is not None and any(self._age_s(place) >= _OLD_S for place in due):
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._task), _FIRST_WAIT_S)
+                await asyncio.wait_for(asyncio.shield(self._task), _WAIT_S)
 
     def newest_ms(self, place: Place, key: str) -> int | None:
         """Capture time (Unix ms) of the key's newest index entry; 0 where there is none of the
         last minute, None where that is not known."""
         newest = self._newest.get(place)
-        known = newest is not None and self._age_s(place) < _OLD_S + _FIRST_WAIT_S
-        return newest.get(key, 0) if newest is not None and known else None
+        if newest is None or self._age_s(place) >= _OLD_S + _WAIT_S:
+            return None
+        return newest.get(key, 0)
 
     async def close(self) -> None:
         """Stop looking."""

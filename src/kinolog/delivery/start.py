@@ -90,9 +90,9 @@ async def find_start(
     # The index may tell longer of media than they are kept: of those of a session before, whose
     # open would be waited for in vain.
     low, _ = await reader.bounds(media, partition)
-    if any(_end(e) < low for e in listed):
+    if any(e.last_offset < low for e in listed):
         low, _ = await reader.bounds(media, partition, name.name)
-    segments = [e for e in listed if _end(e) >= low]
+    segments = [e for e in listed if e.last_offset >= low]
     if segments:
         first = min(_of_living(segments, sessions), key=lambda e: e.offsets[0])
         session, covered = sessions[first.epoch], _covers(entries, known)
@@ -112,11 +112,6 @@ async def find_start(
             offset = min(offset, told.close_offset)
         return Start(max(newest.open_offset, offset), newest, False, over)
     return Start(offset, None, False)
-
-
-def _end(entry: SegmentEntry) -> int:
-    """The offset of a segment's last record."""
-    return sum(entry.offsets)
 
 
 def _of_living(

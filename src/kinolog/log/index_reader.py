@@ -150,7 +150,7 @@ def over_at(newest: EpochEntry | None, entries: Sequence[IndexEntry]) -> int | N
 
 def last_offset(entry: IndexEntry) -> int:
     """The media offset of the last record that an entry tells of."""
-    return sum(entry.offsets) if isinstance(entry, SegmentEntry) else entry.open_offset
+    return entry.last_offset if isinstance(entry, SegmentEntry) else entry.open_offset
 
 
 def dead_ms(session: Open) -> int:

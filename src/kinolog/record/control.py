@@ -109,6 +109,11 @@ class SegmentEntry(msgspec.Struct, omit_defaults=True, tag="segment", tag_field=
     whole: bool = True
     pages: dict[str, Where] = {}
 
+    @property
+    def last_offset(self) -> int:
+        """The offset of its last record."""
+        return sum(self.offsets)
+
 
 IndexEntry = SessionEntry | SegmentEntry
 IndexRecord = SessionEntry | SegmentEntry | PageEntry

@@ -61,7 +61,7 @@ def row_of(entry: SegmentEntry, offset: int) -> Row:
         entry.dur,
         entry.wall,
         entry.offsets[0],
-        sum(entry.offsets),
+        entry.last_offset,
         sum(entry.sizes),
         offset,
         (INDEPENDENT if entry.ind else 0) | (0 if entry.whole else GAP),

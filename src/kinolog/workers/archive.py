@@ -490,7 +490,7 @@ def _block(stream: _Stream, items: Sequence[Item], epochs: Mapping[int, EpochEnt
             newest[entry.track] = (entry.epoch, entry.msn)
             segments.append(entry)
     low = min((one.offsets[0] for one in segments), default=0)
-    high = max((sum(one.offsets) for one in segments), default=-1)
+    high = max((one.last_offset for one in segments), default=-1)
     others = {one.entry.open_offset for one in items if isinstance(one.entry, SessionEntry)}
     over = [epochs[epoch] for epoch in {one.epoch for one in segments} if epoch in epochs]
     others |= {offset for one in over for offset in (one.close_offset, one.end_offset)}
@@ -538,7 +538,7 @@ def _encode(
             lost += 1
             add_lost(losses, entry.track, entry.epoch, entry.msn)
             continue
-        first, last = entry.offsets[0], sum(entry.offsets)
+        first, last = entry.offsets[0], entry.last_offset
         stored.append(Stored(entry.track, entry.epoch, entry.msn, first, last, at, size))
         kept += found
         at += size
