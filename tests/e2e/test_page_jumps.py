@@ -31,6 +31,13 @@ FIRST_S, AWAY_S, SECOND_S = 90, 30, 60
 LONG_S = 60
 MODES = ("hls", "dash", "ws")
 
+CLOCK = """
+window.Date = class extends Date {
+  constructor(...of) { of.length ? super(...of) : super(Date.now()); }
+  static now() { return super.now() + %d; }
+};
+"""
+
 
 @dataclass(frozen=True)
 class Played:
@@ -279,6 +286,17 @@ def test_jumps_amid_long_gops(played: Played, browser: Any, mode: str) -> None:
         for moment_s in (5.0, 58.0, 22.0, 36.0):
             send_to(page, 1000 * (played.begun_s + moment_s))
             stands_at(page, played, moment_s)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("ahead_ms", [20_000, -3_000])
+def test_a_clock_that_is_wrong_leads_to_the_moment(
+    played: Played, browser: Any, mode: str, ahead_ms: int
+) -> None:
+    asked = f"mode={mode}&at={played.begun_s + 17.5:.3f}"
+    url = f"{played.edge}/watch/{LONG}?{asked}"
+    with watched(browser, url, CLOCK % ahead_ms) as page:
+        went_to(page, played, 17.5)
 
 
 @pytest.mark.parametrize(

@@ -279,7 +279,11 @@ export class DashPlayer extends VideoPlayer {
     return end === undefined ? null : Number(end);
   }
 
-  /** From here on all that dash.js says is of this. */
+  /**
+   * From here on all that dash.js says is of this. Where it begins is the media's time, and for a dynamic manifest
+   * alone: of a static one it would be since the first Period; and with `posix:` it would be off by what
+   * this machine's clock is.
+   */
   private attach(url: string, start?: number, until: number | null = null): void {
     this.until = until;
     this.stale = false;
@@ -297,7 +301,7 @@ export class DashPlayer extends VideoPlayer {
     if (this.reads) this.unmake();
     this.reads = true;
     this.dash ??= this.script && this.make(this.script);
-    this.dash?.attachSource(url, start === undefined ? undefined : `posix:${start.toFixed(3)}`);
+    this.dash?.attachSource(url, start);
   }
 
   /**
@@ -306,17 +310,19 @@ export class DashPlayer extends VideoPlayer {
    */
   private async attachFrom(since: number): Promise<void> {
     const { loads } = this;
-    let leads: number | null = null;
+    let manifest: Manifest | undefined;
     let until: number | null = null;
     try {
       until = await this.endOf(since);
       const answer = await fetch(this.from(since, until), { signal: this.ending.signal });
-      if (answer.ok) leads = leadOf(readManifest(await answer.text()));
+      if (answer.ok) manifest = readManifest(await answer.text());
     } catch {
       // dash.js has its own words for it
     }
     if (loads !== this.loads || this.ending.signal.aborted) return;
-    this.attach(this.from(since, until), leads !== null && leads < since ? leads + LED_S : since, until);
+    const leads = leadOf(manifest);
+    const start = leads !== null && leads < since ? leads + LED_S : since;
+    this.attach(this.from(since, until), manifest?.type === "static" ? undefined : start, until);
   }
 
   /**
@@ -354,7 +360,8 @@ export class DashPlayer extends VideoPlayer {
     const place = Math.max(this.placed(since), this.window()?.start ?? 0);
     if (Math.abs(place - begunAt) < NEAR_S) return;
     // Sent back to before what it has, dash.js may return to that.
-    if (place < told.media_s) this.attach(this.from(Math.round(since) / 1000, this.until), place, this.until);
+    const start = this.dash?.isDynamic() ? place : undefined;
+    if (place < told.media_s) this.attach(this.from(Math.round(since) / 1000, this.until), start, this.until);
     else this.dash?.seekToPresentationTime(place + LEAST_S);
   }
 

@@ -36,9 +36,9 @@ STATE = """
 
 
 @contextmanager
-def watched(browser: Any, url: str) -> Iterator[Page]:
+def watched(browser: Any, url: str, first: str = "") -> Iterator[Page]:
     """A page of a stream whose pictures are read from the first on, and which is to throw nothing.
-    What fails tells of it."""
+    What fails tells of it. `first` is run before anything of it."""
     context = browser.new_context(bypass_csp=True)
     warned: list[str] = []
     failed: list[str] = []
@@ -46,7 +46,7 @@ def watched(browser: Any, url: str) -> Iterator[Page]:
         page = context.new_page()
         page.on("console", lambda told: warned.append(told.text) if told.type != "log" else None)
         page.on("pageerror", lambda error: failed.append(f"{error}\n{error.stack}"))
-        page.add_init_script(READ_FIRST)
+        page.add_init_script(READ_FIRST + first)
         page.goto(url)
         page.wait_for_function("() => window.kinolog")
         yield page

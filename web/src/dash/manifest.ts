@@ -2,6 +2,8 @@
 
 /** What is read of dash.js's manifest. */
 export interface Manifest {
+  /** "dynamic", "static". */
+  type?: string;
   /** When the newest of its media were captured: that is when our manifests change. */
   publishTime?: Date;
   Period?: {
@@ -26,6 +28,7 @@ export function readManifest(text: string): Manifest {
   const root = new DOMParser().parseFromString(text, "text/xml").documentElement;
   const number = (element: Element | null, name: string) => Number(element?.getAttribute(name) ?? 0);
   return {
+    type: root.getAttribute("type") ?? "static",
     Period: [...root.querySelectorAll("Period")].map((period) => ({
       start: Number(period.getAttribute("start")?.match(/^PT([\d.]+)S$/)?.[1] ?? 0),
       AdaptationSet: [...period.querySelectorAll("AdaptationSet")].map((set) => {
