@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pytest
 from hls_stage import stage, until
 from kit.page_player import segment_at, send_to, stats, watched
@@ -18,6 +19,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.needs("chromium"), pytest.mark.ti
 
 STREAM = "holds/long"
 """Of GOPs of ten seconds, in segments of two."""
+LENGTH_S = 60
 FPS = 30
 MOMENT_S = 17.5
 KEYFRAME_S = 10.0
@@ -46,7 +48,7 @@ def past(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     (folder / "kinolog.toml").write_text("end_grace_s = 3600\n")
     with stage(one_broker, folder) as found:
         begun_s = int(time.time()) - 600
-        found.published(STREAM, "seconds=60&gop=10", f"--at={begun_s}")
+        found.published(STREAM, f"seconds={LENGTH_S}&gop=10", f"--at={begun_s}")
         edge = found.edge()
         found.rest(edge, "away")
         yield Past(edge, begun_s, segment_at(edge, STREAM, begun_s + MOMENT_S))
@@ -131,6 +133,77 @@ def test_it_goes_by_the_moment(
             ),
             f"the picture of {goes_to_s:.2f} s",
         )
+
+
+def listed_ms(past: Past) -> float:
+    """When the newest of it was captured, as the list of streams has it."""
+    httpx.get(f"{past.edge}/media/{STREAM}/video.m3u8").raise_for_status()
+    found = httpx.get(f"{past.edge}/api/streams").json()["streams"]
+    return float(next(one["last_ms"] for one in found if one["name"] == "long"))
+
+
+@pytest.mark.parametrize(
+    ("keys", "goes_to_s"),
+    [
+        (["ArrowRight"] * 2, 52.0),
+        (["ArrowRight"] * 4, 57.0),
+        ([*["ArrowRight"] * 4, "ArrowLeft"], 52.0),
+    ],
+)
+def test_it_goes_no_further_than_there_is(
+    past: Past, browser: Any, keys: list[str], goes_to_s: float
+) -> None:
+    """Also while it still asks what there is around where it was sent, as by DASH."""
+    # Once it is followed, the list says how long it is.
+    until(lambda: listed_ms(past) < 1000 * (past.begun_s + LENGTH_S), "its end")
+    with watched(browser, f"{past.edge}/watch/{STREAM}?mode=dash") as page:
+        until(lambda: shown(page) and numbers(page)[-1] >= FPS * LENGTH_S - 5, "the last of it")
+        count = len(shown(page))
+        page.route("**/manifest.mpd*start=*", held)
+        with page.expect_request("**/manifest.mpd*start=*"):
+            send_to(page, 1000 * (past.begun_s + 42))
+        for key in keys:
+            page.keyboard.press(key)
+        page.unroute_all()
+        until(lambda: len(shown(page)) > count + FPS, "it to go")
+        # Neither what leads to it nor what was left of the last.
+        went_s = next(at_s for at_s in since(page, count) if 50.1 <= at_s < LENGTH_S - 1)
+        assert -0.04 <= went_s - goes_to_s < 0.5
+
+
+@pytest.mark.parametrize("mode", [*MODES, "ws"])
+def test_seconds_on_from_the_last_are_live(past: Past, browser: Any, mode: str) -> None:
+    """Which is the last that there is while its publisher is away."""
+    with at_the_end(past, browser, mode) as page:
+        until(
+            lambda: stats(page)["phase"] == "away" and numbers(page)[-1] / FPS >= LENGTH_S - 0.2,
+            "the last",
+        )
+        assert stats(page)["following"]
+        page.keyboard.press("ArrowLeft")
+        until(lambda: not stats(page)["following"], "it to go back")
+        until(lambda: numbers(page)[-1] / FPS < LENGTH_S - 4, "the picture of 5 s before")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_who_paused_stands_at_the_last(past: Past, browser: Any, mode: str) -> None:
+    with at_the_end(past, browser, mode, paused=True) as page:
+        until(lambda: numbers(page)[-1] / FPS >= LENGTH_S - 2, "one of the last")
+        assert stats(page)["phase"] == "paused"
+        assert page.evaluate("document.querySelector('video').paused")
+
+
+@contextmanager
+def at_the_end(past: Past, browser: Any, mode: str, *, paused: bool = False) -> Iterator[Page]:
+    """A page that is sent to three seconds before it, and then on by fifteen."""
+    with watched(browser, f"{past.edge}/watch/{STREAM}?mode={mode}") as page:
+        until(lambda: shown(page), "what there is")
+        sent_s = LENGTH_S - 3
+        send_to(page, 1000 * (past.begun_s + sent_s), paused=paused)
+        until(lambda: sent_s - 0.05 <= numbers(page)[-1] / FPS < sent_s + 1, "the moment")
+        for _ in range(3):
+            page.keyboard.press("ArrowRight")
+        yield page
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -63,10 +63,12 @@ export class DashPlayer extends VideoPlayer {
   private periods: number[] = [];
   /** It follows, and plays the last of a stream whose publisher is away. */
   private lingers = false;
+  /** Where dash.js was told to begin, s: in a dynamic manifest; a static one begins with the first Period. */
+  private given: number | null = null;
   /** Where it begins, s, until that is there to be shown. */
   private starts: number | null = null;
-  /** How often it was begun anew. */
-  private loads = 0;
+  /** Of what it reads before it begins anew. */
+  private loading = new AbortController();
   /** Where it was sent before anything told when the media were captured, s; null: it need not be looked at. */
   private begunAt: number | null = null;
   private catchesUp: boolean | null = null;
@@ -99,6 +101,7 @@ export class DashPlayer extends VideoPlayer {
 
   protected close(): void {
     clearTimeout(this.retryTimer);
+    this.loading.abort();
     this.unmake();
     this.reporting.leave();
   }
@@ -175,7 +178,8 @@ export class DashPlayer extends VideoPlayer {
     const position = Math.max(window.start + 0.1, Math.min(to, live));
     const { ends } = this;
     if (ends !== null && to >= window.end) return this.goTo(ends + 1000 * (to - window.end));
-    const toLive = ends === null && to >= live - 1;
+    const toLive = ends === null && to >= (this.goesByClock ? live : live - 1);
+    if (toLive && this.goesByClock) return this.linger();
     const date = this.times.date(position);
     // What leads to it is not there.
     if (!toLive && this.started && this.leads !== null && !this.has(position)) return this.goTo(date);
@@ -183,6 +187,25 @@ export class DashPlayer extends VideoPlayer {
     this.aim = toLive ? null : date;
     this.reaching = null;
     this.video.currentTime = position;
+    this.tick();
+  }
+
+  /** Play the last of a stream whose publisher is away: dash.js would seek to a live edge that goes on without it. */
+  private linger(): void {
+    const last = this.newest - LAST_MS;
+    const at = this.placed(last);
+    if (!(this.following && this.lingers)) {
+      this.following = true;
+      this.aim = this.reaching = null;
+      this.speed = 1;
+      const there = this.started && this.since !== null && this.has(at);
+      this.since = last;
+      if (there) {
+        this.lingers = true;
+        this.video.playbackRate = 1;
+        this.video.currentTime = at;
+      } else this.load();
+    }
     this.tick();
   }
 
@@ -247,7 +270,8 @@ export class DashPlayer extends VideoPlayer {
     if (!this.script) return;
     this.builtAt = performance.now();
     this.lingers = this.following && this.since !== null;
-    this.loads += 1;
+    this.loading.abort();
+    this.loading = new AbortController();
     clearTimeout(this.retryTimer);
     this.retryTimer = undefined;
     this.until = null;
@@ -270,10 +294,10 @@ export class DashPlayer extends VideoPlayer {
   }
 
   /** Where what begins then (Unix s) is to end, where that is far back: the edge says so, by HLS in a few lines. */
-  private async endOf(since: number): Promise<number | null> {
+  private async endOf(since: number, signal: AbortSignal): Promise<number | null> {
     if ((this.stream?.last_ms ?? Date.now()) - 1000 * since < FAR_MS) return null;
     const index = this.url.replace(/manifest\.mpd$/, "index.m3u8");
-    const answer = await fetch(`${index}?start=${since}`, { signal: this.ending.signal });
+    const answer = await fetch(`${index}?start=${since}`, { signal });
     if (!answer.ok) return null; // dash.js is told the same of the manifest
     const end = /[?&]end=([\d.]+)/.exec(await answer.text())?.[1];
     return end === undefined ? null : Number(end);
@@ -301,6 +325,7 @@ export class DashPlayer extends VideoPlayer {
     if (this.reads) this.unmake();
     this.reads = true;
     this.dash ??= this.script && this.make(this.script);
+    this.given = start ?? null;
     this.dash?.attachSource(url, start);
   }
 
@@ -309,20 +334,23 @@ export class DashPlayer extends VideoPlayer {
    * go on with segments amid it, which nothing can decode.
    */
   private async attachFrom(since: number): Promise<void> {
-    const { loads } = this;
+    const { signal } = this.loading;
     let manifest: Manifest | undefined;
     let until: number | null = null;
     try {
-      until = await this.endOf(since);
-      const answer = await fetch(this.from(since, until), { signal: this.ending.signal });
+      until = await this.endOf(since, signal);
+      const answer = await fetch(this.from(since, until), { signal });
       if (answer.ok) manifest = readManifest(await answer.text());
     } catch {
       // dash.js has its own words for it
     }
-    if (loads !== this.loads || this.ending.signal.aborted) return;
-    const leads = leadOf(manifest);
+    if (signal.aborted) return;
+    this.attachAt(since, leadOf(manifest), manifest?.type !== "static", until);
+  }
+
+  private attachAt(since: number, leads: number | null, dynamic: boolean, until: number | null): void {
     const start = leads !== null && leads < since ? leads + LED_S : since;
-    this.attach(this.from(since, until), manifest?.type === "static" ? undefined : start, until);
+    this.attach(this.from(since, until), dynamic ? start : undefined, until);
   }
 
   /**
@@ -335,11 +363,17 @@ export class DashPlayer extends VideoPlayer {
     this.begun = true;
     this.reads = false;
     if (this.since === null) return;
+    const since = Math.round(this.since) / 1000;
+    const dynamic = this.dash?.isDynamic() === true;
+    // What was read before was another one, or it could not be read.
+    const { given, leads } = this;
+    const amid = given !== null && leads !== null && leads < since && given - leads > 2 * LED_S;
+    if (amid || dynamic !== (given !== null)) return this.attachAt(since, leads, dynamic, this.until);
     if (this.leads === null || this.leads >= this.since / 1000) {
       this.reaching = null;
       this.begunAt = Math.max(this.placed(this.since), this.window()?.start ?? 0);
       this.dash?.seekToPresentationTime(this.begunAt + LEAST_S);
-    } else if (!this.dash?.isDynamic()) {
+    } else if (!dynamic) {
       // It begins there by itself, and a seek before it has anything would have it append the init segment
       // between two segments of the GOP, of which browsers then drop the rest.
       this.starts = this.leads + LEAST_S;
@@ -360,7 +394,7 @@ export class DashPlayer extends VideoPlayer {
     const place = Math.max(this.placed(since), this.window()?.start ?? 0);
     if (Math.abs(place - begunAt) < NEAR_S) return;
     // Sent back to before what it has, dash.js may return to that.
-    const start = this.dash?.isDynamic() ? place : undefined;
+    const start = this.given === null ? undefined : place;
     if (place < told.media_s) this.attach(this.from(Math.round(since) / 1000, this.until), start, this.until);
     else this.dash?.seekToPresentationTime(place + LEAST_S);
   }
@@ -436,6 +470,11 @@ export class DashPlayer extends VideoPlayer {
     return begin !== undefined && played ? begin : null;
   }
 
+  /** Not in what was loaded before, which is there for a moment still. */
+  protected override arrive(): void {
+    if (this.begun) super.arrive();
+  }
+
   /** Go where it was sent to, once that is there. */
   private reach(): void {
     if (this.starts !== null && this.has(this.starts)) {
@@ -470,8 +509,7 @@ export class DashPlayer extends VideoPlayer {
     if (!following && !this.holds && video.playbackRate !== speed) video.playbackRate = speed;
     const away = this.following && this.stream?.state === "away" && this.playlist === "here";
     if (away && this.since === null && !this.started && this.age(this.builtAt) > NOTHING_S) {
-      this.since = this.newest - LAST_MS;
-      this.load();
+      this.linger();
       return;
     }
     if (this.unsupported || (this.stale && this.age(this.builtAt) < READS_S)) return;
@@ -516,16 +554,23 @@ export class DashPlayer extends VideoPlayer {
     if (!this.dash || this.stale || this.playlist !== "here") return null;
     try {
       const { start, end } = this.dash.getDvrWindow();
-      return start > 0 && end > start ? { start, end } : null;
+      const last = this.goesByClock ? Math.min(end, this.placed(this.newest)) : end;
+      return start > 0 && last > start ? { start, end: last } : null;
     } catch {
       return null; // nothing plays yet
     }
+  }
+
+  /** dash.js takes what was published for longer than it is: no more comes, and the manifest is still dynamic. */
+  private get goesByClock(): boolean {
+    return this.stream !== null && this.stream.state !== "live" && this.dash?.isDynamic() === true;
   }
 
   /** Where one plays who is at the live edge. */
   private live(): number | null {
     const window = this.window();
     if (!window || !this.dash) return null;
+    if (this.goesByClock) return Math.max(window.start, window.end - LAST_MS / 1000);
     return Math.max(window.start, window.end - (this.dash.getTargetLiveDelay() || EDGE_S));
   }
 

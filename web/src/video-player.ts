@@ -5,6 +5,8 @@ import type { Mode } from "./modes";
 import type { Kind, Phase } from "./recovery";
 
 export const TICK_MS = 500;
+/** Who goes on to a moment that is no older, goes to live. */
+const LATE_MS = 1000;
 const MOVED_S = 0.02;
 /** So near the place at the live edge it is there. */
 const NEAR_LIVE_S = 1;
@@ -252,18 +254,37 @@ export abstract class VideoPlayer {
 
   /** So many seconds on, or back: within the window, or to where that is in the stream's past. */
   skip(by_s: number): void {
+    if (by_s > 0 && this.following && !this.started) return; // it is on its way to the last
     const window = this.window();
-    const going = this.started ? this.waitsFor : this.aim;
-    if (going !== null) {
-      const place = this.placed(going);
-      if (window && place !== null && place + by_s >= window.end) this.seek(place + by_s);
-      else this.goTo(going + 1000 * by_s); // what that is decoded from may not be there
+    const going = this.started ? this.waitsFor : (this.aim ?? this.last);
+    if (going === null) {
+      const to = this.video.currentTime + by_s;
+      const date = this.playingDate();
+      if (window && to >= window.start) this.seek(to);
+      else if (date) this.goBy(date.getTime(), by_s);
       return;
     }
-    const to = this.video.currentTime + by_s;
-    const date = this.playingDate();
-    if (window && to >= window.start) this.seek(to);
-    else if (date) this.goTo(date.getTime() + 1000 * by_s);
+    const place = window && this.placed(going);
+    if (window && place !== null && place + by_s >= window.end) this.seek(place + by_s);
+    else if (place !== null) this.goTo(going + 1000 * by_s); // what that is decoded from may not be there
+    else this.goBy(going, by_s);
+  }
+
+  /**
+   * Not behind the last that there is, where no window tells. The edge may not know that of a stream which it does
+   * not follow yet: where it is, there is something.
+   */
+  private goBy(from: number, by_s: number): void {
+    const live = this.stream?.state === "live";
+    const last = this.last ?? Number.POSITIVE_INFINITY;
+    const time = from + 1000 * by_s;
+    if (by_s < 0 || time < (live ? last - LATE_MS : last) || (!live && from >= last)) this.goTo(time);
+    else if (live && this.wantsPlay) this.toLive();
+  }
+
+  /** When the last was captured that there is, Unix ms; null where that is not known. */
+  private get last(): number | null {
+    return this.stream?.state === "live" ? Date.now() : this.stream?.last_ms || null;
   }
 
   /** One picture on or back, standing still. */

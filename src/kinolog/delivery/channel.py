@@ -67,6 +67,7 @@ class Channel:
         self.live = LiveStream()
         self.asked_at = clock.monotonic()
         self.last_ms = 0
+        """When its newest chunk was captured (Unix); 0 where nothing is kept."""
         self.heard_at: float | None = None
         """When the tail last brought something (monotonic); None before it did."""
         self._clock = clock

@@ -68,18 +68,19 @@ class SyntheticCamera:
         yield self._tail()
 
     async def run(
-        self, clock: Clock, *, fast: bool = False
+        self, clock: Clock, *, fast: bool = False, at_ms: int | None = None
     ) -> AsyncGenerator[list[SourceEvent], None]:
         """Batches of events, each frame made when it is due; with `fast`, as fast as taken.
 
-        Frame n is captured `run`'s start plus n / rate by `clock`; a camera without `seconds=`
+        Frame n is captured `run`'s start plus n / rate by `clock`, or says that it was captured
+        `at_ms` (Unix) plus n / rate; a camera without `seconds=`
         leaves out frames that it is too late for. Works in a thread of its own,
         one batch ahead of nothing: whoever does not take holds the camera up. Close the
         generator (`contextlib.aclosing`) to be rid of the thread at once.
         """
         loop = asyncio.get_running_loop()
         pacer = Pacer(clock, max_burst_seconds=_MAX_LEAP, sleep=self._sleep)
-        start_ms = clock.unix_ms()
+        start_ms = clock.unix_ms() if at_ms is None else at_ms
         with ThreadPoolExecutor(1, thread_name_prefix="kinolog-camera") as thread:
             yield self._head()
             if fast:

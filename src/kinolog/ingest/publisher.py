@@ -117,7 +117,7 @@ async def publish(
     begun = False
     wait_s = _FIRST_WAIT_S
     while True:
-        connection = _Connection(source, clock)
+        connection = _Connection(source, clock, at_ms)
         if await _publish_one(desk, name, connection, at_ms, owner, watch):
             begun, wait_s = True, _FIRST_WAIT_S
         if not (begun and connection.comes_back):
@@ -173,12 +173,14 @@ async def _publish_one(
 
 
 class _Connection:
-    """A source, opened once. `lost`: the error that ended it, None for its own end."""
+    """A source, opened once. `lost`: the error that ended it, None for its own end. `at_ms`: when
+    it was captured, Unix; None: now."""
 
-    def __init__(self, source: Source, clock: Clock) -> None:
+    def __init__(self, source: Source, clock: Clock, at_ms: int | None) -> None:
         self.source = source
         self.lost: KinologError | None = None
         self._clock = clock
+        self._at_ms = at_ms
 
     @property
     def comes_back(self) -> bool:
@@ -200,7 +202,8 @@ class _Connection:
 
     async def _camera(self) -> AsyncGenerator[Sequence[SourceEvent], None]:
         camera = SyntheticCamera(self.source.url)
-        async with aclosing(camera.run(self._clock, fast=not self.source.paced)) as frames:
+        fast = not self.source.paced
+        async with aclosing(camera.run(self._clock, fast=fast, at_ms=self._at_ms)) as frames:
             if self.source.encode is None:
                 async for batch in frames:
                     yield batch

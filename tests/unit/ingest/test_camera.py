@@ -149,14 +149,24 @@ def test_paced_frames_come_when_they_are_due() -> None:
     assert asyncio.run(run()) == pytest.approx([n / 25 for n in range(50)], abs=1e-6)
 
 
-def test_fast_gives_the_same_packets_as_paced() -> None:
-    async def run(fast: bool) -> list[SourceEvent]:
-        clock = TurnedClock()
-        camera = SyntheticCamera("test:160x90@25?seconds=1", sleep=clock.sleep)
-        return [event async for batch in camera.run(clock, fast=fast) for event in batch]
+async def ran(*, fast: bool, at_ms: int | None = None, clock_s: float = 100.0) -> list[SourceEvent]:
+    """All that it makes, started when the clock tells that."""
+    clock = TurnedClock()
+    clock.now = clock_s
+    camera = SyntheticCamera("test:160x90@25?seconds=1", sleep=clock.sleep)
+    return [event async for batch in camera.run(clock, fast=fast, at_ms=at_ms) for event in batch]
 
-    fast, paced = asyncio.run(run(True)), asyncio.run(run(False))
+
+def test_fast_gives_the_same_packets_as_paced() -> None:
+    fast, paced = asyncio.run(ran(fast=True)), asyncio.run(ran(fast=False))
     assert fast == paced == made("test:160x90@25?seconds=1")
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_pictures_of_the_past_are_dated_then(fast: bool) -> None:
+    asked = made("test:160x90@25?seconds=1")
+    assert asyncio.run(ran(fast=fast, at_ms=START_MS, clock_s=7300.0)) == asked
+    assert asyncio.run(ran(fast=fast, clock_s=7300.0)) != asked
 
 
 @pytest.mark.parametrize("fast", [True, False])

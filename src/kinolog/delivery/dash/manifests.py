@@ -97,7 +97,8 @@ class Manifests:
             begins: dict[int, Begin] = {}
             previous: Run | None = None
             for run, pieces in await _apart(track, found, target_ms, peaks):
-                newest_ms = max(newest_ms, run.until if row is None else row.wall)
+                grows = row is not None and state == "live"
+                newest_ms = max(newest_ms, row.wall if row is not None and grows else run.until)
                 if not pieces:
                     continue
                 first = pieces[0]
