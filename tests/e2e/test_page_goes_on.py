@@ -18,6 +18,7 @@ from playwright.sync_api import Page
 pytestmark = [pytest.mark.cluster, pytest.mark.needs("chromium"), pytest.mark.timeout(240)]
 
 LIVE, ENDED, RENEWED, SILENT = "goes/live", "goes/ended", "goes/renewed", "goes/silent"
+MUTED = "goes/muted"
 FPS = 30
 AGO_S = 600
 MODES = ("hls", "dash", "ws")
@@ -26,8 +27,8 @@ AHEAD = "const now = Date.now.bind(Date); Date.now = () => now() + 20_000;"
 
 @dataclass(frozen=True)
 class Past:
-    """An edge, and when the streams began (Unix s): two that have ended, and one that had no sound
-    at first."""
+    """An edge, and when the streams began (Unix s): two that have ended, one that had no sound
+    at first, and one that had none any more."""
 
     stage: Stage
     edge: str
@@ -42,6 +43,8 @@ def past(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         begun_s = int(time.time()) - AGO_S
         found.published(SILENT, "seconds=10&audio=0", f"--at={begun_s}")
         found.published(SILENT, "seconds=20", f"--at={begun_s + 15}")
+        found.published(MUTED, "seconds=20", f"--at={begun_s}")
+        found.published(MUTED, "seconds=20&audio=0", f"--at={begun_s + 25}", "--no-fill-silence")
         for stream in (ENDED, RENEWED):
             found.published(stream, "seconds=60", f"--at={begun_s}")
         edge = found.edge()
@@ -82,7 +85,7 @@ def test_who_is_in_the_past_stays_there_when_a_publisher_is_back(past: Past, bro
         stop(camera)
 
 
-@pytest.mark.parametrize("mode", ["dash", "ws"])
+@pytest.mark.parametrize("mode", MODES)
 def test_a_session_with_other_tracks_follows(past: Past, browser: Any, mode: str) -> None:
     """From pictures alone to pictures and sound: all of the first is played, then the next."""
     first_s = past.begun_s
@@ -95,6 +98,39 @@ def test_a_session_with_other_tracks_follows(past: Past, browser: Any, mode: str
         assert max(of_first) > 9.5 * FPS
         send_to(page, 1000 * (first_s + 15.5))  # what leads to it is sought in the first, too
         until(lambda: first_s + 15.5 <= playing_s(page) < first_s + 18, "the second's begin")
+
+
+PHASES = """
+window.phases = [];
+setInterval(() => window.phases.push(window.kinolog.stats().phase), 50);
+"""
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_jump_to_where_there_is_no_sound_any_more(past: Past, browser: Any, mode: str) -> None:
+    """It does not wait for sound, nor does it say meanwhile that all is over."""
+    first_s = past.begun_s
+    with sent(past, browser, MUTED, mode, 5) as page:
+        until(lambda: first_s + 5 <= playing_s(page) < first_s + 9, "what has sound")
+        page.evaluate(PHASES)
+        send_to(page, 1000 * (first_s + 26.1))
+        until(lambda: first_s + 26 <= playing_s(page) < first_s + 30, "what has none")
+        until(lambda: stats(page)["phase"] == "playing", "it to play")
+        assert "ended" not in page.evaluate("window.phases")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_who_is_paused_by_the_browser_is_told_so(past: Past, browser: Any, mode: str) -> None:
+    """Media keys, picture in picture: not that all is over."""
+    with sent(past, browser, ENDED, mode, 5) as page:
+        until(lambda: past.begun_s + 5 < playing_s(page) < past.begun_s + 9, "the moment")
+        until(lambda: stats(page)["phase"] == "playing", "it to play")
+        page.evaluate("document.querySelector('video').pause()")
+        until(lambda: stats(page)["phase"] != "playing", "it to stand")
+        assert stats(page)["phase"] in ("paused", "buffering")
+        until(lambda: stats(page)["phase"] == "paused", "the page to say so")
+        page.keyboard.press("k")
+        until(lambda: stats(page)["phase"] == "playing", "it to go on")
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -136,6 +136,9 @@ function waitForSound(hls: Hls, video: HTMLVideoElement, soon: () => boolean): v
   };
 }
 
+/** Sound that begins so much after the pictures is of another session. */
+const LATE_SOUND_MS = 2000;
+
 export class Player extends VideoPlayer {
   readonly mode = "hls";
   hls: Hls | null = null;
@@ -144,6 +147,8 @@ export class Player extends VideoPlayer {
   private playlist: Facts["playlist"] = "loading";
   /** Where the playlist begins that is played, in Unix ms; null for the live one. */
   private since: number | null;
+  /** The list that begins at the one ends at the other, where sound begins: hls.js waits for both. Unix ms. */
+  private silent: { since: number; until: number } | null = null;
   /** When the segment was that was listed and is deleted, Unix ms. */
   private deleted = Number.NEGATIVE_INFINITY;
   /** It loads no more of what is listed, and goes on with what is left once it has played what it has. */
@@ -306,7 +311,9 @@ export class Player extends VideoPlayer {
     // It was told to play when there was nothing: a busy page may hear of the first media after the browser has
     // begun with them.
     hls.on(Events.BUFFER_CREATED, () => this.hold());
+    hls.on(Events.AUDIO_TRACK_LOADED, () => this.mindSound());
     hls.on(Events.LEVEL_UPDATED, (_, { details }) => {
+      this.mindSound();
       if (details.updated || details.advanced) this.playlistAt = performance.now();
     });
     hls.on(Events.FRAG_BUFFERED, (_, { frag, part, stats }) => {
@@ -339,7 +346,25 @@ export class Player extends VideoPlayer {
 
   /** The playlist that is played. */
   private address(): string {
-    return this.since === null ? this.url : `${this.url}?start=${this.since / 1000}`;
+    if (this.since === null) return this.url;
+    const end = this.silent?.since === this.since ? `&end=${this.silent.until / 1000}` : "";
+    return `${this.url}?start=${this.since / 1000}${end}`;
+  }
+
+  /** Pictures that are listed before any sound: a list of their own first, which names none. */
+  private mindSound(): void {
+    const details = this.details();
+    const [first] = details?.fragments ?? [];
+    const sound = this.hls?.audioTracks[this.hls.audioTrack]?.details?.fragments[0]?.programDateTime;
+    const pictures = first?.programDateTime;
+    // Who follows begins with the newest, or, of what is over, with the first.
+    const begins = this.since ?? (details?.live ? null : pictures);
+    if (sound == null || pictures == null || begins == null || this.started || this.alone) return;
+    const since = Math.round(Math.max(begins, pictures));
+    if (sound - since < LATE_SOUND_MS || this.silent?.since === this.since) return;
+    this.since = since;
+    this.silent = { since, until: Math.floor(sound) };
+    this.retry(() => this.reopen(), 0); // not amid what hls.js does with the list
   }
 
   private openNative(): void {
@@ -667,8 +692,9 @@ export class Player extends VideoPlayer {
       unsupported: this.unsupported,
       advancing: this.started && !this.video.paused && this.age(this.movedAt) < 1.2,
       started: this.started,
-      paused: this.video.paused && !this.wantsPlay,
+      paused: this.isPaused,
       finished: this.video.ended,
+      more: this.more,
     });
   }
 

@@ -22,6 +22,7 @@ const facts = (over: Partial<Facts> = {}): Facts => ({
   started: true,
   paused: false,
   finished: false,
+  more: false,
   ...over,
 });
 
@@ -40,6 +41,9 @@ describe("what a viewer is told", () => {
     ["autoplay was refused", { paused: true, started: false }, "loading"],
     ["one poll lost is nothing", { failures: 1 }, "buffering"],
     ["the server is gone", { failures: 2 }, "unreachable"],
+    ["a stall amid what has ended", { state: "ended", more: true }, "buffering"],
+    ["a stall amid what is there while the publisher is gone", { state: "away", more: true }, "buffering"],
+    ["it stands at the end", { state: "ended" }, "ended"],
     ["played to its end", { finished: true, state: "ended" }, "ended"],
     ["a codec is refused, which matters most", { unsupported: "hvc1", advancing: true }, "unsupported"],
   ])("%s", (_, over, phase) => expect(phaseOf(facts(over))).toBe(phase));

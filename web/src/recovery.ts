@@ -33,6 +33,8 @@ export interface Facts {
   paused: boolean;
   /** Played to its very end. */
   finished: boolean;
+  /** What is shown is not the last that there is. */
+  more: boolean;
 }
 
 export function phaseOf(facts: Facts): Phase {
@@ -47,8 +49,8 @@ export function phaseOf(facts: Facts): Phase {
   if (facts.failures >= 2 || (facts.playlist === "failing" && facts.state === null)) {
     return "unreachable";
   }
-  if (facts.state === "away") return "away";
-  if (facts.state === "ended" && facts.started) return "ended";
+  if (facts.state === "away" && !facts.more) return "away";
+  if (facts.state === "ended" && facts.started && !facts.more) return "ended";
   return facts.started ? "buffering" : "loading";
 }
 

@@ -163,6 +163,8 @@ export class SocketModePlayer extends VideoPlayer {
     this.unsupported = unsupported;
     const missing = said.phase === "missing" || (this.listed && this.stream === null && said.epoch === 0);
     const behind_s = said.live ? said.ahead_s : said.latency_s;
+    // All was sent, and played.
+    const over = said.phase === "ended" && !said.live && said.captured_ms !== null && !this.more;
     return {
       phase: phaseOf({
         state,
@@ -172,8 +174,9 @@ export class SocketModePlayer extends VideoPlayer {
         unsupported,
         advancing: this.started && !this.video.paused && this.age(this.movedAt) < 1.2,
         started: this.started && said.captured_ms !== null,
-        paused: this.video.paused && !this.wantsPlay,
-        finished: said.phase === "ended" && !said.live && said.ahead_s < 0.1,
+        paused: this.isPaused,
+        finished: over && said.ahead_s < 0.1,
+        more: this.more,
       }),
       latency_s: said.latency_s,
       behind_live_s: state === "ended" || said.captured_ms === null ? null : behind_s,

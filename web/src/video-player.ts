@@ -5,6 +5,10 @@ import type { Mode } from "./modes";
 import type { Kind, Phase } from "./recovery";
 
 export const TICK_MS = 500;
+/** The last chunk may be so long, and players stop a little before its end. */
+const MORE_MS = 2500;
+/** So long the browser itself has paused it. */
+const PAUSED_S = 1.2;
 /** Who goes on to a moment that is no older, goes to live. */
 const LATE_MS = 1000;
 const MOVED_S = 0.02;
@@ -280,6 +284,18 @@ export abstract class VideoPlayer {
     const time = from + 1000 * by_s;
     if (by_s < 0 || time < (live ? last - LATE_MS : last) || (!live && from >= last)) this.goTo(time);
     else if (live && this.wantsPlay) this.toLive();
+  }
+
+  /** What is shown is not the last that there is. */
+  protected get more(): boolean {
+    const date = this.started ? this.playingDate() : null;
+    return date !== null && this.last !== null && date.getTime() < this.last - MORE_MS;
+  }
+
+  /** By the page, or, where it might go on, by the browser (media keys, picture in picture). */
+  protected get isPaused(): boolean {
+    const by_browser = this.more && this.age(this.movedAt) > PAUSED_S;
+    return this.video.paused && (!this.wantsPlay || by_browser);
   }
 
   /** When the last was captured that there is, Unix ms; null where that is not known. */

@@ -143,15 +143,17 @@ async def reel_at(
     stage: Stage, channel: Channel, tracks: Sequence[str], start_ms: float
 ) -> tuple[Reel, Places]:
     """A reel that begins with the pictures that show a moment, or the first after it; and where its
-    strands begin, for a track that has nothing finished there."""
+    strands begin, for a track that has nothing finished there. Sound begins in the session of the
+    pictures, or later: of the one before, players that wait for all tracks would show nothing."""
     kinds = stage.kinds(channel)
     ordered = sorted(tracks, key=lambda track: kinds.get(track) != "video")
     at_ms = start_ms
+    epoch = 0
     strands: list[Strand] = []
     places: Places = {}
     for track in ordered:
         video = kinds.get(track) == "video"
-        place = await _place_at(stage, channel, track, at_ms, video=video)
+        place = await _place_at(stage, channel, track, at_ms, epoch, video=video)
         places[track] = place
         strand = Strand(stage, channel, track, place)
         head = await strand.head()
@@ -159,15 +161,15 @@ async def reel_at(
             strand.begin(at_ms, video=video)
             if video and not strands:
                 found = await strand.head()
-                at_ms = found.at_ms if found is not None else at_ms
+                at_ms, epoch = (found.at_ms, found.epoch) if found is not None else (at_ms, 0)
         strands.append(strand)
     return Reel(strands), places
 
 
 async def _place_at(
-    stage: Stage, channel: Channel, track: str, at_ms: float, *, video: bool
+    stage: Stage, channel: Channel, track: str, at_ms: float, epoch: int, *, video: bool
 ) -> Place:
-    """The segment to begin with."""
+    """The segment to begin with, of that session at least."""
     named = Named(channel.name, track)
     live = live_rows(channel, track)
     runs = await stage.history.between(named, at_ms - BACK_MS, at_ms + _AHEAD_MS, live)
@@ -181,7 +183,7 @@ async def _place_at(
     rows = [row for row in rows if row.independent] or rows if video else rows
     before = [row for row in rows if row.wall <= at_ms]
     if before:
-        return Place(before[-1].msn, 0)
+        return Place(before[-1].msn + (before[-1].epoch < epoch), 0)
     if rows:
         return Place(rows[0].msn, 0)
     held = _held(channel, track)
@@ -198,6 +200,7 @@ def places_in_memory(
     """
     kinds = stage.kinds(channel)
     places: Places = {}
+    epoch = 0
     for track in sorted(tracks, key=lambda track: kinds.get(track) != "video"):
         held = _held(channel, track)
         if not held:
@@ -211,31 +214,35 @@ def places_in_memory(
             if found is None:
                 places[track] = Place(held[-1].msn + 1, 0)
             else:
-                places[track], at_ms = found
+                places[track], at_ms, epoch = found
         else:
-            sound = _sound_at(held, at_ms)
+            sound = _sound_at(held, at_ms, epoch)
             if sound is None:
                 return None
             places[track] = sound
     return places
 
 
-def _newest_independent(held: Sequence[Segment], at_ms: float) -> tuple[Place, float] | None:
+def _newest_independent(held: Sequence[Segment], at_ms: float) -> tuple[Place, float, int] | None:
+    """Its place, when it was captured, and its session."""
     for segment in reversed(held):
         if segment.wall > at_ms:
             continue
         good = [mark for mark in segment.marks() if mark.independent and mark.wall <= at_ms]
         if good:
-            return Place(segment.msn, good[-1].chunk), good[-1].wall
+            return Place(segment.msn, good[-1].chunk), good[-1].wall, segment.epoch
     return None
 
 
-def _sound_at(held: Sequence[Segment], at_ms: float) -> Place | None:
-    """The chunk that sounds at a moment; the newest of all at infinity."""
+def _sound_at(held: Sequence[Segment], at_ms: float, epoch: int) -> Place | None:
+    """The chunk that sounds at a moment; the newest of all at infinity. What comes next, where
+    that is of a session before this one."""
     for segment in reversed(held):
         if segment.wall > at_ms:
             continue
         marks = [mark for mark in segment.marks() if mark.wall <= at_ms]
+        if marks and segment.epoch < epoch:
+            return Place(segment.msn + 1, 0)
         if marks:
             return Place(segment.msn, marks[-1].chunk)
     first = held[0]
