@@ -24,6 +24,13 @@ AGO_S = 600
 MODES = ("hls", "dash", "ws")
 AHEAD = "const now = Date.now.bind(Date); Date.now = () => now() + 20_000;"
 
+AN_HOUR_AHEAD = """
+window.Date = class extends Date {
+  constructor(...of) { of.length ? super(...of) : super(Date.now()); }
+  static now() { return super.now() + 3_600_000; }
+};
+"""
+
 
 @dataclass(frozen=True)
 class Past:
@@ -174,6 +181,21 @@ def test_a_click_at_the_live_edge_is_live(live: str, browser: Any) -> None:
         page.mouse.click(now["x"] - 1, box["y"] + 6)
         page.wait_for_timeout(700)  # the next tick tells
         assert stats(page)["following"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_clock_that_is_an_hour_ahead_is_not_gone_by(live: str, browser: Any, mode: str) -> None:
+    """The page asks the edge for its own."""
+    with watched(browser, f"{live}/watch/{LIVE}?mode={mode}", AN_HOUR_AHEAD) as page:
+        until(lambda: stats(page)["phase"] == "playing", "it to play")
+        until(lambda: page.locator(".timeline-data").count(), "what there is")
+        page.keyboard.press("ArrowLeft")
+        until(lambda: not stats(page)["following"], "it to go back")
+        until(lambda: stats(page)["phase"] == "playing", "it to play on")
+        assert stats(page)["latency_s"] < 60
+        assert page.locator(".live-button .behind").inner_text().count(":") < 2, "hours"
+        for what in ("data", "now", "head"):
+            assert page.locator(f".timeline-{what}").count(), what
 
 
 def test_a_viewer_whose_clock_is_ahead_sees_what_there_is(live: str, browser: Any) -> None:

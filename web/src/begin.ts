@@ -1,6 +1,7 @@
 /** Where a watch page begins: live, or at the moment that its address asks for (`?at=`). */
 
 import { useEffect, useState } from "preact/hooks";
+import { edgeClock, edgeNow } from "./edge-clock";
 import { type Told, nearest, rangesOf } from "./timeline-view";
 import { AT_LIVE, type Begin } from "./video-player";
 
@@ -15,7 +16,7 @@ const UNITS_MS: Record<string, number> = {
 const LAST_MS = Date.UTC(2200, 0, 1);
 const LIVE_MS = 3000;
 
-const isNow = (time: number): boolean => time > Date.now() - LIVE_MS;
+const isNow = (time: number): boolean => time > edgeNow() - LIVE_MS;
 
 /** Unix ms of RFC 3339 with a zone, Unix seconds, or a time before `now` (`-10m`), as the edge reads them; null: none. */
 export function momentOf(text: string, now: number): number | null {
@@ -39,21 +40,30 @@ export function momentLink(address: string, at: number): string {
 /** `from`: null until it is known what there is. `note`: what the address asks for cannot be understood. */
 export function useBegin(path: string): { from: Begin | null; note: string } {
   const [asked] = useState(() => new URLSearchParams(location.search).get("at"));
-  const [at] = useState(() => (asked === null ? null : momentOf(asked, Date.now())));
-  const [from, setFrom] = useState<Begin | null>(() => (at === null || isNow(at) ? AT_LIVE : null));
+  const [readable] = useState(() => asked === null || momentOf(asked, edgeNow()) !== null);
+  const [from, setFrom] = useState<Begin | null>(() => (asked === null || !readable ? AT_LIVE : null));
   useEffect(() => {
-    if (at === null || from) return;
+    if (asked === null || from) return;
     let over = false;
     const begin = (to: number | null) => {
       if (!over) setFrom(to === null || isNow(to) ? AT_LIVE : { ...AT_LIVE, at: to });
     };
-    fetch(`${path}/timeline`)
-      .then((answer) => (answer.ok ? answer.json() : Promise.reject(new Error(String(answer.status)))))
-      .then((told) => begin(nearest(rangesOf(told as Told), at)))
-      .catch(() => begin(at)); // the player says what is the matter
+    const look = async () => {
+      await edgeClock();
+      const at = momentOf(asked, edgeNow());
+      if (at === null || isNow(at)) return begin(null);
+      try {
+        const answer = await fetch(`${path}/timeline`);
+        if (!answer.ok) throw new Error(String(answer.status));
+        begin(nearest(rangesOf((await answer.json()) as Told), at));
+      } catch {
+        begin(at); // the player says what is the matter
+      }
+    };
+    void look();
     return () => {
       over = true;
     };
   }, []);
-  return { from, note: asked !== null && at === null ? `“${asked.slice(0, 40)}” is not a time` : "" };
+  return { from, note: asked !== null && !readable ? `“${asked.slice(0, 40)}” is not a time` : "" };
 }

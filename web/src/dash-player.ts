@@ -4,6 +4,7 @@ import type { MediaPlayerClass } from "dashjs";
 import type { Stream } from "./api";
 import { HeldRequests, type Piece } from "./dash/held-requests";
 import { type Manifest, leadOf, readManifest } from "./dash/manifest";
+import { edgeNow } from "./edge-clock";
 import { type Facts, RateWindow, backoffMs, phaseOf } from "./recovery";
 import { Reporting } from "./reporting";
 import { AT_LIVE, type Begin, LEAST_S, type Snapshot, VideoPlayer } from "./video-player";
@@ -295,7 +296,7 @@ export class DashPlayer extends VideoPlayer {
 
   /** Where what begins then (Unix s) is to end, where that is far back: the edge says so, by HLS in a few lines. */
   private async endOf(since: number, signal: AbortSignal): Promise<number | null> {
-    if ((this.stream?.last_ms ?? Date.now()) - 1000 * since < FAR_MS) return null;
+    if ((this.stream?.last_ms ?? edgeNow()) - 1000 * since < FAR_MS) return null;
     const index = this.url.replace(/manifest\.mpd$/, "index.m3u8");
     const answer = await fetch(`${index}?start=${since}`, { signal });
     if (!answer.ok) return null; // dash.js is told the same of the manifest
@@ -594,7 +595,7 @@ export class DashPlayer extends VideoPlayer {
   protected told() {
     const date = this.started ? this.playingDate() : null;
     const ended = this.stream?.state === "ended";
-    const latency_s = date && !ended ? (Date.now() - date.getTime()) / 1000 : null;
+    const latency_s = date && !ended ? (edgeNow() - date.getTime()) / 1000 : null;
     const window = this.window();
     const behind_s = this.ends === null && window ? Math.max(0, window.end - this.video.currentTime) : latency_s;
     const bps = Object.values(this.rates).reduce((sum, rate) => sum + rate.bps, 0);

@@ -3,6 +3,7 @@
 import type Hls from "hls.js";
 import type { ErrorData, Events, Fragment, HlsConfig, LoadPolicy } from "hls.js";
 import type { Stream } from "./api";
+import { edgeNow } from "./edge-clock";
 import {
   type Facts,
   type Kind,
@@ -362,6 +363,10 @@ export class Player extends VideoPlayer {
     if (sound == null || pictures == null || begins == null || this.started || this.alone) return;
     const since = Math.round(Math.max(begins, pictures));
     if (sound - since < LATE_SOUND_MS || this.silent?.since === this.since) return;
+    if (this.since === null) {
+      this.following = false; // it goes on with another list then
+      this.aim = since;
+    }
     this.since = since;
     this.silent = { since, until: Math.floor(sound) };
     this.retry(() => this.reopen(), 0); // not amid what hls.js does with the list
@@ -395,6 +400,7 @@ export class Player extends VideoPlayer {
     if (data.type === ErrorTypes.NETWORK_ERROR) {
       if (this.details() === null) {
         this.playlist = data.response?.code === 404 ? "missing" : "failing";
+        this.silent = null;
         return this.retry(() => this.reopen());
       }
       return this.retry(() => this.hls?.startLoad(-1));
@@ -704,7 +710,7 @@ export class Player extends VideoPlayer {
     const live = goesOn || (this.details()?.live ?? this.engine === "native");
     const behind = hls && live && !goesOn && this.started ? hls.latency : null;
     const date = this.started ? this.playingDate() : null;
-    const wall_s = date && live ? (Date.now() - date.getTime()) / 1000 : null;
+    const wall_s = date && live ? (edgeNow() - date.getTime()) / 1000 : null;
     // A viewer's clock may be wrong; then the distance to the playlist's edge is the honest figure.
     // In the past the two differ by the absences in between, too.
     const most_s = this.following ? (behind ?? Number.POSITIVE_INFINITY) + 60 : Number.POSITIVE_INFINITY;

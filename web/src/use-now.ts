@@ -1,10 +1,12 @@
 import { useEffect, useState } from "preact/hooks";
+import { edgeClock, edgeNow } from "./edge-clock";
 
-/** The wall clock, for ages; new every `every_ms`. */
+/** The edge's clock, for ages; new every `every_ms`. */
 export function useNow(every_ms = 1000): number {
-  const [now, setNow] = useState(Date.now);
+  const [now, setNow] = useState(edgeNow);
   useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), every_ms);
+    void edgeClock().then(() => setNow(edgeNow()));
+    const timer = setInterval(() => setNow(edgeNow()), every_ms);
     return () => clearInterval(timer);
   }, [every_ms]);
   return now;

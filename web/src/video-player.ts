@@ -1,12 +1,16 @@
 /** What all ways of playing a stream share: the <video>, its figures, what the page's controls ask for. */
 
 import type { Stream } from "./api";
+import { edgeNow } from "./edge-clock";
 import type { Mode } from "./modes";
 import type { Kind, Phase } from "./recovery";
 
 export const TICK_MS = 500;
 /** The last chunk may be so long, and players stop a little before its end. */
 const MORE_MS = 2500;
+/** Where nothing is ahead, the last is further off. */
+const DRY_S = 0.1;
+const DRY_MORE_MS = 10_000;
 /** So long the browser itself has paused it. */
 const PAUSED_S = 1.2;
 /** Who goes on to a moment that is no older, goes to live. */
@@ -286,10 +290,12 @@ export abstract class VideoPlayer {
     else if (live && this.wantsPlay) this.toLive();
   }
 
-  /** What is shown is not the last that there is. */
+  /** What is shown is not the last that there is. Sound may go on behind the pictures, or these behind sound. */
   protected get more(): boolean {
     const date = this.started ? this.playingDate() : null;
-    return date !== null && this.last !== null && date.getTime() < this.last - MORE_MS;
+    if (date === null || this.last === null) return false;
+    const left_ms = this.last - date.getTime();
+    return left_ms > (this.buffered().ahead_s < DRY_S ? DRY_MORE_MS : MORE_MS);
   }
 
   /** By the page, or, where it might go on, by the browser (media keys, picture in picture). */
@@ -300,7 +306,7 @@ export abstract class VideoPlayer {
 
   /** When the last was captured that there is, Unix ms; null where that is not known. */
   private get last(): number | null {
-    return this.stream?.state === "live" ? Date.now() : this.stream?.last_ms || null;
+    return this.stream?.state === "live" ? edgeNow() : this.stream?.last_ms || null;
   }
 
   /** One picture on or back, standing still. */

@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { type Stream, streamKey, useFeed } from "./api";
+import { edgeNow } from "./edge-clock";
 import { bitrate, clock, inOrder, makeup, seconds, sinceText } from "./format";
 import { Badge } from "./parts/badge";
 import { Command } from "./parts/copy-button";
@@ -88,7 +89,7 @@ function Gauges({ stats }: { stats: Stats | null }) {
         <Gauge
           key="behind"
           label="Behind live"
-          value={(Date.now() - Date.parse(date)) / 1000}
+          value={(edgeNow() - Date.parse(date)) / 1000}
           show={(v) => clock(v ?? 0)}
         />
       ) : (

@@ -51,7 +51,8 @@ def unix_ms(text: str, now_ms: int) -> int:
     found = _unix_ms(text, now_ms)
     if 0 <= found < _LAST_MS:
         return found
-    hint = "Unix times are seconds here, not milliseconds" if found >= _LAST_MS else ""
+    number = found >= _LAST_MS and "-" not in text
+    hint = "Unix times are seconds here, not milliseconds" if number else ""
     raise InputError(f"{text[:60]!r} is not between 1970 and 2199", hint=hint)
 
 

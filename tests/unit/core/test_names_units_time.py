@@ -113,6 +113,9 @@ def test_milliseconds_in_place_of_seconds_are_told() -> None:
     with pytest.raises(InputError) as told:
         unix_ms("1767225600000", 0)
     assert "not milliseconds" in told.value.hint
+    with pytest.raises(InputError) as told:
+        unix_ms("2999-01-01T00:00:00Z", 0)
+    assert told.value.hint == ""
 
 
 @given(st.integers(0, 1 << 50), st.integers(1, 200_000), st.integers(1, 200_000))

@@ -4,6 +4,7 @@ import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { ask } from "../asking";
 import { offer } from "../clip-offer";
 import { doubt, extentText, guess, lengthText, sizeText } from "../clip-range";
+import { edgeNow } from "../edge-clock";
 import { type Card, type Making, type Shelf, forget, keep, moreOf, shelf } from "../kept";
 import { type Range, type Told, grown, moment, rangesOf, seconds } from "../timeline-view";
 import { useNow } from "../use-now";
@@ -134,7 +135,7 @@ function useThere(path: string, clip: Range | null, all: Range[], live: boolean)
       const answer = await ask(`${path}/timeline?${query}`, { signal });
       if (!answer.ok) return;
       const ranges = rangesOf((await answer.json()) as Told);
-      if (!signal.aborted) setTold(live ? grown(ranges, Date.now()) : ranges);
+      if (!signal.aborted) setTold(live ? grown(ranges, edgeNow()) : ranges);
     };
     const timer = setTimeout(() => void look().catch(() => undefined), SETTLE_MS);
     return () => {
@@ -142,7 +143,7 @@ function useThere(path: string, clip: Range | null, all: Range[], live: boolean)
       ending.abort();
     };
   }, [path, clip]);
-  return told ?? (live ? grown(all, Date.now()) : all);
+  return told ?? (live ? grown(all, edgeNow()) : all);
 }
 
 type Job = { making: Making } | { failed: string } | { kept: Card };

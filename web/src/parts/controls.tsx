@@ -1,3 +1,4 @@
+import { edgeNow } from "../edge-clock";
 import { behindText, clock } from "../format";
 import { MODE_NAMES, modeOf } from "../modes";
 import type { Choice, Snapshot, VideoPlayer } from "../video-player";
@@ -144,7 +145,7 @@ function LiveButton({ player, snapshot }: { player: VideoPlayer; snapshot: Snaps
   const { stats, following, paused } = snapshot;
   if (stats.behind_live_s === null) return null;
   const near = snapshot.live && following && !paused && stats.phase === "playing";
-  const past = !following && stats.playing_date ? Date.now() - Date.parse(stats.playing_date) : 0;
+  const past = !following && stats.playing_date ? edgeNow() - Date.parse(stats.playing_date) : 0;
   const behind = behindText(Math.max(stats.behind_live_s, past / 1000), snapshot.live, following);
   const far = behind?.replace("−", "");
   return (

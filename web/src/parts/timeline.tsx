@@ -3,6 +3,7 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { momentLink } from "../begin";
 import { between, withEdge } from "../clip-range";
+import { edgeClock, edgeNow } from "../edge-clock";
 import {
   type Cluster,
   type Mark,
@@ -109,6 +110,7 @@ export function Timeline({ path, player, snapshot, note }: Props) {
     setView(null);
     const look = async () => {
       const found = await ask("");
+      await edgeClock(); // what is in view at first goes by it
       if (found) setAll(found);
     };
     void look();
@@ -131,10 +133,10 @@ export function Timeline({ path, player, snapshot, note }: Props) {
       const margin = span(view) / 2;
       const end = view.to + margin;
       const start = Math.max(0, view.from - margin);
-      if (Date.now() <= start) return setSeen([]);
+      if (edgeNow() <= start) return setSeen([]);
       const resolution = Math.max(50, Math.round(span(view) / 1500));
       // Without an end it goes up to now, by the edge's clock: this one may be ahead.
-      const until = end < Date.now() - CLOCKS_MS ? `&end=${seconds(end)}` : "";
+      const until = end < edgeNow() - CLOCKS_MS ? `&end=${seconds(end)}` : "";
       const found = await ask(`?start=${seconds(start)}${until}&resolution=${resolution}ms`);
       if (found && !stale) setSeen(found);
     }, SETTLE_MS);
@@ -178,10 +180,10 @@ export function Timeline({ path, player, snapshot, note }: Props) {
   const sent = useRef({ to: 0, at: Number.NEGATIVE_INFINITY });
   const go = useCallback(
     (time: number, back = false) => {
-      const to = nearest(snapshot.live ? grown(all, Date.now()) : all, time, back);
+      const to = nearest(snapshot.live ? grown(all, edgeNow()) : all, time, back);
       if (to === null) return;
       sent.current = { to, at: performance.now() };
-      if (snapshot.live && to > Date.now() - 3000) player.toLive();
+      if (snapshot.live && to > edgeNow() - 3000) player.toLive();
       else player.goTo(to);
     },
     [all, player, snapshot.live],
@@ -202,7 +204,7 @@ export function Timeline({ path, player, snapshot, note }: Props) {
   const markButton = useRef<HTMLButtonElement>(null);
   const mark = () => {
     const date = player.stats().playing_date;
-    if (takes && date) setMarking(Math.min(Date.parse(date), Date.now()));
+    if (takes && date) setMarking(Math.min(Date.parse(date), edgeNow()));
   };
   const latest = useRef({ marks, player, go, oldest, mark });
   latest.current = { marks, player, go, oldest, mark };
@@ -217,9 +219,9 @@ export function Timeline({ path, player, snapshot, note }: Props) {
       if (action !== "mark-on" && action !== "mark-back") return;
       event.preventDefault();
       const date = now.player.stats().playing_date; // the snapshot may be from before a seek
-      const from = date ? Date.parse(date) : Date.now();
+      const from = date ? Date.parse(date) : edgeNow();
       const find = action === "mark-on" ? nextMark : markBefore;
-      const far = action === "mark-on" ? { start: from, end: Date.now() } : { start: now.oldest, end: from };
+      const far = action === "mark-on" ? { start: from, end: edgeNow() } : { start: now.oldest, end: from };
       const found = find(now.marks, from) ?? find(await moreMarks(path, far), from);
       if (found) now.go(found.at);
     };
@@ -318,7 +320,7 @@ export function Timeline({ path, player, snapshot, note }: Props) {
             setClip(null);
           }}
           onBefore={() => {
-            setClip(withEdge(null, "end", playing ?? Date.now(), Date.now()));
+            setClip(withEdge(null, "end", playing ?? edgeNow(), edgeNow()));
             setClipping(true);
           }}
         />
@@ -341,7 +343,7 @@ export function Timeline({ path, player, snapshot, note }: Props) {
           all={all}
           live={snapshot.live}
           bitrate_bps={snapshot.stats.bitrate_bps}
-          onEdge={(side) => setClip(withEdge(clip, side, playing ?? Date.now(), Date.now()))}
+          onEdge={(side) => setClip(withEdge(clip, side, playing ?? edgeNow(), edgeNow()))}
           onShow={(range) => {
             setClip(range);
             const margin = (range.end - range.start) / 2 + 2_000;
@@ -464,7 +466,7 @@ function Bar(props: BarProps) {
     rest();
     if (dragged?.kind !== "pan") props.onHover(time);
     if (dragged?.kind === "clip") {
-      props.onClip(between(dragged.from, time, Date.now()));
+      props.onClip(between(dragged.from, time, edgeNow()));
     } else if (dragged?.kind === "pan") {
       props.onView(moved(latest.current.view, dragged.from - time));
     }
@@ -684,8 +686,8 @@ async function askMarks(
   resolution: number,
   signal?: AbortSignal,
 ): Promise<ToldMarks | null> {
-  if (start >= Date.now()) return { complete: true, marks: [] };
-  const until = end < Date.now() ? `&end=${seconds(end)}` : "";
+  if (start >= edgeNow()) return { complete: true, marks: [] };
+  const until = end < edgeNow() ? `&end=${seconds(end)}` : "";
   const query = `?start=${seconds(start)}${until}&resolution=${resolution}ms`;
   try {
     const answer = await fetch(`${path}/events${query}`, signal ? { signal } : {});

@@ -187,7 +187,9 @@ async def _place_at(
     if rows:
         return Place(rows[0].msn, 0)
     held = _held(channel, track)
-    return Place(held[0].msn, 0) if held else Place(0, 0)
+    if held and held[-1].epoch < epoch:
+        return Place(held[-1].msn + 1, 0)
+    return next((Place(one.msn, 0) for one in held if one.epoch >= epoch), Place(0, 0))
 
 
 def places_in_memory(
