@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from hls_stage import Stage, stage, states, until
-from kit.page_player import segment_at, send_to, stats, watched
+from kit.page_player import clock_off, segment_at, send_to, stats, watched
 from kit.screen import Shown, settle, shown, wait_for_pictures
 from playwright.sync_api import Page, Route
 
@@ -30,13 +30,6 @@ SECOND = 100_000
 FIRST_S, AWAY_S, SECOND_S = 90, 30, 60
 LONG_S = 60
 MODES = ("hls", "dash", "ws")
-
-BEHIND = """
-window.Date = class extends Date {
-  constructor(...of) { of.length ? super(...of) : super(Date.now()); }
-  static now() { return super.now() - 3000; }
-};
-"""
 
 
 @dataclass(frozen=True)
@@ -293,7 +286,7 @@ def test_a_clock_that_is_behind_leads_to_the_moment(
     played: Played, browser: Any, mode: str
 ) -> None:
     asked = f"mode={mode}&at={played.begun_s + 17.5:.3f}"
-    with watched(browser, f"{played.edge}/watch/{LONG}?{asked}", BEHIND) as page:
+    with watched(browser, f"{played.edge}/watch/{LONG}?{asked}", clock_off(-3000)) as page:
         went_to(page, played, 17.5)
 
 

@@ -193,12 +193,12 @@ export class DashPlayer extends VideoPlayer {
 
   /** Play the last of a stream whose publisher is away: dash.js would seek to a live edge that goes on without it. */
   private linger(): void {
-    const last = this.newest - LAST_MS;
-    const at = this.placed(last);
     if (!(this.following && this.lingers)) {
       this.following = true;
       this.aim = this.reaching = null;
       this.speed = 1;
+      const last = this.newest - LAST_MS;
+      const at = this.placed(last);
       const there = this.started && this.since !== null && this.has(at);
       this.since = last;
       if (there) {
@@ -356,7 +356,7 @@ export class DashPlayer extends VideoPlayer {
 
   /**
    * dash.js knows its first Period, and meant to begin somewhere: in a static manifest at the first
-   * Period, in one that goes on at the moment as this machine's clock has it. Where that is the
+   * Period, in one that goes on where it was told to. Where that is the
    * window's very beginning it does not seek at all, and Chromium shows nothing without.
    */
   private begins(): void {
@@ -370,14 +370,14 @@ export class DashPlayer extends VideoPlayer {
     const { given, leads } = this;
     const amid = given !== null && leads !== null && leads < since && given - leads > 2 * LED_S;
     if (amid || dynamic !== (given !== null)) return this.attachAt(since, leads, dynamic, this.until);
-    if (this.leads === null || this.leads >= this.since / 1000) {
+    if (leads === null || leads >= since) {
       this.reaching = null;
       this.begunAt = Math.max(this.placed(this.since), this.window()?.start ?? 0);
       this.dash?.seekToPresentationTime(this.begunAt + LEAST_S);
     } else if (!dynamic) {
       // It begins there by itself, and a seek before it has anything would have it append the init segment
       // between two segments of the GOP, of which browsers then drop the rest.
-      this.starts = this.leads + LEAST_S;
+      this.starts = leads + LEAST_S;
     }
   }
 
@@ -601,16 +601,10 @@ export class DashPlayer extends VideoPlayer {
     const bps = Object.values(this.rates).reduce((sum, rate) => sum + rate.bps, 0);
     return {
       phase: phaseOf({
-        state: this.listed ? (this.stream?.state ?? null) : null,
-        listed: this.listed,
-        failures: this.failures,
+        ...this.facts(),
         playlist: this.playlist,
-        unsupported: this.unsupported,
-        advancing: this.started && !this.video.paused && this.age(this.movedAt) < 1.2,
         started: this.started || this.age(this.builtAt) > GIVES_UP_AFTER_S,
-        paused: this.isPaused,
         finished: this.video.ended,
-        more: this.more,
       }),
       latency_s,
       behind_live_s: date && window && !ended ? behind_s : null,

@@ -354,13 +354,14 @@ export class Player extends VideoPlayer {
 
   /** Pictures that are listed before any sound: a list of their own first, which names none. */
   private mindSound(): void {
+    if (this.started || this.alone) return;
     const details = this.details();
     const [first] = details?.fragments ?? [];
     const sound = this.hls?.audioTracks[this.hls.audioTrack]?.details?.fragments[0]?.programDateTime;
     const pictures = first?.programDateTime;
     // Who follows begins with the newest, or, of what is over, with the first.
     const begins = this.since ?? (details?.live ? null : pictures);
-    if (sound == null || pictures == null || begins == null || this.started || this.alone) return;
+    if (sound == null || pictures == null || begins == null) return;
     const since = Math.round(Math.max(begins, pictures));
     if (sound - since < LATE_SOUND_MS || this.silent?.since === this.since) return;
     if (this.since === null) {
@@ -691,16 +692,10 @@ export class Player extends VideoPlayer {
 
   private phase(): Phase {
     return phaseOf({
-      state: this.listed ? (this.stream?.state ?? null) : null,
-      listed: this.listed,
-      failures: this.failures,
+      ...this.facts(),
       playlist: this.playlist,
-      unsupported: this.unsupported,
-      advancing: this.started && !this.video.paused && this.age(this.movedAt) < 1.2,
       started: this.started,
-      paused: this.isPaused,
       finished: this.video.ended,
-      more: this.more,
     });
   }
 

@@ -163,20 +163,14 @@ export class SocketModePlayer extends VideoPlayer {
     this.unsupported = unsupported;
     const missing = said.phase === "missing" || (this.listed && this.stream === null && said.epoch === 0);
     const behind_s = said.live ? said.ahead_s : said.latency_s;
-    // All was sent, and played.
-    const over = said.phase === "ended" && !said.live && said.captured_ms !== null && !this.more;
+    const facts = this.facts();
+    const sent = said.phase === "ended" && !said.live && said.captured_ms !== null;
     return {
       phase: phaseOf({
-        state,
-        listed: this.listed,
-        failures: this.failures,
+        ...facts,
         playlist: missing ? "missing" : said.phase === "failed" ? "failing" : said.epoch ? "here" : "loading",
-        unsupported,
-        advancing: this.started && !this.video.paused && this.age(this.movedAt) < 1.2,
         started: this.started && said.captured_ms !== null,
-        paused: this.isPaused,
-        finished: over && said.ahead_s < 0.1,
-        more: this.more,
+        finished: sent && said.ahead_s < 0.1 && !facts.more,
       }),
       latency_s: said.latency_s,
       behind_live_s: state === "ended" || said.captured_ms === null ? null : behind_s,

@@ -3,7 +3,7 @@
 import type { Stream } from "./api";
 import { edgeNow } from "./edge-clock";
 import type { Mode } from "./modes";
-import type { Kind, Phase } from "./recovery";
+import type { Facts, Kind, Phase } from "./recovery";
 
 export const TICK_MS = 500;
 /** The last chunk may be so long, and players stop a little before its end. */
@@ -11,8 +11,8 @@ const MORE_MS = 2500;
 /** Where nothing is ahead, the last is further off. */
 const DRY_S = 0.1;
 const DRY_MORE_MS = 10_000;
-/** So long the browser itself has paused it. */
-const PAUSED_S = 1.2;
+/** It has moved within so long. */
+const MOVES_S = 1.2;
 /** Who goes on to a moment that is no older, goes to live. */
 const LATE_MS = 1000;
 const MOVED_S = 0.02;
@@ -291,17 +291,27 @@ export abstract class VideoPlayer {
   }
 
   /** What is shown is not the last that there is. Sound may go on behind the pictures, or these behind sound. */
-  protected get more(): boolean {
+  private get more(): boolean {
     const date = this.started ? this.playingDate() : null;
     if (date === null || this.last === null) return false;
     const left_ms = this.last - date.getTime();
     return left_ms > (this.buffered().ahead_s < DRY_S ? DRY_MORE_MS : MORE_MS);
   }
 
-  /** By the page, or, where it might go on, by the browser (media keys, picture in picture). */
-  protected get isPaused(): boolean {
-    const by_browser = this.more && this.age(this.movedAt) > PAUSED_S;
-    return this.video.paused && (!this.wantsPlay || by_browser);
+  /** What a viewer is told goes by, but for what each way of playing knows alone. */
+  protected facts(): Omit<Facts, "playlist" | "started" | "finished"> {
+    const { more, video } = this;
+    const moves = this.age(this.movedAt) < MOVES_S;
+    return {
+      state: this.listed ? (this.stream?.state ?? null) : null,
+      listed: this.listed,
+      failures: this.failures,
+      unsupported: this.unsupported,
+      advancing: this.started && !video.paused && moves,
+      // By the page, or, where it might go on, by the browser (media keys, picture in picture).
+      paused: video.paused && (!this.wantsPlay || (more && !moves)),
+      more,
+    };
   }
 
   /** When the last was captured that there is, Unix ms; null where that is not known. */

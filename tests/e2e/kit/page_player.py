@@ -18,6 +18,16 @@ def stats(page: Page) -> dict[str, Any]:
     return dict(page.evaluate("window.kinolog?.stats() ?? {}"))
 
 
+def clock_off(ms: int) -> str:
+    """For a page whose machine's clock is ahead by that."""
+    return f"""
+    window.Date = class extends Date {{
+      constructor(...of) {{ of.length ? super(...of) : super(Date.now()); }}
+      static now() {{ return super.now() + {ms}; }}
+    }};
+    """
+
+
 def playing_s(page: Page) -> float:
     """When what is shown was captured, Unix s; 0 where nothing is."""
     date = stats(page).get("playing_date")

@@ -94,11 +94,11 @@ class Manifests:
             found = await self._rows(channel, track, span, live)
             if held:
                 found = [run for run in found if run.epoch != channel.live.epoch]
+            growing = row if state == "live" else None
             begins: dict[int, Begin] = {}
             previous: Run | None = None
             for run, pieces in await _apart(track, found, target_ms, peaks):
-                grows = row is not None and state == "live"
-                newest_ms = max(newest_ms, row.wall if row is not None and grows else run.until)
+                newest_ms = max(newest_ms, run.until if growing is None else growing.wall)
                 if not pieces:
                     continue
                 first = pieces[0]
@@ -112,8 +112,8 @@ class Manifests:
                     )
                 _add(sessions, opens, track, pieces, begins)
                 previous = run
-            if state == "live" and row is not None and row.epoch in sessions:
-                last = sessions[row.epoch][track]
+            if growing is not None and growing.epoch in sessions:
+                last = sessions[growing.epoch][track]
                 last[-1] = last[-1]._replace(growing=True)
         if not sessions:
             return None

@@ -161,7 +161,8 @@ async def reel_at(
             strand.begin(at_ms, video=video)
             if video and not strands:
                 found = await strand.head()
-                at_ms, epoch = (found.at_ms, found.epoch) if found is not None else (at_ms, 0)
+                if found is not None:
+                    at_ms, epoch = found.at_ms, found.epoch
         strands.append(strand)
     return Reel(strands), places
 
@@ -183,13 +184,18 @@ async def _place_at(
     rows = [row for row in rows if row.independent] or rows if video else rows
     before = [row for row in rows if row.wall <= at_ms]
     if before:
-        return Place(before[-1].msn + (before[-1].epoch < epoch), 0)
+        return _since(epoch, before[-1])
     if rows:
         return Place(rows[0].msn, 0)
     held = _held(channel, track)
-    if held and held[-1].epoch < epoch:
-        return Place(held[-1].msn + 1, 0)
-    return next((Place(one.msn, 0) for one in held if one.epoch >= epoch), Place(0, 0))
+    if not held:
+        return Place(0, 0)
+    return _since(epoch, next((one for one in held if one.epoch >= epoch), held[-1]))
+
+
+def _since(epoch: int, one: Row | Segment, chunk: int = 0) -> Place:
+    """A chunk's place; that behind its segment, where this is of a session before that one."""
+    return Place(one.msn + 1, 0) if one.epoch < epoch else Place(one.msn, chunk)
 
 
 def places_in_memory(
@@ -243,10 +249,8 @@ def _sound_at(held: Sequence[Segment], at_ms: float, epoch: int) -> Place | None
         if segment.wall > at_ms:
             continue
         marks = [mark for mark in segment.marks() if mark.wall <= at_ms]
-        if marks and segment.epoch < epoch:
-            return Place(segment.msn + 1, 0)
         if marks:
-            return Place(segment.msn, marks[-1].chunk)
+            return _since(epoch, segment, marks[-1].chunk)
     first = held[0]
     # The picture may begin a little before the sound.
     return Place(first.msn, 0) if at_ms >= first.wall - BACK_MS else None
