@@ -45,9 +45,9 @@ def test_a_closed_range() -> None:
     assert mpd.closed(found, RATES, 2000) == (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         '<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" profiles="urn:mpeg:dash:profile:isoff-live:2011'
-        ',urn:mpeg:dash:profile:cmaf:2019" type="static" mediaPresentationDuration="PT4S" '
+        ',urn:mpeg:dash:profile:cmaf:2019" type="static" mediaPresentationDuration="PT4.01S" '
         'maxSegmentDuration="PT2S" minBufferTime="PT2S">\n'
-        f'<Period id="7.{START}000000" start="PT0S" duration="PT4S">\n'
+        f'<Period id="7.{START}000000" start="PT0S" duration="PT4.01S">\n'
         '<AdaptationSet id="1" contentType="video" mimeType="video/mp4" segmentAlignment="true" '
         'startWithSAP="1">\n'
         '<Role schemeIdUri="urn:mpeg:dash:role:2011" value="main"/>\n'
@@ -172,6 +172,24 @@ def test_a_stream_that_has_ended() -> None:
     assert (period.get("start"), period.get("duration")) == (f"PT{START}S", "PT6S")
 
 
+@pytest.mark.parametrize("of_day", [True, False])
+def test_the_last_period_has_all_that_is_listed(of_day: bool) -> None:
+    """Also sound that goes on behind the pictures; before another, the pictures' end is its own."""
+    frame_s = 1024 / 48_000
+    sessions = {
+        7: [video_of(0, 2), audio_of(0.01, 2.01)],
+        8: [video_of(10, first=9, epoch=8), audio_of(10 + frame_s, first=9, epoch=8)],
+    }
+    found = periods(sessions, 2 * US, growing=False)
+    if of_day:
+        root, start_s = parsed(mpd.growing(found, RATES, LIVE, ended=True)), START + 10
+    else:
+        root, start_s = parsed(mpd.closed(found, RATES, 2000)), 4
+    assert root.get("mediaPresentationDuration") == f"PT{start_s + 2}.022S"
+    last = root.findall("m:Period", NS)[-1]
+    assert (last.get("start"), last.get("duration")) == (f"PT{start_s}S", "PT2.022S")
+
+
 def test_without_parts_there_is_no_low_latency() -> None:
     found = periods({7: [video_of(0, 2, 4)]}, 2 * US, growing=True)
     text = mpd.growing(found, RATES, LIVE._replace(part_ms=0), ended=False)
@@ -238,6 +256,6 @@ def test_periods_of_a_closed_range_do_not_overlap() -> None:
     found = periods({7: [video_of(0, 2, 4, 6, 8), audio]}, 2 * US, growing=False)
     root = parsed(mpd.closed(found, RATES, 2000))
     shown = [(p.get("start"), p.get("duration")) for p in root.findall("m:Period", NS)]
-    assert shown == [("PT0S", "PT7S"), ("PT7S", "PT3S")]
+    assert shown == [("PT0S", "PT7S"), ("PT7S", "PT4S")]
     numbers = [t.get("startNumber") for t in root.findall(".//m:SegmentTemplate", NS)]
     assert numbers == ["5", "5", "8", "8"]
