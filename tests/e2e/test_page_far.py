@@ -174,6 +174,7 @@ def test_the_page_goes_from_stretch_to_stretch(far: Far, browser: Any, mode: str
         assert border[0] < FPS / 2
         assert (FILM_S - 0.5) * FPS <= border[-1] < FILM_S * FPS
         assert all(-2 <= after - before <= FPS / 2 for before, after in pairwise(border)), border
+        assert stats(page)["recoveries"] == 0
         page.evaluate(f"window.kinolog.goTo({1000 * (far.second_s + FILM_S - 3)})")
         until(lambda: time.time() - playing_s(page) < 600, "what is sent now")
         assert stats(page)["phase"] == "playing"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from hls_stage import Stage, stage, stop, until
+from hls_stage import PATIENCE_S, Stage, stage, stop, until
+from kit.media import FFMPEG, run_well
 from kit.page_player import clock_off, playing_s, send_to, stats, watched
 from kit.screen import shown
 from playwright.sync_api import Page
@@ -18,7 +21,7 @@ from playwright.sync_api import Page
 pytestmark = [pytest.mark.cluster, pytest.mark.needs("chromium"), pytest.mark.timeout(240)]
 
 LIVE, ENDED, RENEWED, SILENT = "goes/live", "goes/ended", "goes/renewed", "goes/silent"
-MUTED = "goes/muted"
+MUTED, LATE = "goes/muted", "goes/late"
 FPS = 30
 AGO_S = 600
 MODES = ("hls", "dash", "ws")
@@ -26,12 +29,21 @@ MODES = ("hls", "dash", "ws")
 
 @dataclass(frozen=True)
 class Past:
-    """An edge, and when the streams began (Unix s): two that have ended, one that had no sound
+    """An edge, and when the streams began (Unix s): two that have ended, two that had no sound
     at first, and one that had none any more."""
 
     stage: Stage
     edge: str
     begun_s: int
+
+
+def with_late_sound(file: Path) -> Path:
+    """Ten seconds, of which the first 0.15 are silent."""
+    pictures = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30:duration=10"]
+    sound = ["-itsoffset", "0.15", "-f", "lavfi", "-i", "sine=sample_rate=48000:duration=9.8"]
+    codecs = ["-c:v", "libx264", "-g", "60", "-bf", "0", "-pix_fmt", "yuv420p", "-c:a", "aac"]
+    run_well([*FFMPEG, *pictures, *sound, *codecs, str(file)])
+    return file
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +56,10 @@ def past(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         found.published(SILENT, "seconds=20", f"--at={begun_s + 15}")
         found.published(MUTED, "seconds=20", f"--at={begun_s}")
         found.published(MUTED, "seconds=20&audio=0", f"--at={begun_s + 25}", "--no-fill-silence")
+        found.published(LATE, "seconds=10&audio=0", f"--at={begun_s}")
+        file = with_late_sound(folder / "late.mp4")
+        sending = found.start("publish", str(file), LATE, "--fast", f"--at={begun_s + 15}")
+        assert sending.wait(2 * PATIENCE_S) == 0
         for stream in (ENDED, RENEWED):
             found.published(stream, "seconds=60", f"--at={begun_s}")
         edge = found.edge()
@@ -99,6 +115,21 @@ def test_a_session_with_other_tracks_follows(past: Past, browser: Any, mode: str
         until(lambda: first_s + 15.5 <= playing_s(page) < first_s + 18, "the second's begin")
 
 
+def test_pictures_with_which_sound_begins_are_played_with_it(past: Past, browser: Any) -> None:
+    """hls.js is given what lies before any sound as a list of its own: not the segment in which
+    sound begins a little behind the pictures, or that would be silent."""
+    second_s = past.begun_s + 15
+    with watched(browser, f"{past.edge}/watch/{LATE}?mode=hls") as page:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        until(lambda: stats(page).get("playing_date"), "what there is")
+        send_to(page, 1000 * (past.begun_s + 6))
+        until(lambda: playing_s(page) > second_s, "the second session")
+        ends = [re.search(r"video.m3u8.*&end=([^&]+)", url) for url in asked]
+        (end,) = {float(found[1]) for found in ends if found}
+        assert end == pytest.approx(second_s, abs=0.003)
+
+
 PHASES = """
 window.phases = [];
 setInterval(() => window.phases.push(window.kinolog.stats().phase), 50);
@@ -128,6 +159,10 @@ def test_who_is_paused_by_the_browser_is_told_so(past: Past, browser: Any, mode:
         until(lambda: stats(page)["phase"] != "playing", "it to stand")
         assert stats(page)["phase"] in ("paused", "buffering")
         until(lambda: stats(page)["phase"] == "paused", "the page to say so")
+        wall_s = time.monotonic()
+        # By then it would have been helped on, had it stood of itself.
+        until(lambda: stats(page)["phase"] != "paused" or time.monotonic() > wall_s + 5, "a while")
+        assert stats(page)["phase"] == "paused"
         page.keyboard.press("k")
         until(lambda: stats(page)["phase"] == "playing", "it to go on")
 

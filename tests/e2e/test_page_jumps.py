@@ -237,6 +237,19 @@ def test_it_plays_on_over_an_absence_fast(played: Played, browser: Any, mode: st
         until(lambda: shown(page)[-1].number > SECOND + FPS, "the second session")
 
 
+@pytest.mark.parametrize("played", ["ended"], indirect=True)
+@pytest.mark.parametrize("mode", MODES)
+def test_the_last_picture_of_what_has_ended(played: Played, browser: Any, mode: str) -> None:
+    """Browsers keep back what a decoder may still put in another order, until all is there."""
+    end_s = FIRST_S + AWAY_S + SECOND_S
+    with jumped(played, browser, mode, end_s - 4.0) as page:
+        until(lambda: shown(page), "the moment")
+        until(lambda: page.evaluate("document.querySelector('video').ended"), "its end")
+        until(lambda: stats(page)["phase"] == "ended", "the page to say so")
+    with jumped(played, browser, mode, end_s - 0.5 / FPS, paused=True) as page:
+        stands_at(page, played, end_s - 1 / FPS)
+
+
 def test_dash_loads_little_beyond_an_absence(played: Played, browser: Any) -> None:
     """dash.js would load all of it, for what is left of what it plays stays as little."""
     with jumped(played, browser, "dash", FIRST_S - 14.0) as page:

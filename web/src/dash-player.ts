@@ -539,7 +539,7 @@ export class DashPlayer extends VideoPlayer {
         this.video.currentTime = next + LEAST_S;
       }
     }
-    const wants = this.wantsPlay && this.stream?.state === "live" && !this.video.ended;
+    const wants = this.wantsPlay && !this.stopped && this.stream?.state === "live" && !this.video.ended;
     if (this.renewedAt !== null && this.movedAt > this.renewedAt + MOVES_MS) this.renewedAt = null;
     const renewed = this.renewedAt !== null && this.following && this.builtAt < this.renewedAt;
     const least_s = renewed ? RENEWED_S : STUCK_S;

@@ -369,7 +369,10 @@ export class Player extends VideoPlayer {
       this.aim = since;
     }
     this.since = since;
-    this.silent = { since, until: Math.floor(sound) };
+    // Where sound begins with a segment's pictures, these are played with it.
+    const begun = details?.fragments.findLast(({ programDateTime: at }) => at != null && at <= sound)?.programDateTime;
+    const soon = begun != null && begun > since && sound - begun <= 1000 * HOLE_S;
+    this.silent = { since, until: Math.floor(soon ? begun : sound) };
     this.retry(() => this.reopen(), 0); // not amid what hls.js does with the list
   }
 
@@ -616,7 +619,7 @@ export class Player extends VideoPlayer {
   private nudge(now: number): void {
     const { video } = this;
     if (!this.started || !this.wantsPlay || video.ended || this.engine !== "hls.js" || this.leaves) return;
-    if (this.holds || this.age(this.nudgedAt) < 3) return;
+    if (this.holds || this.stopped || this.age(this.nudgedAt) < 3) return;
     const { ahead_s, next } = this.buffered();
     const action = nudgeFor({
       still_s: this.age(this.movedAt),

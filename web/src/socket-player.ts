@@ -50,7 +50,8 @@ export class SocketModePlayer extends VideoPlayer {
   private get over(): boolean {
     const { captured_ms } = this.socket.status();
     if (this.stream?.state !== "ended" || captured_ms === null) return false;
-    return !this.video.paused && this.told().phase === "ended" && this.stream.last_ms - captured_ms < LAST_MS;
+    const plays = !this.video.paused || this.video.ended;
+    return plays && this.told().phase === "ended" && this.stream.last_ms - captured_ms < LAST_MS;
   }
 
   protected close(): void {

@@ -109,6 +109,8 @@ export abstract class VideoPlayer {
   protected stale = false;
   /** It stands at the keyframe before that. */
   protected holds = false;
+  /** The browser has paused it: by a media key, or with picture in picture. */
+  protected stopped = false;
   protected stalls = 0;
   protected stallsAtEdge = 0;
   protected stalledSince = 0;
@@ -166,7 +168,14 @@ export abstract class VideoPlayer {
     on("seeking", () => {
       this.soughtAt = performance.now();
     });
+    on("pause", () => {
+      this.stopped = this.wantsPlay && !video.ended && !video.seeking;
+    });
+    on("play", () => {
+      this.stopped = false;
+    });
     on("emptied", () => {
+      this.stopped = false;
       this.holds = false; // with its source; the browser plays the next at speed 1
     });
     on("loadedmetadata", () => {

@@ -143,6 +143,19 @@ def test_an_answer_is_made_once_for_all_who_ask_the_same() -> None:
     asyncio.run(go())
 
 
+def test_who_asks_for_one_after_another_is_always_answered() -> None:
+    """What is kept for others who ask the same is let go for it."""
+
+    async def go() -> None:
+        server = MarkServer(cast(Any, Reader(100)), None, SystemClock())
+        for n in range(1, 100):
+            assert json.loads(await given(server, f"start=-{n}h"))["complete"]
+        assert len(server._kept) <= 32
+        await server.close()
+
+    asyncio.run(go())
+
+
 def test_so_many_bytes_of_answers_are_kept() -> None:
     async def go() -> None:
         reader = Reader(MOST_KEPT_BYTES // 4)

@@ -68,6 +68,8 @@ const SOUGHT_COMES_MS = 2000;
 const NOTHING_MS = 3000;
 const STILL_S = 0.4;
 const STALL_SLACK_S = 0.5;
+/** Of a stream that has ended, nothing more comes when nothing came for so long. */
+const LAST_CAME_MS = 1000;
 
 export class SocketPlayer {
   private socket: WebSocket | null = null;
@@ -108,6 +110,11 @@ export class SocketPlayer {
   private stalls = 0;
   private stalling = false;
   private absence: "away" | "ended" | null = null;
+  /** The session with which the stream has ended. */
+  private last: number | null = null;
+  /** All was played, and the browser has paused. */
+  private finished = false;
+  private tookAt = 0;
   private lastTime_s = 0;
   private movedAt_s = 0;
   private leaps = 0;
@@ -135,6 +142,7 @@ export class SocketPlayer {
     video.addEventListener("waiting", () => this.waits(), { signal });
     video.addEventListener("playing", () => this.plays(), { signal });
     video.addEventListener("error", () => this.rebuild(), { signal });
+    video.addEventListener("ended", () => (this.finished = true), { signal });
     this.ticker = setInterval(() => this.tick(), TICK_MS);
     this.connect();
   }
@@ -332,6 +340,7 @@ export class SocketPlayer {
       case "hello":
         this.clock.heard(told.server_ms, Date.now());
         if (told.state !== "live") this.absent(told.state === "ended" ? "ended" : "away");
+        this.last = told.state === "ended" ? (told.session?.epoch ?? null) : null;
         break;
       case "epoch":
         this.open(told);
@@ -345,6 +354,7 @@ export class SocketPlayer {
       case "away":
       case "ended":
         this.absent(told.type);
+        this.last = told.type === "ended" ? told.epoch : null;
         break;
       case "end":
         this.become("ended");
@@ -409,7 +419,7 @@ export class SocketPlayer {
   private runFrom(begin_s: number): void {
     this.time = new MediaTime(begin_s);
     this.independent = [];
-    this.begun = false;
+    this.begun = this.finished = false;
     this.comesSince = 0;
   }
 
@@ -475,6 +485,7 @@ export class SocketPlayer {
 
   private take(data: ArrayBuffer): void {
     this.bytes += data.byteLength;
+    this.tookAt = performance.now();
     const packet = parsePacket(data);
     if (!packet || this.answered < this.asked) {
       this.consumed(data.byteLength);
@@ -614,7 +625,18 @@ export class SocketPlayer {
     if (!this.begun && vain) this.cross();
     else if (this.begun && this.wantsPlay) this.keepUp(now / 1000);
     if (now - this.trimmedAt > TRIM_EVERY_MS) this.trim(KEEP_S);
+    if (now - this.tookAt > LAST_CAME_MS) this.finish();
     if (now - this.toldAt > TELL_MS) this.tell();
+  }
+
+  /**
+   * All of a stream that has ended is there: the browser keeps the last pictures back until it is told so. What is
+   * appended once more comes opens it again.
+   */
+  private finish(): void {
+    const all = this.last !== null && this.session?.epoch === this.last && this.live && this.begun;
+    const idle = [...this.buffers.values()].every((buffer) => buffer.idle);
+    if (all && idle && this.source?.readyState === "open") this.source.endOfStream();
   }
 
   /** Go to where the first media are, as near to the live edge as they allow. */
@@ -661,6 +683,9 @@ export class SocketPlayer {
     if (ahead_s < slack_s) {
       if (this.cross()) return;
       this.crossHole(slack_s);
+    } else if (this.finished && video.paused) {
+      this.finished = false; // there is more
+      void this.start();
     }
     if (!this.live || video.seeking || video.paused) return;
     this.cushion.note(now_s, ahead_s);

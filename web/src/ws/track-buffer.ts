@@ -64,6 +64,11 @@ export class TrackBuffer {
     this.pump();
   }
 
+  /** Nothing waits to be appended or removed. */
+  get idle(): boolean {
+    return !this.source.updating && !this.steps.length && !this.removals.length;
+  }
+
   /** Forget what waits. */
   clear(): number {
     const cost = this.steps.reduce((sum, step) => sum + step.cost, 0);

@@ -131,8 +131,9 @@ class Manifests:
         said = mpd.Live(newest_ms, depth_ms, target_ms, _part_ms(session), fast_ms, replay_ms)
 
         def make() -> str:
-            listed = periods(_ordered(sessions, opens), _US * target_ms, growing=state == "live")
-            return mpd.growing(listed, peaks, said, ended=state == "ended")
+            ended = state == "ended"
+            listed = periods(_ordered(sessions, opens), _US * target_ms, growing=not ended)
+            return mpd.growing(listed, peaks, said, ended=ended)
 
         return await asyncio.to_thread(make) if span is not None else make()
 

@@ -119,7 +119,7 @@ def growing(periods: Sequence[Period], rates: Rates, live: Live, *, ended: bool)
     regular = False
     for period in periods:
         head = f'start="{_duration(period.start_us)}"'
-        if period.whole and ended and period is periods[-1]:
+        if ended and period is periods[-1]:
             head += f' duration="{_duration(period.end_us - period.start_us)}"'
         regular = _regular(period, live.target_ms, regular)
         texts.append(_period(period, before, head, rates, live, regular=regular))
@@ -258,7 +258,8 @@ def _audio(info: OpenTrack) -> str:
 
 def _template(one: Stretch, period: Period, live: Live | None, regular: bool) -> str:
     """SegmentTemplate by $Number$: with the duration where the segments are `regular`, so that
-    players need not be told of the next; else with a SegmentTimeline."""
+    players need not be told of the next; else with a SegmentTimeline. Where nothing more comes, the
+    last number is told: a Period whose sound goes on behind its pictures lasts for one more."""
     scale, run, begin = one.info.timescale, one.run, one.begin
     base = f"{one.info.name}/{run.epoch}/"
     head = (
@@ -274,7 +275,7 @@ def _template(one: Stretch, period: Period, live: Live | None, regular: bool) ->
     # The number of the segment that the Period begins in.
     before = (rescale(period.start_us, MICROSECONDS, scale) - begin.dts) / target_ticks
     first = begin.msn + max(0, round(before))
-    last = f' endNumber="{run.last_msn}"' if period.followed else ""
+    last = f' endNumber="{run.last_msn}"' if period.whole else ""
     return f'{head} startNumber="{first}" duration="{target_ticks}"{last}/>\n'
 
 

@@ -78,12 +78,12 @@ class Period(NamedTuple):
 
     @property
     def end_us(self) -> int:
-        """When the lead track's last segment ends, or the next Period begins. The last Period goes
-        on for as long as any track does, to a whole millisecond: a player that takes it for over
-        while media are left may never say that it has ended (docs/explanation/dash.md)."""
+        """When the lead track's last segment ends, or the next Period begins. The last Period ends
+        a little behind the last of any track: a player that takes it for over before the browser
+        does may never say that it has ended (docs/explanation/dash.md)."""
         if not self.followed:
             latest_us = max(one.end_us for one in self.stretches)
-            return -(-latest_us // 1000) * 1000
+            return (latest_us // 1000 + 2) * 1000
         end_us = self.stretches[0].end_us
         return end_us if self.until_us is None else min(end_us, self.until_us)
 

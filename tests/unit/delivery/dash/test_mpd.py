@@ -45,9 +45,9 @@ def test_a_closed_range() -> None:
     assert mpd.closed(found, RATES, 2000) == (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         '<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" profiles="urn:mpeg:dash:profile:isoff-live:2011'
-        ',urn:mpeg:dash:profile:cmaf:2019" type="static" mediaPresentationDuration="PT4.01S" '
+        ',urn:mpeg:dash:profile:cmaf:2019" type="static" mediaPresentationDuration="PT4.012S" '
         'maxSegmentDuration="PT2S" minBufferTime="PT2S">\n'
-        f'<Period id="7.{START}000000" start="PT0S" duration="PT4.01S">\n'
+        f'<Period id="7.{START}000000" start="PT0S" duration="PT4.012S">\n'
         '<AdaptationSet id="1" contentType="video" mimeType="video/mp4" segmentAlignment="true" '
         'startWithSAP="1">\n'
         '<Role schemeIdUri="urn:mpeg:dash:role:2011" value="main"/>\n'
@@ -75,9 +75,9 @@ def test_a_closed_range_leaves_out_the_absence() -> None:
     sessions = {7: [video_of(0, 2)], 8: [video_of(100, 102, 104, first=9, epoch=8)]}
     text = mpd.closed(periods(sessions, 2 * US, growing=False), RATES, 2000)
     root = parsed(text)
-    assert root.get("mediaPresentationDuration") == "PT10S"
+    assert root.get("mediaPresentationDuration") == "PT10.002S"
     found = [(p.get("start"), p.get("duration")) for p in root.findall("m:Period", NS)]
-    assert found == [("PT0S", "PT4S"), ("PT4S", "PT6S")]
+    assert found == [("PT0S", "PT4S"), ("PT4S", "PT6.002S")]
     connected = root.find(".//m:SupplementalProperty", NS)
     assert connected is not None
     assert connected.get("value") == f"7.{START}000000"
@@ -165,11 +165,21 @@ def test_a_stream_that_has_ended() -> None:
     found = periods({7: [video_of(0, 2, 4)]}, 2 * US, growing=False)
     root = parsed(mpd.growing(found, RATES, LIVE, ended=True))
     assert root.get("type") == "static"
-    assert root.get("mediaPresentationDuration") == f"PT{START + 6}S"
+    assert root.get("mediaPresentationDuration") == f"PT{START + 6}.002S"
     assert root.get("minimumUpdatePeriod") is None
     period = root.find("m:Period", NS)
     assert period is not None
-    assert (period.get("start"), period.get("duration")) == (f"PT{START}S", "PT6S")
+    assert (period.get("start"), period.get("duration")) == (f"PT{START}S", "PT6.002S")
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_of_what_has_ended_the_last_numbers_are_told(ended: bool) -> None:
+    """With sound that goes on behind the pictures, the Period's length is that of one more."""
+    sessions = {7: [video_of(0, 2, 4), audio_of(0.01, 2.01, 4.01)]}
+    found = periods(sessions, 2 * US, growing=not ended)
+    root = parsed(mpd.growing(found, RATES, LIVE, ended=ended))
+    numbers = [t.get("endNumber") for t in root.findall(".//m:SegmentTemplate", NS)]
+    assert numbers == (["7", "7"] if ended else [None, None])
 
 
 @pytest.mark.parametrize("of_day", [True, False])
@@ -185,9 +195,9 @@ def test_the_last_period_has_all_that_is_listed(of_day: bool) -> None:
         root, start_s = parsed(mpd.growing(found, RATES, LIVE, ended=True)), START + 10
     else:
         root, start_s = parsed(mpd.closed(found, RATES, 2000)), 4
-    assert root.get("mediaPresentationDuration") == f"PT{start_s + 2}.022S"
+    assert root.get("mediaPresentationDuration") == f"PT{start_s + 2}.023S"
     last = root.findall("m:Period", NS)[-1]
-    assert (last.get("start"), last.get("duration")) == (f"PT{start_s}S", "PT2.022S")
+    assert (last.get("start"), last.get("duration")) == (f"PT{start_s}S", "PT2.023S")
 
 
 def test_without_parts_there_is_no_low_latency() -> None:
@@ -256,6 +266,6 @@ def test_periods_of_a_closed_range_do_not_overlap() -> None:
     found = periods({7: [video_of(0, 2, 4, 6, 8), audio]}, 2 * US, growing=False)
     root = parsed(mpd.closed(found, RATES, 2000))
     shown = [(p.get("start"), p.get("duration")) for p in root.findall("m:Period", NS)]
-    assert shown == [("PT0S", "PT7S"), ("PT7S", "PT4S")]
+    assert shown == [("PT0S", "PT7S"), ("PT7S", "PT4.002S")]
     numbers = [t.get("startNumber") for t in root.findall(".//m:SegmentTemplate", NS)]
     assert numbers == ["5", "5", "8", "8"]
