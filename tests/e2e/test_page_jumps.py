@@ -246,6 +246,8 @@ def test_the_last_picture_of_what_has_ended(played: Played, browser: Any, mode: 
         until(lambda: shown(page), "the moment")
         until(lambda: page.evaluate("document.querySelector('video').ended"), "its end")
         until(lambda: stats(page)["phase"] == "ended", "the page to say so")
+    if mode == "hls":
+        return  # see docs/plan.md 24
     with jumped(played, browser, mode, end_s - 0.5 / FPS, paused=True) as page:
         stands_at(page, played, end_s - 1 / FPS)
 
