@@ -457,7 +457,7 @@ export class SocketPlayer {
     const tracks = played;
     // Without this, an iPhone's ManagedMediaSource never opens.
     if (!("MediaSource" in window)) this.video.disableRemotePlayback = true;
-    source.addEventListener("sourceopen", () => {
+    const opened = () => {
       if (source !== this.source) return;
       URL.revokeObjectURL(this.video.src);
       source.duration = Number.POSITIVE_INFINITY;
@@ -465,7 +465,8 @@ export class SocketPlayer {
       const waiting = this.early;
       this.early = [];
       for (const packet of waiting) this.put(packet);
-    });
+    };
+    source.addEventListener("sourceopen", opened, { once: true }); // it opens again where it had ended
     this.video.src = URL.createObjectURL(source);
     void this.start();
   }
