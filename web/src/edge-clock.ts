@@ -9,6 +9,7 @@ const PATIENCE_MS = 2000;
 let off_ms = 0;
 let asked: Promise<void> | null = null;
 let looks = false;
+let again: ReturnType<typeof setTimeout> | undefined;
 /** This machine's clock less the page's own, when the edge was asked last: it moves where the clock is set. */
 let apart_ms = 0;
 
@@ -51,5 +52,6 @@ async function look(): Promise<void> {
     told = false; // this machine's is the best that there is, for now
   }
   looks = false;
-  if (!told) setTimeout(() => void look(), SOON_MS);
+  clearTimeout(again);
+  if (!told) again = setTimeout(() => void look(), SOON_MS);
 }
