@@ -201,10 +201,9 @@ def test_a_click_at_the_live_edge_is_live(live: str, browser: Any) -> None:
     with watched(browser, f"{live}/watch/{LIVE}?mode=hls") as page:
         until(lambda: stats(page)["phase"] == "playing", "it to play")
         bar = page.locator(".timeline-bar")
-        until(lambda: page.locator(".timeline-now").count(), "now")
-        now, box = page.locator(".timeline-now").bounding_box(), bar.bounding_box()
-        assert now is not None
-        assert box is not None
+        # It may be drawn anew between being found and being measured.
+        now = until(lambda: page.locator(".timeline-now").bounding_box(), "now")
+        box = until(bar.bounding_box, "the timeline")
         page.mouse.click(now["x"] - 1, box["y"] + 6)
         page.wait_for_timeout(700)  # the next tick tells
         assert stats(page)["following"]
