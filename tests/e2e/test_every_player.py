@@ -186,14 +186,13 @@ def test_a_player(played: Stage, edge: str, pages: str, browser: Any, name: str)
         assert all(abs(one.at_s - old.end_s) < 0.5 for one in stalls)
 
         with playing(f"?{span}", way.closed) as player:
-            length_s = player.page.evaluate("document.querySelector('video').duration")
-            # Shaka by HLS stays 0.06 s before the end some times (docs/plan.md).
+            # Shaka by HLS stays 0.06 s before the end some times (docs/plan.md), and learns as it
+            # plays how long it all is.
             if name == "shaka-hls":
-                until(lambda: player.stats()["at"] > length_s - 0.1, "the end")
+                until(lambda: player.stats()["at"] > _length_s(player) - 0.1, "the end")
             else:
                 until(lambda: player.stats()["ended"], "the end")
-            length_s = player.page.evaluate("document.querySelector('video').duration")
-            found = player.stats()
+            found, length_s = player.stats(), _length_s(player)
         stalls = [one for one in _stalls(found) if one.at_s < length_s - 0.1]
         print(f"{name}, range: {found['frames']} pictures, stalls {stalls}")
         assert found["errors"] == []
@@ -217,6 +216,10 @@ def _publishing(played: Stage, stream: str) -> Iterator[subprocess.Popen[bytes]]
         yield camera
     finally:
         stop(camera)
+
+
+def _length_s(player: DashPage) -> float:
+    return float(player.page.evaluate("document.querySelector('video').duration"))
 
 
 def _whole(client: httpx.Client, base: str) -> int:
