@@ -150,8 +150,7 @@ def test_a_player(played: Stage, edge: str, pages: str, browser: Any, name: str)
         stalls = _stalls(found)
         print(f"{name}, live: left at {left_s:.2f}, {old}, {new}")
         print(f"{name}, live: stalls {stalls}, errors {found['errors']}")
-        # Shaka by HLS may show the first part, and then wait for the next keyframe (docs/plan.md).
-        assert 1 <= len(stalls) <= 1 + (name == "shaka-hls")
+        assert len(stalls) == 1
         back_s = stalls[-1].until_s - new.start_s
         print(f"{name}, live: back {back_s:.2f} s after the publisher")
         assert left_s <= stalls[0].since_s <= new.start_s <= stalls[0].until_s

@@ -29,7 +29,7 @@ OVER_ABSENCES = {
     "streaming": {"rebufferingGoal": 0.5},
     "manifest": {
         "availabilityWindowOverride": 300,
-        "hls": {"ignoreManifestProgramDateTime": True},
+        "hls": {"ignoreManifestProgramDateTime": True, "sequenceMode": True},
     },
 }
 """With these Shaka 5.2 plays HLS over absences (docs/how-to/watch-with-players.md)."""
