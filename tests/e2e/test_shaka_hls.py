@@ -69,7 +69,7 @@ def test_a_closed_range_over_an_absence(played: Stage, begun: datetime, player: 
     assert [at for _, at in found["waits"] if 0.5 < at < 13.8] == []
 
 
-@pytest.mark.parametrize("player", ["v5"], indirect=True)
+@pytest.mark.parametrize("player", ["v5-absences"], indirect=True)
 def test_a_replay_over_an_absence(played: Stage, player: DashPage) -> None:
     """From a moment on, still growing: eight seconds of a session, and on in the next, which is
     live."""
