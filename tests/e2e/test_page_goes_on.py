@@ -180,6 +180,18 @@ def test_one_that_has_ended_is_played_again(past: Past, browser: Any, mode: str)
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_a_step_back_from_the_end_stays(past: Past, browser: Any, mode: str) -> None:
+    with sent(past, browser, ENDED, mode, 57) as page:
+        until(lambda: stats(page)["phase"] == "ended", "its end")
+        last = shown(page)[-1].number
+        page.keyboard.press(",")
+        until(lambda: shown(page)[-1].number == last - 1, "the picture before the last")
+        wall_s = time.monotonic()
+        until(lambda: shown(page)[-1].number == last or time.monotonic() > wall_s + 2, "a while")
+        assert shown(page)[-1].number == last - 1
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_slow_motion_at_the_live_edge_is_slow(live: str, browser: Any, mode: str) -> None:
     """And falls behind, with its way back to live."""
     with watched(browser, f"{live}/watch/{LIVE}?mode={mode}") as page:

@@ -525,7 +525,7 @@ export class DashPlayer extends VideoPlayer {
     // for ever.
     const { ahead_s, next } = this.buffered();
     const dry = ahead_s < LAST_S * Math.max(1, this.speed);
-    if (this.wantsPlay && dry && still_s > HOLE_S && this.age(this.nudgedAt) > HOLE_S) {
+    if (this.wantsPlay && !this.stopped && dry && still_s > HOLE_S && this.age(this.nudgedAt) > HOLE_S) {
       const period = this.nextPeriod();
       if (period !== null && (next === null || next > period - HOLE_S)) {
         // Sent on to a Period that it does not go to by itself, dash.js 5.2.1 may load none after that.

@@ -132,7 +132,7 @@ export class SocketModePlayer extends VideoPlayer {
   }
 
   override step(by: 1 | -1): void {
-    if (!this.video.paused) this.socket.pause();
+    if (!this.video.paused || this.video.ended) this.socket.pause();
     this.stepped = true;
     super.step(by);
   }

@@ -142,7 +142,8 @@ export class SocketPlayer {
     video.addEventListener("waiting", () => this.waits(), { signal });
     video.addEventListener("playing", () => this.plays(), { signal });
     video.addEventListener("error", () => this.rebuild(), { signal });
-    video.addEventListener("ended", () => (this.finished = true), { signal });
+    video.addEventListener("play", () => (this.finished = false), { signal });
+    video.addEventListener("ended", () => this.finishes(), { signal });
     this.ticker = setInterval(() => this.tick(), TICK_MS);
     this.connect();
   }
@@ -163,7 +164,8 @@ export class SocketPlayer {
     this.wantsPlay = true;
     if (this.wanted.start === "live") this.toLive();
     else this.say({ type: "resume" });
-    void this.start();
+    // One that has ended would play what is left from its beginning until the answer comes.
+    if (this.arrived || !this.video.ended) void this.start();
   }
 
   pause(): void {
@@ -610,6 +612,11 @@ export class SocketPlayer {
     this.stalls += 1;
     this.cushion.stalled();
     this.become("buffering");
+  }
+
+  private finishes(): void {
+    this.finished = true;
+    if (this.absence) this.become(this.absence);
   }
 
   private plays(): void {

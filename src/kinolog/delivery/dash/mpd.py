@@ -275,7 +275,10 @@ def _template(one: Stretch, period: Period, live: Live | None, regular: bool) ->
     # The number of the segment that the Period begins in.
     before = (rescale(period.start_us, MICROSECONDS, scale) - begin.dts) / target_ticks
     first = begin.msn + max(0, round(before))
-    last = f' endNumber="{run.last_msn}"' if period.whole else ""
+    last = ""
+    if period.whole:
+        first = min(first, run.last_msn)  # the last may lie before the Period, but for its end
+        last = f' endNumber="{run.last_msn}"'
     return f'{head} startNumber="{first}" duration="{target_ticks}"{last}/>\n'
 
 

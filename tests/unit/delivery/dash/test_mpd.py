@@ -182,6 +182,17 @@ def test_of_what_has_ended_the_last_numbers_are_told(ended: bool) -> None:
     assert numbers == (["7", "7"] if ended else [None, None])
 
 
+def test_a_segment_that_hardly_reaches_into_the_last_period_is_listed_there() -> None:
+    pictures = [*video_of(0, 2), *video_of(6, first=8)]
+    sessions = {7: [pictures, audio_of(0.01, 2.01, 4.01)]}
+    text = mpd.growing(periods(sessions, 2 * US, growing=False), RATES, LIVE, ended=True)
+    last = parsed(text).findall("m:Period", NS)[-1]
+    numbers = [
+        (t.get("startNumber"), t.get("endNumber")) for t in last.findall(".//m:SegmentTemplate", NS)
+    ]
+    assert numbers == [("8", "8"), ("7", "7")]
+
+
 @pytest.mark.parametrize("of_day", [True, False])
 def test_the_last_period_has_all_that_is_listed(of_day: bool) -> None:
     """Also sound that goes on behind the pictures; before another, the pictures' end is its own."""
