@@ -60,6 +60,7 @@ class Frames:
         loader = self._loader(stream)
         for track, infos in pictures(loader).items():
             await loader.arrived(channel, track, at_ms, at_ms + 1)
+            by_ms = at_ms
             for back_ms in BACK_MS:
                 rows = await loader.rows(
                     track, at_ms - back_ms - 1000 * HOLE_S, at_ms + 1 + REORDER_MS
@@ -69,13 +70,15 @@ class Frames:
                     rows.pop()
                 if not _shows(rows, infos, at_ms):
                     break
-                chosen = from_independent(rows, at_ms)
+                chosen = from_independent(rows, by_ms)
                 if chosen is None:
                     continue
                 (columns,) = await loader.load([[*chosen, *later]])
                 section = find(columns, infos, at_ms)
                 if section is not None:
                     return make(loader, stream, infos, columns, section)
+                # Its keyframe is shown after the frame (an open GOP): the one before it.
+                by_ms = chosen[0].wall - 1
         raise nothing(stream, at_ms)
 
     async def keyframes(

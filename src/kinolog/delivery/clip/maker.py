@@ -167,9 +167,10 @@ class ClipMaker:
         ]
         names = [lead, *others]
         plan = _Plan(names, [tracks[name] for name in names])
+        by_ms = start_ms
         for step, back_ms in enumerate(BACK_MS):
             last = step + 1 == len(BACK_MS)
-            since_ms = await _independent(loader, lead, start_ms, back_ms)
+            since_ms = await _independent(loader, lead, by_ms, back_ms)
             if since_ms is None and not last:
                 continue
             if since_ms is None:
@@ -177,6 +178,8 @@ class ClipMaker:
             try:
                 await _find(loader, plan, (since_ms, start_ms, end_ms), complete=last)
             except NoSyncError:
+                # Its keyframe is shown after the first frame (an open GOP): the one before it.
+                by_ms = since_ms - 1
                 continue
             if not plan.stretches:
                 return None
