@@ -216,6 +216,70 @@ def test_a_moment_of_which_there_is_nothing_is_over_once_it_plays(
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_seconds_into_an_absence_lead_to_what_follows(
+    played: Played, browser: Any, mode: str
+) -> None:
+    """Of who stands still, too. By HLS absences are left out, and the seconds go on behind one."""
+    over_s = FIRST_S + AWAY_S + (3.0 if mode == "hls" else 0.0)
+    with jumped(played, browser, mode, FIRST_S - 2.0, paused=True) as page:
+        stands_at(page, played, FIRST_S - 2.0)
+        for shown_s in (over_s, over_s + 5.0):
+            page.keyboard.press("ArrowRight")
+            stands_at(page, played, shown_s)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_moment_near_a_sessions_end_is_not_of_the_next(
+    played: Played, browser: Any, mode: str
+) -> None:
+    """Also where both come before there is anything to append them to, as by WebSocket."""
+    for before_s in (1.25, 0.6, 0.3):
+        with jumped(played, browser, mode, FIRST_S - before_s, paused=True) as page:
+            stands_at(page, played, FIRST_S - before_s)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("stream", "begins_s"), [(STREAM, FIRST_S + AWAY_S), (LONG, 0.0)])
+def test_seconds_back_stop_at_the_first_of_a_window(
+    played: Played, browser: Any, mode: str, stream: str, begins_s: float
+) -> None:
+    """That is a stream's begin, or an absence: one who stands still waits there for nothing."""
+    with opened(played, browser, mode, stream) as page:
+        until(lambda: shown(page), "what there is")
+        page.keyboard.press("k")
+        for _ in range(14):
+            page.keyboard.press("ArrowLeft")
+            page.wait_for_timeout(500)  # as a person would
+        until(
+            lambda: (
+                stats(page)["phase"] == "paused"
+                and played.second(shown(page)[-1]) == pytest.approx(begins_s, abs=0.15)
+                and not page.evaluate("document.querySelector('video').seeking")
+            ),
+            f"the picture of {begins_s:.0f} s",
+        )
+
+
+@pytest.mark.parametrize("played", ["away"], indirect=True)
+@pytest.mark.parametrize("mode", MODES)
+def test_seconds_on_go_to_the_last_and_never_back(played: Played, browser: Any, mode: str) -> None:
+    end_s = FIRST_S + AWAY_S + SECOND_S
+    with jumped(played, browser, mode, end_s - 2.0, paused=True) as page:
+        stands_at(page, played, end_s - 2.0)
+        for _ in range(3):
+            page.keyboard.press("ArrowRight")
+            until(
+                lambda: (
+                    played.second(shown(page)[-1]) >= end_s - 0.55
+                    and not page.evaluate("document.querySelector('video').seeking")
+                ),
+                "the last",
+            )
+        went_s = [played.second(one) for one in shown(page)]
+        assert went_s == sorted(went_s)
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_it_plays_on_over_an_absence(played: Played, browser: Any, mode: str) -> None:
     with jumped(played, browser, mode, FIRST_S - 6.0) as page:
         until(lambda: any(one.number < SECOND for one in shown(page)), "the moment")

@@ -33,6 +33,8 @@ const NEXT_MOST_S = 10;
 const MOST_AHEAD_S = 120;
 /** Within the first segment of a GOP, by any clock. */
 const LED_S = 0.05;
+/** Who stands still, sent to where nothing comes so long, is taken to what follows. */
+const NOWHERE_S = 2;
 /** Media whose time is that of day by less are where they should be. */
 const NEAR_S = 0.01;
 /** Of a stream whose publisher is away, so much of the last is shown; a player at the live edge has nothing. */
@@ -204,7 +206,8 @@ export class DashPlayer extends VideoPlayer {
       if (there) {
         this.lingers = true;
         this.video.playbackRate = 1;
-        this.video.currentTime = at;
+        const { currentTime } = this.video;
+        if (currentTime < at || !this.has(currentTime)) this.video.currentTime = at;
       } else this.load();
     }
     this.tick();
@@ -372,13 +375,20 @@ export class DashPlayer extends VideoPlayer {
     if (amid || dynamic !== (given !== null)) return this.attachAt(since, leads, dynamic, this.until);
     if (leads === null || leads >= since) {
       this.reaching = null;
-      this.begunAt = Math.max(this.placed(this.since), this.window()?.start ?? 0);
+      this.begunAt = this.foundAt(this.since);
+      // There is nothing of the moment itself.
+      if (this.aim !== null && this.begunAt > this.placed(this.aim)) this.aim = this.times.date(this.begunAt);
       this.dash?.seekToPresentationTime(this.begunAt + LEAST_S);
     } else if (!dynamic) {
       // It begins there by itself, and a seek before it has anything would have it append the init segment
       // between two segments of the GOP, of which browsers then drop the rest.
       this.starts = leads + LEAST_S;
     }
+  }
+
+  /** Where a moment (Unix ms) is, or what follows it, s. */
+  private foundAt(time: number): number {
+    return Math.max(this.placed(time), this.window()?.start ?? 0, this.periods[0] ?? 0);
   }
 
   /** When these media were captured. It may have been sent to a moment before it knew where in them that is. */
@@ -392,7 +402,7 @@ export class DashPlayer extends VideoPlayer {
     const within = begunAt !== null && told.media_s <= begunAt && begunAt < told.media_s + request.duration;
     if (!within || since === null) return;
     this.begunAt = null;
-    const place = Math.max(this.placed(since), this.window()?.start ?? 0);
+    const place = this.foundAt(since);
     if (Math.abs(place - begunAt) < NEAR_S) return;
     // Sent back to before what it has, dash.js may return to that.
     const start = this.given === null ? undefined : place;
@@ -514,6 +524,12 @@ export class DashPlayer extends VideoPlayer {
       return;
     }
     if (this.unsupported || (this.stale && this.age(this.builtAt) < READS_S)) return;
+    // Before a stream's begin, or in an absence: a manifest from there on begins with what there is.
+    if (this.started && !this.following && !this.holds && video.paused && this.seeks_s > NOWHERE_S) {
+      this.since = this.times.date(video.currentTime);
+      this.load();
+      return;
+    }
     // Sent to a moment, and nothing to see of it: also of a stream that is away, or over, or paused.
     if (this.since !== null && !this.started && this.playlist === "here" && this.age(this.builtAt) > STUCK_S) {
       this.recovers("nothing to see of the moment");

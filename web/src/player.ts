@@ -254,7 +254,8 @@ export class Player extends VideoPlayer {
     const { ends } = this;
     if (ends !== null && to >= window.end) return this.goTo(ends + 1000 * (to - window.end));
     const live = this.hls?.liveSyncPosition ?? window.end;
-    const position = Math.max(window.start + 0.1, Math.min(to, live));
+    const at = this.video.currentTime;
+    const position = Math.max(window.start + 0.1, Math.min(to, to > at ? Math.max(live, at) : live));
     const date = this.dateOf(position);
     const toLive = ends === null && to >= live - 1;
     if (!toLive && date && this.started && !this.loadable(position)) return this.goTo(date.getTime());

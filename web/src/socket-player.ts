@@ -12,6 +12,9 @@ const HOPELESS_AFTER = 3;
 /** So far before its newest media, at most, lies the last picture of a stream. */
 const LAST_MS = 3_000;
 
+/** Who is so near to the last goes no further. */
+const NEAR_LAST_MS = 500;
+
 export class SocketModePlayer extends VideoPlayer {
   readonly mode = "ws";
   override readonly fastest: number = FASTEST;
@@ -120,6 +123,8 @@ export class SocketModePlayer extends VideoPlayer {
     const from = this.socket.goesTo ?? this.socket.status().captured_ms;
     const { now_ms } = this.socket.capturedAt(this.video.currentTime);
     if (from === null) return;
+    // Of one that is away, or over, there is nothing behind the last.
+    if (by_s > 0 && this.stream?.state !== "live" && this.last !== null && from > this.last - NEAR_LAST_MS) return;
     const to = from + 1000 * by_s;
     if (to < now_ms) this.goTo(to);
     else this.toLive();

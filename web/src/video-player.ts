@@ -200,6 +200,12 @@ export abstract class VideoPlayer {
     return this.age(this.soughtAt) < SOUND_COMES_S;
   }
 
+  /** So long it seeks what is not there; s. */
+  protected get seeks_s(): number {
+    const { currentTime, seeking } = this.video;
+    return seeking && !this.has(currentTime) ? this.age(this.soughtAt) : 0;
+  }
+
   /** It stands still, and is not just on its way to play. */
   protected get stands(): boolean {
     const { paused, readyState } = this.video;
@@ -324,7 +330,7 @@ export abstract class VideoPlayer {
   }
 
   /** When the last was captured that there is, Unix ms; null where that is not known. */
-  private get last(): number | null {
+  protected get last(): number | null {
     return this.stream?.state === "live" ? edgeNow() : this.stream?.last_ms || null;
   }
 

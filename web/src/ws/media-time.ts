@@ -2,8 +2,6 @@
 
 /** An epoch that begins before the end of the one before, by the clocks, follows it at once. */
 const APART_S = 0.02;
-/** A picture that others are decoded from lies at most so long before them. */
-const MOST_LEAD_S = 15;
 
 /**
  * Epochs count their own time: each is put where its capture time says, relative to the first, so that an
@@ -45,12 +43,11 @@ export class MediaTime {
     return this.newest && this.newest.wall_ms + (at_s - this.newest.at_s) * 1000;
   }
 
-  /** Where what was captured then is to be shown, `first_s` being the first that there is; that, where
-   * it is not soon behind: then nothing was captured at that time. */
+  /** Where what was captured then is to be shown: not before `first_s`, the first that there is. */
   placeOf(unix_ms: number, first_s: number): number {
     if (!this.newest) return first_s;
     const at_s = this.newest.at_s + (unix_ms - this.newest.wall_ms) / 1000;
-    return at_s > first_s && at_s < first_s + MOST_LEAD_S ? at_s : first_s;
+    return Math.max(at_s, first_s);
   }
 
   /** Where the next run can begin without touching this one. */

@@ -65,6 +65,10 @@ const RUN_APART_S = 5;
 export const FASTEST = 4;
 const LEAST_AHEAD_S = 0.02;
 const SOUGHT_COMES_MS = 2000;
+/** Of so much a browser shows the first picture, whatever its decoder holds back. */
+const SHOWS_S = 0.5;
+/** So far before the end lies a picture that a browser shows though it may still reorder the last. */
+const LAST_S = 0.2;
 const NOTHING_MS = 3000;
 const STILL_S = 0.4;
 const STALL_SLACK_S = 0.5;
@@ -410,7 +414,7 @@ export class SocketPlayer {
     const begin_s = this.time.end + RUN_APART_S;
     this.runFrom(begin_s);
     this.session = this.next = null; // it is told again of what comes
-    for (const { body } of this.early) this.consumed(body.byteLength + body.byteOffset);
+    for (const { packet } of this.early) this.consumed(packet.body.byteLength + packet.body.byteOffset);
     this.early = [];
     for (const buffer of this.buffers.values()) {
       this.consumed(buffer.clear());
@@ -466,14 +470,15 @@ export class SocketPlayer {
       for (const track of tracks) this.addBuffer(source, track);
       const waiting = this.early;
       this.early = [];
-      for (const packet of waiting) this.put(packet);
+      for (const { packet, session } of waiting) this.put(packet, session);
     };
     source.addEventListener("sourceopen", opened, { once: true }); // it opens again where it had ended
     this.video.src = URL.createObjectURL(source);
     void this.start();
   }
 
-  private early: Packet[] = [];
+  /** What came before there was anything to append it to, with its session: another may have followed. */
+  private early: { packet: Packet; session: Session | null }[] = [];
 
   private addBuffer(source: MediaSource, track: Track): void {
     const type = mimeOf(track);
@@ -494,20 +499,21 @@ export class SocketPlayer {
       this.consumed(data.byteLength);
       return;
     }
-    if (this.source && !this.buffers.size) this.early.push(packet);
-    else this.put(packet);
+    const { session } = this;
+    if (this.source && !this.buffers.size) this.early.push({ packet, session });
+    else this.put(packet, session);
   }
 
-  private put(packet: Packet): void {
+  private put(packet: Packet, session: Session | null): void {
     const cost = packet.body.byteLength + packet.body.byteOffset;
     const { next } = this;
     if (next && packet.epoch === next.epoch && packet.kind !== "init" && next.begins_ms === null) {
       next.begins_ms = packet.wall_ms;
       next.at = performance.now();
     }
-    const track = this.session?.tracks[packet.track];
+    const track = session?.tracks[packet.track];
     const buffer = track && this.buffers.get(track.kind);
-    if (!buffer || packet.epoch !== this.session?.epoch) {
+    if (!buffer || packet.epoch !== session?.epoch) {
       this.consumed(cost);
       return;
     }
@@ -647,27 +653,23 @@ export class SocketPlayer {
     if (all && idle && this.source?.readyState === "open") this.source.endOfStream();
   }
 
-  /** Go to where the first media are, as near to the live edge as they allow. */
+  /** Go to what it was sent to, or, live, to where the newest media are. */
   private beginPlaying(): void {
     if (!this.buffers.size) return;
+    const follows = this.live && !this.absence && this.wantsPlay;
+    const sought = follows ? null : this.sought;
+    // What lies before it is of the last run, and is being removed.
+    const run_s = this.time.begin_s - RUN_APART_S / 2;
     const starts: number[] = [];
-    for (const { source } of this.buffers.values()) {
-      const { buffered } = source;
-      if (!buffered.length) return;
-      starts.push(buffered.start(buffered.length - 1));
+    for (const buffer of this.buffers.values()) {
+      const start = sought === null ? buffer.lastStart : buffer.nextStart(run_s);
+      if (start === null || start < run_s) return;
+      starts.push(start);
     }
     const first_s = Math.max(...starts);
-    // What lies before it is of the last run, and is being removed.
-    if (first_s < this.time.begin_s - RUN_APART_S / 2) return;
     const end_s = Math.min(...[...this.buffers.values()].map((buffer) => buffer.endFrom(first_s)));
-    let at_s = first_s;
-    const follows = this.live && !this.absence && this.wantsPlay;
-    if (this.sought !== null && !follows) {
-      at_s = this.time.placeOf(this.sought, first_s);
-      // A browser takes what is sought behind the end of what it has for that end.
-      this.comesSince ||= performance.now();
-      if (end_s <= at_s && performance.now() - this.comesSince < SOUGHT_COMES_MS) return;
-    }
+    let at_s = sought === null ? first_s : this.foundAt(sought, first_s);
+    if (at_s === null) return;
     this.begun = true;
     this.comesSince = 0;
     if (follows) at_s = Math.max(first_s, end_s - this.cushion.margin_s - 0.1);
@@ -677,6 +679,27 @@ export class SocketPlayer {
     // What is on its way still comes.
     if (!this.wantsPlay) this.say({ type: "pause" });
     void this.start();
+  }
+
+  /**
+   * Where the moment is to be shown, or, where there is nothing of it, what follows, or the last that there is. Null
+   * where it may come yet.
+   */
+  private foundAt(sought: number, first_s: number): number | null {
+    const buffers = [...this.buffers.values()];
+    const at_s = this.time.placeOf(sought, first_s);
+    const pictures = this.buffers.get("video") ?? buffers[0];
+    if (!pictures || pictures.endFrom(at_s) > at_s) return at_s;
+    const nexts = buffers.map((buffer) => buffer.nextStart(at_s)).filter((next) => next !== null);
+    const next_s = nexts.length === buffers.length ? Math.max(...nexts) : null;
+    // Told that it stands, the server sends no more: what a decoder still reorders is not shown.
+    if (next_s !== null && pictures.endFrom(next_s) - next_s > SHOWS_S) return next_s;
+    if (buffers.every((buffer) => buffer.idle) && this.cross()) return null;
+    this.comesSince ||= performance.now();
+    if (performance.now() - this.comesSince < SOUGHT_COMES_MS) return null;
+    if (next_s !== null) return next_s;
+    // Sent to the very end of what it has, a browser would wait for what is behind that.
+    return Math.max(first_s, pictures.endFrom(first_s) - LAST_S);
   }
 
   private keepUp(now_s: number): void {

@@ -85,6 +85,12 @@ export class TrackBuffer {
     return at_s;
   }
 
+  /** Where the last stretch begins; null where nothing is buffered. */
+  get lastStart(): number | null {
+    const { buffered } = this.source;
+    return buffered.length ? buffered.start(buffered.length - 1) : null;
+  }
+
   /** Where the next stretch after a time begins; null where there is none. */
   nextStart(at_s: number): number | null {
     const { buffered } = this.source;

@@ -112,8 +112,9 @@ def _section(
                 later = int(kept.min()) if len(kept) else None
             if later is not None:
                 found = later if found is None else min(found, later)
-            if since > int(own.max()):
-                break  # what is before it is older still
+            # Before a keyframe nothing is shown later; amid a GOP it may be (B-frames).
+            if since > int(own.max()) and lead.sync[base + begin]:
+                break
         return found
 
     shown, until = cut_at(start_ms), cut_at(end_ms)

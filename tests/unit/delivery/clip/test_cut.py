@@ -244,20 +244,37 @@ def test_a_clip_has_the_frames_whose_dates_are_in_it(start_ms: int, length_ms: i
         assert columns.sync[one.samples(columns, inside(columns, one)[0])[0]]
 
 
-@pytest.mark.parametrize("cut", [4, 5, 6])
-@pytest.mark.parametrize("first", [0, 1])
-def test_a_segment_that_begins_amid_a_group_goes_by_the_delay_of_others(
-    cut: int, first: int
-) -> None:
-    """`first`: the first segment that is looked at; the second has no keyframe."""
+def amid_groups(*borders: int) -> Columns:
+    """Pictures in the order in which they are decoded, cut into segments there."""
     columns = Columns()
-    for msn, (begin, end) in enumerate([(0, cut), (cut, 13), (13, 26)]):
+    for msn, (begin, end) in enumerate(pairwise(borders)):
         order = [(n // 13 * 13) + GROUP[n % 13] for n in range(begin, end)]
         cts = [DELAY + (shown - n) * FRAME for n, shown in enumerate(order, begin)]
         add(
             columns, epoch=5, msn=msn, dts=begin * FRAME, wall=begin * FRAME * 1000 // VIDEO,
             durations=[FRAME] * len(cts), cts=cts, sync=[0] if begin % 13 == 0 else [],
         )  # fmt: skip
+    return columns
+
+
+@pytest.mark.parametrize("cut", range(1, 12))
+@pytest.mark.parametrize("rest", [11, 12])
+def test_what_is_left_of_a_group_may_be_shown_before_what_was_decoded(cut: int, rest: int) -> None:
+    """A picture or two of them, which are a segment of their own."""
+    columns = amid_groups(0, *sorted({cut, rest}), 13, 26)
+    for number in range(26):
+        about_ms = 1000 * number * FRAME // VIDEO
+        frames = shown_frames(columns, cut_of(columns, about_ms - 10, about_ms + 10))
+        assert frames == [(5, DELAY + number * FRAME)]
+
+
+@pytest.mark.parametrize("cut", [4, 5, 6])
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_segment_that_begins_amid_a_group_goes_by_the_delay_of_others(
+    cut: int, first: int
+) -> None:
+    """`first`: the first segment that is looked at; the second has no keyframe."""
+    columns = amid_groups(0, cut, 13, 26)
     places = [0, cut * FRAME, 13 * FRAME]
     assert anchors(columns, first, 3) == [DELAY + place for place in places[first:]]
 
