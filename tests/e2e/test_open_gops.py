@@ -1,16 +1,19 @@
-"""Clips and stills of open GOPs: pictures are decoded behind a keyframe and shown before it."""
+"""The past of open GOPs: pictures are decoded behind a keyframe and shown before it."""
 
 from __future__ import annotations
 
 import io
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
 from clip_stage import RATE, Recorded, record
 from hls_stage import PATIENCE_S, stage
 from kit.media import ffmpeg
+from ws_watch import Watch
 
 from failover_kit import numbers_of
 from kinolog.testing import read_block_codes
@@ -18,18 +21,45 @@ from kinolog.testing import read_block_codes
 pytestmark = [pytest.mark.cluster, pytest.mark.needs("ffmpeg"), pytest.mark.timeout(300)]
 
 STREAM = "opens/gops"
-GOP, SECONDS = 60, 20
-BORDERS = range(GOP, SECONDS * RATE - GOP, GOP)
+SECONDS = 20
+X264 = "open-gop=1:bframes=3:scenecut=0"
+
+
+@dataclass(frozen=True)
+class Coded:
+    """What ffmpeg is told, and pictures from one keyframe to the next."""
+
+    gop: int
+    options: tuple[str, ...]
+
+
 CODECS = {
-    "h264": ("libx264", "-x264-params", f"open-gop=1:keyint={GOP}:min-keyint={GOP}:bframes=3"),
-    "hevc": ("libx265", "-x265-params", f"keyint={GOP}:min-keyint={GOP}:bframes=4:log-level=1"),
+    "h264": Coded(60, ("libx264", "-x264-params", f"{X264}:keyint=60:min-keyint=60")),
+    # Segments are cut amid it, and what is left of it is a picture or two.
+    "h264-long": Coded(150, ("libx264", "-x264-params", f"{X264}:keyint=150:b-adapt=0")),
+    "hevc": Coded(60, ("libx265", "-x265-params", "keyint=60:min-keyint=60:bframes=4:log-level=1")),
 }
 
 
+@dataclass(frozen=True)
+class Open:
+    """A recording of open GOPs, numbered from 0 on, and where they begin."""
+
+    recorded: Recorded
+    borders: range
+
+    def span(self, first: int, count: int) -> str:
+        """A query for so many pictures."""
+        return self.recorded.span((first - 0.5) / RATE, (first + count - 0.5) / RATE)
+
+    def url(self, name: str, first: int, count: int) -> str:
+        return f"{self.recorded.base}/{name}?{self.span(first, count)}"
+
+
 @pytest.fixture(scope="module", params=list(CODECS))
-def recorded(
+def opens(
     request: pytest.FixtureRequest, one_broker: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Recorded]:
+) -> Iterator[Open]:
     folder = tmp_path_factory.mktemp("open-gops")
     with stage(one_broker, folder) as found:
         edge = found.edge()
@@ -38,28 +68,59 @@ def recorded(
         answer = httpx.get(camera.url(0, SECONDS), timeout=60).raise_for_status()
         plain.write_bytes(answer.content)
         codec = CODECS[str(request.param)]
-        ffmpeg("-i", plain, "-an", "-c:v", codec[0], "-sc_threshold", "0", *codec[1:], film)
+        ffmpeg("-i", plain, "-an", "-sc_threshold", "0", "-c:v", *codec.options, film)
         begun_s = int(time.time()) - 1800
         words = ("publish", str(film), STREAM, "--fast", f"--at={begun_s}")
         assert found.start(*words).wait(2 * PATIENCE_S) == 0
-        yield Recorded(f"{edge}/media/{STREAM}", begun_s, ((0, SECONDS * RATE, 0),))
+        recorded = Recorded(f"{edge}/media/{STREAM}", begun_s, ((0, SECONDS * RATE, 0),))
+        yield Open(recorded, range(codec.gop, (SECONDS - 2) * RATE, codec.gop))
 
 
-def test_a_still_before_a_keyframe(recorded: Recorded) -> None:
-    numbers = [border + by for border in BORDERS for by in range(-6, 3)]
+def test_a_still_before_a_keyframe(opens: Open) -> None:
+    numbers = [border + by for border in opens.borders for by in range(-6, 3)]
     with httpx.Client(timeout=60) as client:
         for number in numbers:
-            at_s = recorded.begun_s + (number + 0.5) / RATE
-            answer = client.get(f"{recorded.base}/still.jpg?at={at_s:.3f}&w=320")
+            at_s = opens.recorded.begun_s + (number + 0.5) / RATE
+            answer = client.get(f"{opens.recorded.base}/still.jpg?at={at_s:.3f}&w=320")
             assert answer.status_code == 200, (number, answer.text)
             assert numbers_of(read_block_codes(io.BytesIO(answer.content))) == [number]
 
 
-def test_a_clip_that_begins_or_ends_before_a_keyframe(recorded: Recorded) -> None:
-    spans = [(border + by, 8) for border in list(BORDERS)[:4] for by in range(-12, 3)]
+@pytest.mark.parametrize("count", [1, 8])
+def test_a_clip_that_begins_or_ends_before_a_keyframe(opens: Open, count: int) -> None:
+    spans = [border + by for border in list(opens.borders)[:4] for by in range(-12, 3)]
     with httpx.Client(timeout=60) as client:
-        for first, count in spans:
-            url = recorded.url((first - 0.5) / RATE, (first + count - 0.5) / RATE)
-            answer = client.get(url).raise_for_status()
+        for first in spans:
+            answer = client.get(opens.url("clip.mp4", first, count)).raise_for_status()
             found = numbers_of(read_block_codes(io.BytesIO(answer.content)))
             assert found == list(range(first, first + count))
+
+
+@pytest.mark.parametrize("name", ["index.m3u8", "manifest.mpd"])
+@pytest.mark.parametrize("count", [3, 40])
+def test_a_list_has_all_pictures_of_its_range(
+    opens: Open, tmp_path: Path, name: str, count: int
+) -> None:
+    """And some around it, each once."""
+    for border in list(opens.borders)[:2]:
+        for first in range(border - 4, border + 2):
+            file = tmp_path / f"{first}.mkv"
+            ffmpeg("-i", opens.url(name, first, count), "-map", "0:v", "-c", "copy", file)
+            found = numbers_of(read_block_codes(file))
+            assert set(range(first, first + count)) <= set(found), first
+            assert found == sorted(set(found))
+
+
+@pytest.mark.parametrize("count", [3, 40])
+def test_a_socket_is_sent_all_pictures_of_its_range(opens: Open, count: int) -> None:
+    edge = opens.recorded.base.partition("/media/")[0]
+    for border in list(opens.borders)[:2]:
+        for first in range(border - 4, border + 2):
+            query = f"{opens.span(first, count)}&speed=max"
+            with Watch(edge, STREAM, query) as watch:
+                seen = watch.until(lambda seen: bool(seen.told("end")))
+            (init,) = seen.inits.values()
+            media = init + b"".join(one.body for one in seen.of("video"))
+            found = numbers_of(read_block_codes(io.BytesIO(media)))
+            assert set(range(first, first + count)) <= set(found), first
+            assert found == sorted(set(found))

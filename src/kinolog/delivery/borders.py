@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.history import History, Named
+from kinolog.delivery.leads import REORDER_MS, Leads
 from kinolog.delivery.live_rows import live_rows
 from kinolog.log.registry import Registry
 from kinolog.record.page import GAP, INDEPENDENT
@@ -31,13 +32,14 @@ class Borders:
     def __init__(self, history: History, registry: Registry) -> None:
         self._history = history
         self._registry = registry
+        self._leads = Leads(history)
 
     async def begin(self, channel: Channel, track: str, since_ms: float) -> Begin:
         """Where a track's list begins that is to go back to a moment (Unix ms). Where that lies
-        amid a GOP of several segments, it begins with the GOP, and players with it: they begin to
-        load where they begin to play, and would have nothing to decode. Sound begins where the
-        lead does: once a list has ended, players take what stands first in each for simultaneous,
-        whatever its date."""
+        amid a GOP of several segments, or is shown before its keyframe (an open GOP), it begins
+        with a GOP before, and players with it: they begin to load where they begin to play, and
+        would have nothing to decode. Sound begins where the lead does: once a list has ended,
+        players take what stands first in each for simultaneous, whatever its date."""
         lead = self._lead(channel, track)
         found = await self._first(channel, lead, since_ms) if lead is not None else None
         if found is None:
@@ -50,13 +52,15 @@ class Borders:
         return Begin(max(shown_ms, wall_ms + 2), shown_ms)
 
     async def end_ms(self, channel: Channel, track: str, since_ms: float, end_ms: float) -> float:
-        """Where a track's list of a range ends (Unix ms): sound where the lead does, without what
-        begins so near to that."""
+        """Where a track's list of a range ends (Unix ms): behind all that is shown in it; sound
+        where the lead does, without what begins so near to that."""
         lead = self._lead(channel, track)
-        if lead in (None, track):
+        if lead is None:
             return end_ms
-        named = Named(channel.name, lead)
-        live = live_rows(channel, lead)
+        named, live = Named(channel.name, lead), live_rows(channel, lead)
+        end_ms = await self._leads.end_ms(named, live, end_ms)
+        if lead == track:
+            return end_ms
         found = await self._history.between(named, end_ms - 1, end_ms, live)
         if not found:
             found = await self._history.between(named, since_ms, end_ms, live)
@@ -77,16 +81,20 @@ class Borders:
         found = await self._history.between(named, at_ms, at_ms + 1, live)
         if not found:
             return None
-        if _begins_by_itself(found[0], found[0].start):
-            return found[0].wall, True
+        first = found[0]
+        begins = _begins_by_itself(first, first.start)
+        if begins and at_ms < first.wall + REORDER_MS:
+            begins = await self._leads.since_in(named, first, at_ms) >= first.wall
+        if begins:
+            return first.wall, True
         before = await self._history.between(named, at_ms - _REACH_MS, at_ms + 1, live)
         for run in reversed(before):
-            if run.epoch != found[0].epoch:
+            if run.epoch != first.epoch:
                 break
             for index in range(run.stop - 1, run.start - 1, -1):
-                if _begins_by_itself(run, index):
+                if run.table.msn[index] < first.first_msn and _begins_by_itself(run, index):
                     return run.table.wall[index], False
-        return found[0].wall, True
+        return first.wall, True
 
 
 def _begins_by_itself(run: Run, index: int) -> bool:

@@ -21,6 +21,7 @@ from kinolog.log.pages import Bottom, Frontier, IndexPlace, Leaf, Pages
 from kinolog.log.random_reader import RandomReader
 from kinolog.log.registry import Registry
 from kinolog.record.absent import Absent
+from kinolog.record.control import SegmentEntry, segment_entry
 from kinolog.record.page import GAP
 from kinolog.record.registry import EpochEntry
 from kinolog.record.table import Row, Table
@@ -310,6 +311,18 @@ class History:
                 if row is not None:
                     return row if row.first < session.void_from else None
             return None
+        return None
+
+    async def entry(self, name: Named, row: Row) -> SegmentEntry | None:
+        """What the index says of a row's samples; None where it does not have it."""
+        found = row if row.entry >= 0 else await self.row(name, row.epoch, row.msn)
+        for place, sessions in self._places_of(name):
+            if found is None or found.epoch not in sessions:
+                continue
+            index, at = place.index(name.stream), found.entry
+            messages = await self._reader.read_raw(*index[:2], at, at + 1, name.stream.name)
+            values = (message.value() for message in messages if message.offset() == at)
+            return segment_entry(next(values, None))
         return None
 
     async def kept(self, name: Named) -> Kept:

@@ -142,3 +142,12 @@ def decode_index(data: bytes) -> IndexRecord:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise WireError(f"index entry is not readable: {error}") from error
     return entry
+
+
+def segment_entry(data: bytes | None) -> SegmentEntry | None:
+    """That of a finished segment; None where it is anything else, or not readable."""
+    try:
+        entry = decode_index(data or b"")
+    except WireError:
+        return None
+    return entry if isinstance(entry, SegmentEntry) else None

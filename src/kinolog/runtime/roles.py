@@ -35,6 +35,7 @@ from kinolog.delivery.history import History
 from kinolog.delivery.hls.replay import Replay
 from kinolog.delivery.hls.server import HlsServer
 from kinolog.delivery.hub import Hub
+from kinolog.delivery.leads import Leads
 from kinolog.delivery.listing import Listing
 from kinolog.delivery.marks import MarkServer
 from kinolog.delivery.media_files import MediaFiles
@@ -180,7 +181,9 @@ async def edge(
     marks = MarkServer(MarkReader(base.catalog, base.reader, clock), mark_writer, clock)
     listing = Listing(base.catalog.registry, hub, pulse, clock, ingest)
     qoe = Qoe(base.kafka, base.catalog, base.reader, hub, clock)
-    sockets = SocketServer(Stage(hub, history, past, base.catalog.registry, clock, Feeds()))
+    sockets = SocketServer(
+        Stage(hub, history, past, base.catalog.registry, clock, Feeds(), Leads(history))
+    )
     try:
         protocols: list[DeliveryProtocol] = [
             MediaFiles(past, clock),

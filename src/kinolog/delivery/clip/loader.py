@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 
 from kinolog.core.clock import Clock
-from kinolog.core.errors import InputError, Unavailable, WireError
+from kinolog.core.errors import InputError, Unavailable
 from kinolog.core.names import StreamName
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.clip.body import Place
@@ -18,7 +18,7 @@ from kinolog.delivery.history import History, Named
 from kinolog.delivery.live_rows import come_to, live_rows
 from kinolog.log.random_reader import RandomReader
 from kinolog.log.registry import Registry
-from kinolog.record.control import OpenTrack, SegmentEntry, decode_index
+from kinolog.record.control import OpenTrack, segment_entry
 from kinolog.record.registry import EpochEntry
 from kinolog.record.table import Row, Table
 from kinolog.record.topics import topic
@@ -237,12 +237,4 @@ def append(columns: Sequence[Columns], batch: Sequence[Wanted], messages: Sequen
     """Decoded one by one: an entry takes ten times as much as an object."""
     values = {message.offset(): message.value() for message in messages}
     for one in batch:
-        columns[one.track].append(one.row, _entry(values.get(one.row.entry)))
-
-
-def _entry(value: bytes | None) -> SegmentEntry | None:
-    try:
-        entry = decode_index(value or b"")
-    except WireError:
-        return None
-    return entry if isinstance(entry, SegmentEntry) else None
+        columns[one.track].append(one.row, segment_entry(values.get(one.row.entry)))

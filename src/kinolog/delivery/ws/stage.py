@@ -9,6 +9,7 @@ from kinolog.core.names import StreamName
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.history import History
 from kinolog.delivery.hub import Hub
+from kinolog.delivery.leads import Leads
 from kinolog.delivery.past import Past
 from kinolog.delivery.ws.feed import Feeds
 from kinolog.log.registry import Registry
@@ -25,6 +26,7 @@ class Stage:
     registry: Registry
     clock: Clock
     feeds: Feeds
+    leads: Leads
 
     def session(self, channel: Channel, epoch: int) -> Open | None:
         """What an epoch opened with; None for one that nobody knows."""

@@ -14,6 +14,8 @@ from kinolog.core.errors import InputError, KinologError, Unavailable
 from kinolog.core.log import get_logger
 from kinolog.core.rsgi import Socket
 from kinolog.delivery.channel import Channel
+from kinolog.delivery.history import Named
+from kinolog.delivery.live_rows import live_rows
 from kinolog.delivery.span import moment_ms, parse_span
 from kinolog.delivery.ws.message import (
     ALL_UP_TO,
@@ -47,6 +49,7 @@ from kinolog.delivery.ws.reel import (
 )
 from kinolog.delivery.ws.stage import Stage
 from kinolog.record.control import OpenTrack
+from kinolog.record.table import Table
 
 AHEAD_MS: Final = 1500
 """What is not live is sent so much playing time before its turn."""
@@ -124,6 +127,8 @@ class Viewer:
         self._live = False
         self._unanswered: int | None = None
         self._leading = False
+        self._late_ms = 0.0
+        """So long behind an end is decoded what is shown before it."""
         self._pausing = False
         self._has_video = False
         self._skipping = False
@@ -299,13 +304,12 @@ class Viewer:
             names = [one for one in names if known.get(one) == "video"] or names
         self._has_video = any(known.get(name) == "video" for name in names)
         self._ways = {name: _Way(Place(0, 0)) for name in names}
-        at_ms = math.inf if wish.start_ms is None else wish.start_ms
-        places = places_in_memory(self._stage, self._channel, names, at_ms)
         if wish.start_ms is None and wish.speed >= 1:
+            places = places_in_memory(self._stage, self._channel, names, math.inf)
             assert places is not None or not names
             self._join(places or {}, number)
             return
-        self._task = asyncio.create_task(self._guarded(partial(self._play, places, number)))
+        self._task = asyncio.create_task(self._guarded(partial(self._begin, names, number)))
 
     def _go_on(self, speed: Speed) -> None:
         """Send on from where it is, not live."""
@@ -348,15 +352,35 @@ class Viewer:
         self._wish = self._wish._replace(speed=math.inf)
         await self._play({track: way.place for track, way in self._ways.items()}, 0)
 
-    async def _play(self, places: Places | None, number: int) -> None:
-        """From a time, or these places, on, at the wish's speed, until the present."""
-        wish, channel = self._wish, self._channel
+    async def _begin(self, names: Sequence[str], number: int) -> None:
+        """Play from the wish's time on."""
+        wish, stage, channel = self._wish, self._stage, self._channel
+        at_ms = math.inf if wish.start_ms is None else float(wish.start_ms)
+        pictures = self._pictures(names)
+        if pictures is not None and wish.start_ms is not None:
+            at_ms = await stage.leads.since(*pictures, at_ms)
+        self._late_ms = 0.0
+        if pictures is not None and wish.end_ms is not None:
+            self._late_ms = await stage.leads.late_ms(*pictures, wish.end_ms)
+        places = places_in_memory(stage, channel, names, at_ms)
+        reel = None
         if places is None:
-            assert wish.start_ms is not None
-            reel, places = await reel_at(self._stage, channel, list(self._ways), wish.start_ms)
-        else:
-            strands = [Strand(self._stage, channel, *found) for found in places.items()]
-            reel = Reel(strands)
+            reel, places = await reel_at(stage, channel, names, at_ms)
+        await self._play(places, number, reel)
+
+    def _pictures(self, names: Sequence[str]) -> tuple[Named, Table] | None:
+        """The first track of pictures of these, and what the edge has of it."""
+        known = self._stage.kinds(self._channel)
+        name = next((one for one in names if known.get(one) == "video"), None)
+        if name is None:
+            return None
+        return Named(self._channel.name, name), live_rows(self._channel, name)
+
+    async def _play(self, places: Places, number: int, reel: Reel | None = None) -> None:
+        """From these places on, at the wish's speed, until the present."""
+        wish, channel = self._wish, self._channel
+        if reel is None:
+            reel = Reel([Strand(self._stage, channel, *found) for found in places.items()])
         for track, place in places.items():
             self._ways[track].place = place
         pace = _Pace(self._stage, wish.speed, wish.start_ms)
@@ -369,7 +393,7 @@ class Viewer:
                     break
                 await asyncio.sleep(_AGAIN_S)  # slower than time: the next segment is due then
                 continue
-            if wish.end_ms is not None and item.at_ms >= wish.end_ms:
+            if wish.end_ms is not None and item.at_ms >= wish.end_ms + self._late_ms:
                 self._outbox.put(text("end", at_ms=wish.end_ms))
                 self._task = None
                 return

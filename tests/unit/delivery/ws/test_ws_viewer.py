@@ -12,10 +12,13 @@ import pytest
 from kinolog.core.clock import SystemClock
 from kinolog.core.names import StreamName
 from kinolog.delivery.channel import Channel
+from kinolog.delivery.history import Named
+from kinolog.delivery.leads import Leads
 from kinolog.delivery.ws.feed import Feeds
 from kinolog.delivery.ws.message import HEAD
 from kinolog.delivery.ws.stage import Stage
 from kinolog.delivery.ws.viewer import Viewer, Wish
+from kinolog.record.table import Table
 from kinolog.testing.log_script import START_MS, as_records, session
 
 TEXT = 2
@@ -53,6 +56,16 @@ class Talker:
             self._enough.set()
 
 
+class InOrder(Leads):
+    """Of a stream whose pictures are shown in the order in which they are decoded."""
+
+    async def since(self, name: Named, live: Table, at_ms: float) -> float:
+        return at_ms
+
+    async def late_ms(self, name: Named, live: Table, at_ms: float) -> float:
+        return 0.0
+
+
 async def played(socket: Talker) -> None:
     """Twenty seconds that the channel holds."""
     clock = SystemClock()
@@ -61,7 +74,7 @@ async def played(socket: Talker) -> None:
         channel.take(("demo.media", 0), record)
     none: Any = None
     registry: Any = SimpleNamespace(epochs={})
-    stage = Stage(none, none, none, registry, clock, Feeds())
+    stage = Stage(none, none, none, registry, clock, Feeds(), InOrder(none))
     await asyncio.wait_for(Viewer(stage, channel, socket).run(Wish(START_MS)), 10)
 
 

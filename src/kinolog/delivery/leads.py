@@ -1,0 +1,117 @@
+"""Leads: what must be decoded for a moment to be shown, where the order of the screen is another.
+
+Dates of segments and of chunks go by decoding: each is that of what is shown first of what follows.
+Of an open GOP that is not the keyframe. Behind it in the log, and before it on the screen, come
+pictures that need the GOP before (RASL pictures of H.265; H.264 with a recovery point), so that who
+begins with it lacks these. And amid a GOP, what is decoded next may be shown before what was.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final, NamedTuple
+
+from kinolog.delivery.clip.columns import Columns
+from kinolog.delivery.history import History, Named
+from kinolog.record.page import GAP, INDEPENDENT
+from kinolog.record.table import Row, Table
+from kinolog.timeline.window import Run
+
+REORDER_MS: Final = 1000
+"""A picture is shown at most so long before or after its place in the order of decoding."""
+_REACH_MS: Final = 60_000
+"""A keyframe lies at most so far before what needs it."""
+_MOST_KEPT: Final = 4096
+
+
+class _Read(NamedTuple):
+    """Of a segment that begins with a keyframe: of each keyframe its dates by decoding and on the
+    screen (Unix ms), and by how much the former is later at most, of all pictures (ms). Of any: by
+    how much its first picture's PTS is above its first DTS (ms), which is the session's delay where
+    it begins with a keyframe."""
+
+    keys: tuple[tuple[float, float], ...] = ()
+    late_ms: float = 0.0
+    first_ms: float = 0.0
+
+
+class Leads:
+    """Reads entries of the index, and keeps what it read of the newest."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._kept: OrderedDict[tuple[Named, int, int], _Read] = OrderedDict()
+
+    async def since(self, name: Named, live: Table, at_ms: float) -> float:
+        """The latest moment, not after this (Unix ms), with whose newest keyframe by the dates of
+        decoding it can be shown. `live`: as of History.between."""
+        found = await self._history.between(name, at_ms, at_ms + 1, live)
+        if not found:
+            return at_ms
+        return await self.since_in(name, found[0], at_ms)
+
+    async def since_in(self, name: Named, run: Run, at_ms: float) -> float:
+        """The same, where the moment lies in the first segment of a run."""
+        row = next(iter(run))
+        if row.gap or not row.independent:
+            return at_ms
+        read = await self._read(name, row, run.timescale)
+        begins = [decoded for decoded, shown in read.keys if shown <= at_ms + 1]
+        later = [decoded for decoded, _ in read.keys[len(begins) :]]
+        if not later or later[0] > at_ms:
+            return at_ms
+        return min(at_ms, later[0] - 1 if begins else row.wall - 1)
+
+    async def end_ms(self, name: Named, live: Table, end_ms: float) -> float:
+        """Up to when segments must be had for all pictures before a moment: amid a GOP, some of the
+        next one may be shown before it."""
+        runs = await self._history.between(name, end_ms - 1, end_ms + REORDER_MS, live)
+        rows = [(row, run) for run in runs for row in run]
+        late = next(((row, run) for row, run in rows if row.wall >= end_ms), None)
+        if late is None:
+            return end_ms
+        row, run = late
+        before = any(one.epoch == row.epoch and one.msn == row.msn - 1 for one, _ in rows)
+        if row.independent or row.gap or not before:
+            return end_ms
+        keyed = await self._keyed(name, live, end_ms)
+        first_ms = (await self._read(name, row, run.timescale)).first_ms - keyed.first_ms
+        return row.wall + 1 if row.wall + first_ms < end_ms - 1 else end_ms
+
+    async def late_ms(self, name: Named, live: Table, at_ms: float) -> float:
+        """How long behind its date a picture may be decoded, by the dates of decoding, in the
+        session of a moment; 0 where that is not known."""
+        return (await self._keyed(name, live, at_ms)).late_ms
+
+    async def _keyed(self, name: Named, live: Table, at_ms: float) -> _Read:
+        """The newest segment at a moment, or before it, that begins with a keyframe."""
+        runs = await self._history.between(name, at_ms - _REACH_MS, at_ms + 1, live)
+        for run in reversed(runs):
+            for index in range(run.stop - 1, run.start - 1, -1):
+                if run.table.flags[index] & (INDEPENDENT | GAP) == INDEPENDENT:
+                    return await self._read(name, run.table[index], run.timescale)
+        return _Read()
+
+    async def _read(self, name: Named, row: Row, timescale: int) -> _Read:
+        key = (name, row.epoch, row.msn)
+        found = self._kept.get(key)
+        if found is None:
+            columns = Columns()
+            columns.append(row, await self._history.entry(name, row))
+            found = _read(columns, timescale)
+            if not columns.gap[0]:
+                self._kept[key] = found
+                while len(self._kept) > _MOST_KEPT:
+                    self._kept.popitem(last=False)
+        return found
+
+
+def _read(columns: Columns, timescale: int) -> _Read:
+    """Of the one segment that it has."""
+    if columns.gap[0]:
+        return _Read()
+    dts, pts = columns.decode_times(0, 1), columns.presentation_times(0, 1)
+    decoded, shown = (columns.wall[0] + 1000.0 * (t - t.min()) / timescale for t in (dts, pts))
+    keys = tuple((float(decoded[n]), float(shown[n])) for n, key in enumerate(columns.sync) if key)
+    late_ms, first_ms = (decoded - shown).max(), 1000.0 * (pts.min() - dts[0]) / timescale
+    return _Read(keys if columns.sync[0] else (), float(late_ms), float(first_ms))
