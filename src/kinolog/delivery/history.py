@@ -115,6 +115,11 @@ class _Place:
     epochs: tuple[EpochEntry, ...]
     newest: bool
 
+    @property
+    def media(self) -> tuple[str, int]:
+        """The media topic and the partition."""
+        return topic(self.base, "media"), self.partition
+
     def index(self, stream: StreamName) -> IndexPlace:
         return IndexPlace(topic(self.base, "index"), self.partition, stream.name)
 
@@ -161,7 +166,7 @@ class History:
         if len(live):
             older = [part for run in found if (part := run.numbered(0, live.msn[0])) is not None]
             beside = _beside(found, live) if newest is None else []
-            found = [*older, *beside, *self._of_live(name, live)]
+            found = [*older, *beside, *await self._of_live(name, live)]
         return in_time(found, start_ms, end_ms)
 
     async def extents(
@@ -192,7 +197,7 @@ class History:
 
             reach = _Reach(end_ms, newest if place.newest else None)
             of_runs += await self._read(name, place, sessions, reach, wanted)
-        for run in [*of_runs, *self._of_live(name, live)]:
+        for run in [*of_runs, *await self._of_live(name, live)]:
             part = run.between(start_ms, end_ms)
             if part is not None:
                 found += extents(part)
@@ -223,7 +228,7 @@ class History:
         """The rows of a place that count, of those pages that are wanted, given what of the media
         is kept, and of what is in no page. What nobody has is a gap."""
         known = await self._frontier(name, place, reach)
-        kept = await self._what_is_kept(name.stream, place)
+        kept = await self._what_is_kept(name.stream, *place.media)
         found: list[Run] = []
         for frontier, below in reversed(known.all):
 
@@ -239,13 +244,15 @@ class History:
                     found.append(part)
         return found
 
-    def _of_live(self, name: Named, live: Table) -> list[Run]:
-        known = {
-            epoch: Session(session.timescale)
-            for _, sessions in self._places_of(name)
-            for epoch, session in sessions.items()
-        }
-        return list(runs([live], known, 0))
+    async def _of_live(self, name: Named, live: Table) -> list[Run]:
+        """The newest segments, without what is deleted already: an edge that did not have it in
+        memory would not list it."""
+        found: list[Run] = []
+        for place, sessions in self._places_of(name) if len(live) else ():
+            known = {epoch: Session(session.timescale) for epoch, session in sessions.items()}
+            kept = await self._what_is_kept(name.stream, *place.media)
+            found += runs([live], known, kept.low)
+        return found
 
     async def number_after(self, name: Named, unix_ms: float) -> int:
         """The media sequence number behind the newest segment that ends before a moment; 0 where
@@ -267,7 +274,7 @@ class History:
         found: list[int] = []
         for place, _ in self._places_of(name):
             known = await self._frontier(name, place, _Reach(unix_ms, None))
-            kept = await self._what_is_kept(name.stream, place)
+            kept = await self._what_is_kept(name.stream, *place.media)
             for frontier, _ in known.all:
                 refs = [leaf.ref for leaf in frontier.leaves]
                 found += [ref.wall for ref in refs if ref.until > unix_ms and ref.last >= kept.low]
@@ -329,11 +336,21 @@ class History:
         """What is kept of a track's media: what lists more of the past is of no use any more."""
         found: list[KeptIn] = []
         for place, _ in self._places_of(name):
-            one = await self._what_is_kept(name.stream, place)
+            one = await self._what_is_kept(name.stream, *place.media)
             known = self._known.get((place.index(name.stream), name.track))
             whole = known is None or known.whole
             found.append(KeptIn(one.low, one.absent, place.epochs[-1], whole))
         return tuple(found)
+
+    async def low(self, stream: StreamName, media: str, partition: int) -> int:
+        """The offset in a partition of a media topic from which on a stream is kept there, as it
+        was known at most a second ago."""
+        return (await self._what_is_kept(stream, media, partition)).low
+
+    def look_again(self, stream: StreamName) -> None:
+        """Ask anew what is kept of a stream: some of it proved to be deleted."""
+        for key in [key for key in self._kept if key[2] == stream.name]:
+            del self._kept[key]
 
     def target_ms(self, stream: StreamName) -> int:
         """The target duration of a stream's segments, the same over its epochs."""
@@ -442,9 +459,9 @@ class History:
             self._olders.popitem(last=False)
         return tuple(found)
 
-    async def _what_is_kept(self, stream: StreamName, place: _Place) -> _Kept:
+    async def _what_is_kept(self, stream: StreamName, media: str, partition: int) -> _Kept:
         """What is kept of a stream's media in a place, asked at most once a second."""
-        key = (topic(place.base, "media"), place.partition, stream.name)
+        key = (media, partition, stream.name)
         now_s = self._clock.monotonic()
         kept = self._kept.get(key)
         if kept is None or now_s - kept.at_s >= KEPT_AGE_S:

@@ -8,9 +8,12 @@ begins with it lacks these. And amid a GOP, what is decoded next may be shown be
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Final, NamedTuple
 
+from kinolog.core.errors import Unavailable
 from kinolog.delivery.clip.columns import Columns
 from kinolog.delivery.history import History, Named
 from kinolog.record.page import GAP, INDEPENDENT
@@ -22,6 +25,8 @@ REORDER_MS: Final = 1000
 _REACH_MS: Final = 60_000
 """A keyframe lies at most so far before what needs it."""
 _MOST_KEPT: Final = 4096
+_WAIT_S: Final = 1.0
+"""Kafka is waited for so long: without it, what is in memory is played as if it were in order."""
 
 
 class _Read(NamedTuple):
@@ -45,10 +50,11 @@ class Leads:
     async def since(self, name: Named, live: Table, at_ms: float) -> float:
         """The latest moment, not after this (Unix ms), with whose newest keyframe by the dates of
         decoding it can be shown. `live`: as of History.between."""
-        found = await self._history.between(name, at_ms, at_ms + 1, live)
-        if not found:
-            return at_ms
-        return await self.since_in(name, found[0], at_ms)
+        with suppress(Unavailable, TimeoutError):
+            async with asyncio.timeout(_WAIT_S):
+                found = await self._history.between(name, at_ms, at_ms + 1, live)
+                return await self.since_in(name, found[0], at_ms) if found else at_ms
+        return at_ms
 
     async def since_in(self, name: Named, run: Run, at_ms: float) -> float:
         """The same, where the moment lies in the first segment of a run."""
@@ -81,7 +87,10 @@ class Leads:
     async def late_ms(self, name: Named, live: Table, at_ms: float) -> float:
         """How long behind its date a picture may be decoded, by the dates of decoding, in the
         session of a moment; 0 where that is not known."""
-        return (await self._keyed(name, live, at_ms)).late_ms
+        with suppress(Unavailable, TimeoutError):
+            async with asyncio.timeout(_WAIT_S):
+                return (await self._keyed(name, live, at_ms)).late_ms
+        return 0.0
 
     async def _keyed(self, name: Named, live: Table, at_ms: float) -> _Read:
         """The newest segment at a moment, or before it, that begins with a keyframe."""
@@ -96,8 +105,11 @@ class Leads:
         key = (name, row.epoch, row.msn)
         found = self._kept.get(key)
         if found is None:
-            columns = Columns()
-            columns.append(row, await self._history.entry(name, row))
+            entry, columns = None, Columns()
+            with suppress(Unavailable, TimeoutError):
+                async with asyncio.timeout(_WAIT_S):
+                    entry = await self._history.entry(name, row)
+            columns.append(row, entry)
             found = _read(columns, timescale)
             if not columns.gap[0]:
                 self._kept[key] = found

@@ -112,7 +112,8 @@ class Manifests:
                     )
                 _add(sessions, opens, track, pieces, begins)
                 previous = run
-            if growing is not None and growing.epoch in sessions:
+            # None of the track's where what it has begun is deleted already.
+            if growing is not None and track in sessions.get(growing.epoch, ()):
                 last = sessions[growing.epoch][track]
                 last[-1] = last[-1]._replace(growing=True)
         if not sessions:

@@ -126,9 +126,10 @@ class Replay:
         if way.begin is None or span.start_ms is None:
             way.begin = await self._borders.begin(channel, track, since_ms)
             way.first_msn = None
-        dropped = _ended_before(segments, way.begin.at_ms)
+        ended = _ended_before(segments, way.begin.at_ms)
+        dropped = max(ended, self._deleted(channel, segments, kept))
         first = segments[dropped]
-        if dropped:
+        if ended:
             if span.start_ms is not None:
                 tags += recorded.start_line(first.wall, way.begin.shown_ms, always=True)
             return Behind(first.msn, first.disc, dropped, tags=tags)
@@ -147,14 +148,14 @@ class Replay:
         if span.start_ms is not None:
             tags += recorded.start_line(begins, way.begin.shown_ms, always=True)
         if lines is None or head is None:
-            return Behind(first.msn, first.disc, tags=tags)
+            return Behind(first.msn, first.disc, dropped, tags=tags)
         foot, lead = "", lines.leads.get(first.msn, "")
         if lines.below <= first.msn:
             foot, lead = recorded.joint(track, lines.last, first, version.open.target_ms)
         return Behind(
             head.first_msn,
             head.disc,
-            0,
+            dropped,
             head.text,
             lines.texts,
             head.resumes - lines.first,
@@ -164,6 +165,21 @@ class Replay:
             head.first_msn > lines.dependent,
             tags,
         )
+
+    def _deleted(self, channel: Channel, segments: Sequence[Segment], kept: Kept) -> int:
+        """How many of the oldest live segments are deleted already: not the last."""
+        epochs = self._registry.epochs.get(channel.name, {})
+        lows = {(one.newest.base, one.newest.partition): one.low for one in kept}
+        count = 0
+        for index, segment in enumerate(segments[:-1]):
+            if segment.first_offset < 0:
+                continue  # it stands for a gap
+            entry = epochs.get(segment.epoch)
+            low = lows.get((entry.base, entry.partition), 0) if entry is not None else 0
+            if segment.first_offset >= low:
+                break
+            count = index + 1
+        return count
 
     def _event_tag(self, channel: Channel) -> str:
         """EXT-X-PLAYLIST-TYPE:EVENT promises that nothing listed goes away: said only where

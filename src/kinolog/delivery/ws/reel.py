@@ -5,12 +5,15 @@ A chunk's place is (MSN, number in the segment): it only rises, over epochs too.
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from operator import attrgetter
 from typing import Final, NamedTuple
 
+from kinolog.core.errors import Unavailable
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.history import Named
 from kinolog.delivery.live_rows import live_rows
@@ -19,6 +22,7 @@ from kinolog.delivery.ws.feed import MOST_TRACKS, items_of
 from kinolog.delivery.ws.message import Item
 from kinolog.delivery.ws.stage import Stage
 from kinolog.record.table import Row
+from kinolog.record.topics import topic
 from kinolog.timeline.segment import Segment
 
 BACK_MS: Final = 30_000
@@ -26,6 +30,8 @@ BACK_MS: Final = 30_000
 _AHEAD_MS: Final = 20_000
 _BLOCK: Final = 64
 """Numbers that the index is asked for at once."""
+_KEPT_WAIT_S: Final = 1.0
+"""So long Kafka is waited for to say whether what is in memory is deleted."""
 
 
 class Place(NamedTuple):
@@ -229,6 +235,23 @@ def places_in_memory(
                 return None
             places[track] = sound
     return places
+
+
+async def are_kept(stage: Stage, channel: Channel, places: Places) -> bool:
+    """Whether the segments in memory in which these places are have not been deleted; while Kafka
+    does not tell in a moment, they have not."""
+    epochs = stage.registry.epochs.get(channel.name, {})
+    with suppress(Unavailable, TimeoutError):
+        async with asyncio.timeout(_KEPT_WAIT_S):
+            for track, place in places.items():
+                segment = next((s for s in _held(channel, track) if s.msn == place.msn), None)
+                entry = epochs.get(segment.epoch) if segment is not None else None
+                if segment is None or entry is None:
+                    continue
+                media = topic(entry.base, "media"), entry.partition
+                if segment.first_offset < await stage.history.low(channel.name, *media):
+                    return False
+    return True
 
 
 def _newest_independent(held: Sequence[Segment], at_ms: float) -> tuple[Place, float, int] | None:

@@ -43,6 +43,7 @@ from kinolog.delivery.ws.reel import (
     Places,
     Reel,
     Strand,
+    are_kept,
     held_from,
     places_in_memory,
     reel_at,
@@ -363,6 +364,9 @@ class Viewer:
         if pictures is not None and wish.end_ms is not None:
             self._late_ms = await stage.leads.late_ms(*pictures, wish.end_ms)
         places = places_in_memory(stage, channel, names, at_ms)
+        of_time = places is not None and wish.start_ms is not None
+        if of_time and not await are_kept(stage, channel, places or {}):
+            places = None
         reel = None
         if places is None:
             reel, places = await reel_at(stage, channel, names, at_ms)
