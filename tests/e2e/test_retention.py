@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import datetime
 
 import httpx
 import pytest
 from hls_stage import KINOLOG, Stage, fetch, stage, until
+from ws_watch import Watch
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
@@ -65,6 +67,55 @@ def test_the_past_before_a_moment_is_deleted_where_it_is_the_streams_own(played:
             mpd = client.get(f"{where}/manifest.mpd?start={begun_s}", follow_redirects=True).text
             assert f'start="PT{begun_s + 120:.0f}' in mpd
             assert f'start="PT{begun_s:.0f}' not in mpd
+
+
+@pytest.mark.slow
+def test_what_is_deleted_is_gone_from_the_memory_of_edges(played: Stage) -> None:
+    """One that had it, and had made a clip of it, says what another says that begins then."""
+    stream = "own/held"
+    run(played, "collections", "create", "own", "--partition-strategy", "dedicated")
+    begun_s = int(time.time()) - 100
+    played.published(stream, "seconds=60", f"--at={begun_s}")
+    span = f"start={begun_s}&end={begun_s + 60}"
+    clips = [f"clip.mp4?start={begun_s + 1}&end={begun_s + end}" for end in (46, 60)]
+    first = f"{played.edge()}/media/{stream}"
+    with httpx.Client(timeout=30, follow_redirects=True) as client:
+        listed = fetch(client, f"{first}/video.m3u8")
+        trimmed_s = begun_s + 45
+        assert datetime.fromisoformat(listed.segments[1].date).timestamp() < trimmed_s - 2
+        before = [client.get(f"{first}/{clip}").raise_for_status().content for clip in clips]
+        assert len(fetch(client, f"{first}/video.m3u8?{span}").segments) == 30
+        done = run(played, "streams", "trim", stream, "--before", str(trimmed_s))
+        assert done.returncode == 0, done.stderr
+        other = f"{played.edge()}/media/{stream}"
+        after = [client.get(f"{first}/{clip}") for clip in clips]
+        assert [one.status_code for one in after] == [200, 200]
+        assert [len(one.content) for one in after] < [len(one) for one in before]
+        names = ("video.m3u8", "audio.m3u8", "manifest.mpd")
+        # Of a closed range, a moment later: what was asked for before is kept for a minute.
+        closed = f"start={begun_s}&end={begun_s + 61}"
+        asked = [
+            *clips,
+            *(f"{name}?{query}" for name in names for query in (closed, f"start={begun_s}")),
+            f"index.m3u8?{closed}",
+            "video.m3u8?dvr=5m",
+        ]
+        for what in asked:
+            said, told = (client.get(f"{edge}/{what}") for edge in (first, other))
+            assert said.status_code == 200, (what, said.text[:200])
+            assert said.content == told.content, what
+        ranges = [client.get(f"{at}/timeline?{closed}").json()["ranges"] for at in (first, other)]
+        assert ranges[0] == ranges[1]
+        begins = []
+        for at in (first, other):
+            with Watch(at.partition("/media/")[0], stream, f"start={begun_s + 40}") as watch:
+                seen = watch.until(lambda seen: seen.of("video"))
+                begins.append(seen.told("position")[0]["at_ms"])
+        assert begins[0] == begins[1] > 1000 * (begun_s + 43)
+        left = fetch(client, f"{first}/video.m3u8?{closed}").segments
+        assert len(left) == 8
+        grown = fetch(client, f"{first}/video.m3u8?start={begun_s}").segments
+        assert [one.uri for one in grown] == [one.uri for one in left]
 
 
 @pytest.mark.slow

@@ -91,6 +91,8 @@ class Body:
     spool: Spool
     places: list[Place] = field(default_factory=list)
     size: int = 0
+    oldest: dict[Place, int] = field(default_factory=dict)
+    """By place, the first offset of the segments that it is cut out of."""
 
     def __post_init__(self) -> None:
         column = self.spool.column
@@ -145,6 +147,7 @@ class Body:
             sample = after
         if not whole:
             self._offsets.extend(offsets)
+        self.oldest[place] = min(offsets[0], self.oldest.get(place, offsets[0]))
         self._place.append(len(self.places) - 1)
         self._records_end.append(len(self._offsets))
         self._chunks_end.append(len(self._at))

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, Final
 
 from kinolog.core.clock import Clock
-from kinolog.core.errors import InputError
+from kinolog.core.errors import InputError, Unavailable
 from kinolog.core.names import StreamName
 from kinolog.core.timebase import rescale
 from kinolog.delivery.channel import Channel
@@ -145,6 +145,18 @@ class ClipMaker:
         except BaseException:
             spool.close()
             raise
+
+    async def is_kept(self, stream: StreamName, clip: Clip) -> bool:
+        """Whether all media of a clip are there still; while nobody can tell, they are."""
+        with suppress(Unavailable):
+            for place, oldest in clip.body.oldest.items():
+                if oldest < await self._history.low(stream, *place):
+                    return False
+        return True
+
+    def look_again(self, stream: StreamName) -> None:
+        """Of this stream, media proved to be deleted."""
+        self._history.look_again(stream)
 
     async def _plan(
         self, loader: Loader, channel: Channel | None, start_ms: int, end_ms: int

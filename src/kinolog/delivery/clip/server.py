@@ -17,7 +17,7 @@ from kinolog.core.names import StreamName
 from kinolog.core.rsgi import Headers, HttpProtocol, Scope
 from kinolog.delivery import answers
 from kinolog.delivery.channel import Channel
-from kinolog.delivery.clip.body import Turns
+from kinolog.delivery.clip.body import Lost, Turns
 from kinolog.delivery.clip.changes import moments
 from kinolog.delivery.clip.clip import Clip
 from kinolog.delivery.clip.files import TYPES, TsClip, as_file, file_name
@@ -79,14 +79,25 @@ class ClipServer:
     ) -> None:
         now_ms = self._clock.unix_ms()
         start_ms, end_ms = clip_span(scope.query_string, now_ms)
-        relative = is_relative(scope.query_string) or "end=" not in scope.query_string
-        if relative and scope.headers.get("range") is not None:
+        if _is_relative(scope) and scope.headers.get("range") is not None:
             # What is asked for in ranges must be the same at each.
             download = "&download=1" if _download(scope.query_string) else ""
             where = f"clip.{ending}?{Span(start_ms, end_ms).query}{download}"
             protocol.response_empty(307, [*answers.CORS, ("location", where), answers.NO_STORE])
             return
-        clip = await self.clip(channel, start_ms, end_ms)
+        key = _Key(channel.name, start_ms, end_ms)
+        try:
+            await self._respond(scope, protocol, channel, ending, key)
+        except Lost:
+            # Nothing has been sent, and the clip is forgotten: another one is made of what is left.
+            await self._respond(scope, protocol, channel, ending, key)
+
+    async def _respond(
+        self, scope: Scope, protocol: HttpProtocol, channel: Channel, ending: str, key: _Key
+    ) -> None:
+        # Who plays a file on has no use for another one: what is left of it is sent.
+        goes_on = ending != "ts" and _begins_amid(scope)
+        clip = await self.clip(channel, key.start_ms, key.end_ms, goes_on=goes_on)
         file = as_file(clip, ending)
         name = file_name(channel.name, clip, ending)
         kind = "attachment" if _download(scope.query_string) else "inline"
@@ -95,7 +106,7 @@ class ClipServer:
             ("content-type", TYPES[ending]),
             ("etag", file.tag),
             ("content-disposition", f'{kind}; filename="{name}"'),
-            answers.NO_CACHE if relative else ("cache-control", "public, max-age=60"),
+            answers.NO_CACHE if _is_relative(scope) else ("cache-control", "public, max-age=60"),
         ]
         if clip.changes:
             headers.append(("kinolog-changes", ", ".join(moments(clip.changes))))
@@ -106,19 +117,21 @@ class ClipServer:
             if scope.method == "HEAD":
                 protocol.response_empty(200, headers)
             else:
-                await self._send(protocol, channel, 200, headers, None, file.read(self._reader))
+                parts = file.read(self._reader)
+                await self._send(protocol, key, clip, 200, headers, None, parts)
         else:
             headers.append(("accept-ranges", "bytes"))
             found = answers.begin_range(scope, protocol, headers, file.size, file.tag)
             if found is not None:
                 status, headers, start, stop = found
                 parts = file.read(self._reader, start, stop)
-                await self._send(protocol, channel, status, headers, stop - start, parts)
+                await self._send(protocol, key, clip, status, headers, stop - start, parts)
 
     async def _send(
         self,
         protocol: HttpProtocol,
-        channel: Channel,
+        key: _Key,
+        clip: Clip,
         status: int,
         headers: Headers,
         size: int | None,
@@ -131,10 +144,12 @@ class ClipServer:
         try:
             await pour(protocol, status, headers, _ENDLESS if size is None else size, parts)
         except KinologError as error:
+            if isinstance(error, Lost):
+                self._forget(key, clip)
             if size is not None and size <= SMALL_BYTES:
                 raise
             # The headers have gone: what is short of its length tells the client.
-            _log.warning("clip cut short", stream=str(channel.name), error=str(error))
+            _log.warning("clip cut short", stream=str(key.stream), error=str(error))
         finally:
             self._sending -= 1
 
@@ -143,13 +158,18 @@ class ClipServer:
         for task in self._making.values():
             task.cancel()
 
-    async def clip(self, channel: Channel, start_ms: int, end_ms: int) -> Clip:
-        """The clip of a range (Unix ms). Overloaded where too many are being made."""
+    async def clip(
+        self, channel: Channel, start_ms: int, end_ms: int, *, goes_on: bool = False
+    ) -> Clip:
+        """The clip of a range (Unix ms); one of which media were deleted since it was made is made
+        anew, unless the same file `goes_on`. Overloaded where too many are being made."""
         key = _Key(channel.name, start_ms, end_ms)
         kept = self._used.get(key)
         if kept is not None:
-            self._keep(key, kept)
-            return kept
+            if goes_on or await self._maker.is_kept(key.stream, kept):
+                self._keep(key, kept)
+                return kept
+            self._forget(key, kept)
         task = self._making.get(key)
         if task is None:
             if len(self._making) >= MOST_WAITED_FOR:
@@ -174,6 +194,13 @@ class ClipServer:
         self._kept.move_to_end(key)
         self._let_go()
 
+    def _forget(self, key: _Key, clip: Clip) -> None:
+        """Not to be asked for again: media of it are deleted."""
+        self._maker.look_again(key.stream)
+        if self._used.get(key) is clip:
+            del self._used[key]
+            self._kept.pop(key, None)
+
     def _let_go(self) -> None:
         kept = self._kept
         held = sum(one.held_bytes for one in kept.values())
@@ -196,6 +223,17 @@ def clip_span(query: str, now_ms: int) -> tuple[int, int]:
     if end_ms <= span.start_ms:
         raise InputError("that begins now or later", hint="for example ?start=-30s")
     return span.start_ms, end_ms
+
+
+def _is_relative(scope: Scope) -> bool:
+    query = scope.query_string
+    return is_relative(query) or "end=" not in query
+
+
+def _begins_amid(scope: Scope) -> bool:
+    """Whether a range that does not begin with the file is asked for."""
+    wanted = scope.headers.get("range") or ""
+    return wanted.startswith("bytes=") and not wanted.startswith("bytes=0-")
 
 
 def _download(query: str) -> bool:
