@@ -60,7 +60,9 @@ class Stage:
         self.registry: Any = SimpleNamespace(epochs={STREAM: epochs}, streams={}, collections={})
         kafka: Any = self
         self.history = History(kafka, self.registry, SystemClock())
-        pages: Any = SimpleNamespace(where=self.where, frontier=self.frontier, tables=self.tables)
+        pages: Any = SimpleNamespace(
+            where=self.where, frontier=self.frontier, tables=self.tables, row=self.absent
+        )
         self.history._pages = pages
         self.live = live_rows(self.channel, "v0")
 
@@ -72,6 +74,9 @@ class Stage:
 
     async def absent(self, *_: Any) -> None:
         return None
+
+    async def read_raw(self, *_: Any) -> list[Any]:
+        return []
 
     async def where(self, *_: Any) -> tuple[dict[str, int], int]:
         return {"v0": 1}, 1
