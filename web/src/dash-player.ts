@@ -366,7 +366,7 @@ export class DashPlayer extends VideoPlayer {
     if (this.begun) return;
     this.begun = true;
     this.reads = false;
-    if (this.since === null) return;
+    if (this.since === null || this.stale) return; // of before
     const since = Math.round(this.since) / 1000;
     const dynamic = this.dash?.isDynamic() === true;
     // What was read before was another one, or it could not be read.
