@@ -12,7 +12,7 @@ from hls_stage import Stage, stage, until
 from ws_watch import Got, Seen, Watch, check_against, discontinuities, in_the_log
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(200)]
-STREAM = "ws/past"
+STREAM, OVER = "ws/past", "ws/over"
 TRACKS = ("video", "audio")
 
 
@@ -42,11 +42,23 @@ def recorded(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with stage(one_broker, tmp_path_factory.mktemp("ws-past")) as found:
         begun_s = int(time.time()) - 300.0
         found.published(STREAM, "seconds=90", f"--at={begun_s}")
+        found.published(OVER, "seconds=10", f"--at={begun_s}")
         found.camera(STREAM, "", "--profile", "frame")
         address = found.edge()
         url = f"{address}/media/{STREAM}/video.m3u8"
         until(lambda: httpx.get(url, timeout=30).text.count("#EXTINF") > 4, "some segments")
         yield Recorded(found, address, begun_s)
+
+
+@pytest.mark.parametrize("end_s", [9.95, 10.5, 60.0])
+def test_a_range_that_ends_behind_the_last_has_an_end(recorded: Recorded, end_s: float) -> None:
+    """Its publisher is away; whatever comes back is of later."""
+    query = f"start={recorded.at(5)}&end={recorded.at(end_s)}&speed=max"
+    with Watch(recorded.edge, OVER, query) as watch:
+        seen = watch.until(lambda seen: seen.told("end"))
+    assert not live(seen)
+    # The last chunk, of a tenth of a second or two.
+    assert captured_s(seen.of("video")[-1]) >= recorded.begun_s + 9.75
 
 
 def live(seen: Seen) -> bool:

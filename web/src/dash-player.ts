@@ -102,6 +102,15 @@ export class DashPlayer extends VideoPlayer {
     void this.open();
   }
 
+  protected get timeline(): string {
+    return this.url.replace(/manifest\.mpd$/, "timeline");
+  }
+
+  /** Absences are as long here as they were, each with a Period behind it. */
+  protected override get unbroken(): number {
+    return this.periods.findLast((start) => start <= this.video.currentTime) ?? 0;
+  }
+
   protected close(): void {
     clearTimeout(this.retryTimer);
     this.loading.abort();

@@ -185,6 +185,10 @@ export class Player extends VideoPlayer {
     void this.open();
   }
 
+  protected get timeline(): string {
+    return this.url.replace(/index\.m3u8$/, "timeline");
+  }
+
   protected close(): void {
     clearTimeout(this.retryTimer);
     this.hls?.destroy();

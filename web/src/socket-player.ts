@@ -27,7 +27,7 @@ export class SocketModePlayer extends VideoPlayer {
 
   constructor(
     video: HTMLVideoElement,
-    url: string,
+    private readonly url: string,
     onTick: (snapshot: Snapshot) => void,
     begin: Begin = AT_LIVE,
   ) {
@@ -119,15 +119,24 @@ export class SocketModePlayer extends VideoPlayer {
   }
 
   override skip(by_s: number): void {
-    if (by_s > 0 && this.socket.wantsLive) return;
-    const from = this.socket.goesTo ?? this.socket.status().captured_ms;
+    if (by_s < 0) return super.skip(by_s);
+    if (this.socket.wantsLive) return;
+    const from = this.skipsFrom;
     const { now_ms } = this.socket.capturedAt(this.video.currentTime);
     if (from === null) return;
     // Of one that is away, or over, there is nothing behind the last.
-    if (by_s > 0 && this.stream?.state !== "live" && this.last !== null && from > this.last - NEAR_LAST_MS) return;
+    if (this.stream?.state !== "live" && this.last !== null && from > this.last - NEAR_LAST_MS) return;
     const to = from + 1000 * by_s;
     if (to < now_ms) this.goTo(to);
     else this.toLive();
+  }
+
+  protected override get skipsFrom(): number | null {
+    return this.socket.goesTo ?? this.socket.status().captured_ms;
+  }
+
+  protected get timeline(): string {
+    return this.url.replace(/^ws/, "http").replace(/ws$/, "timeline");
   }
 
   override setSpeed(speed: number): void {

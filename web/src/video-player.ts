@@ -1,6 +1,7 @@
 /** What all ways of playing a stream share: the <video>, its figures, what the page's controls ask for. */
 
 import type { Stream } from "./api";
+import { backBy } from "./back";
 import { edgeNow } from "./edge-clock";
 import type { Mode } from "./modes";
 import type { Facts, Kind, Phase } from "./recovery";
@@ -129,6 +130,7 @@ export abstract class VideoPlayer {
   /** The moment that it stood for last, and since when; Unix ms, and by the page's clock. */
   private heldFor: number | null = null;
   private heldSince = 0;
+  private backs: Promise<void> = Promise.resolve();
   private readonly ticker: ReturnType<typeof setInterval>;
 
   constructor(
@@ -277,9 +279,15 @@ export abstract class VideoPlayer {
 
   /** So many seconds on, or back: within the window, or to where that is in the stream's past. */
   skip(by_s: number): void {
-    if (by_s > 0 && this.following && !this.started) return; // it is on its way to the last
+    // One after the other: the edge is asked what there is.
+    if (by_s < 0) this.backs = this.backs.then(() => this.back(by_s));
+    else this.skipOn(by_s);
+  }
+
+  private skipOn(by_s: number): void {
+    if (this.following && !this.started) return; // it is on its way to the last
     const window = this.window();
-    const going = this.started ? this.waitsFor : (this.aim ?? this.last);
+    const going = this.going;
     if (going === null) {
       const to = this.video.currentTime + by_s;
       const date = this.playingDate();
@@ -293,6 +301,38 @@ export abstract class VideoPlayer {
     else this.goBy(going, by_s);
   }
 
+  private async back(by_s: number): Promise<void> {
+    if (this.ending.signal.aborted) return;
+    const window = this.window();
+    const to = this.video.currentTime + by_s;
+    const { aim, following, skipsFrom: from } = this;
+    if (this.going === null && window && to >= Math.max(window.start, this.unbroken)) return this.seek(to);
+    if (from === null) return;
+    let time = from + 1000 * by_s;
+    try {
+      time = await backBy(this.timeline, from, -1000 * by_s, this.ending.signal);
+    } catch {
+      // by the clock, then
+    }
+    const elsewhere = this.aim !== aim || this.following !== following; // sent there meanwhile
+    if (!elsewhere && !this.ending.signal.aborted) this.goTo(time);
+  }
+
+  /** The moment that it is on its way to, Unix ms; null where it is there. */
+  private get going(): number | null {
+    return this.started ? this.waitsFor : (this.aim ?? this.last);
+  }
+
+  /** The moment that seconds on and back are counted from, Unix ms. */
+  protected get skipsFrom(): number | null {
+    return this.going ?? this.playingDate()?.getTime() ?? null;
+  }
+
+  /** Since where there is no absence before what is played, in the <video>'s time, as far as that tells of any. */
+  protected get unbroken(): number {
+    return 0;
+  }
+
   /**
    * Not behind the last that there is, where no window tells. The edge may not know that of a stream which it does
    * not follow yet: where it is, there is something.
@@ -301,7 +341,7 @@ export abstract class VideoPlayer {
     const live = this.stream?.state === "live";
     const last = this.last ?? Number.POSITIVE_INFINITY;
     const time = from + 1000 * by_s;
-    if (by_s < 0 || time < (live ? last - LATE_MS : last) || (!live && from >= last)) this.goTo(time);
+    if (time < (live ? last - LATE_MS : last) || (!live && from >= last)) this.goTo(time);
     else if (live && this.wantsPlay) this.toLive();
   }
 
@@ -381,6 +421,8 @@ export abstract class VideoPlayer {
 
   // -- what each does in its own way ---------------------------------------------------------------
 
+  /** Where the edge tells when there is something. */
+  protected abstract readonly timeline: string;
   protected abstract close(): void;
   protected abstract watch(now: number): void;
   protected abstract window(): { start: number; end: number } | null;

@@ -16,7 +16,7 @@ from kinolog.core.rsgi import Socket
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.history import Named
 from kinolog.delivery.live_rows import live_rows
-from kinolog.delivery.span import moment_ms, parse_span
+from kinolog.delivery.span import SKEW_MS, moment_ms, parse_span
 from kinolog.delivery.ws.message import (
     ALL_UP_TO,
     VERSION,
@@ -392,14 +392,19 @@ class Viewer:
         first = True
         while True:
             item = await reel.next()
+            if item is None and wish.end_ms is not None and not channel.closed:
+                if self._all_before(wish.end_ms):
+                    self._end(wish.end_ms)
+                    return
+                await asyncio.sleep(_AGAIN_S)
+                continue
             if item is None:
                 if wish.speed >= 1 or channel.live.state != "live" or channel.closed:
                     break
                 await asyncio.sleep(_AGAIN_S)  # slower than time: the next segment is due then
                 continue
             if wish.end_ms is not None and item.at_ms >= wish.end_ms + self._late_ms:
-                self._outbox.put(text("end", at_ms=wish.end_ms))
-                self._task = None
+                self._end(wish.end_ms)
                 return
             await self._outbox.room()
             if first:
@@ -421,6 +426,20 @@ class Viewer:
             self.lost()
             return
         self._join({track: way.place for track, way in self._ways.items()}, number)
+
+    def _all_before(self, end_ms: int) -> bool:
+        """Whether nothing more can come that was captured before a moment: of what is published,
+        the segment in progress may have something."""
+        live = self._channel.live
+        patience_ms = 0
+        if live.state == "live" and live.open is not None:
+            patience_ms = 2 * live.open.target_ms + SKEW_MS
+        now_ms = self._stage.clock.unix_ms()
+        return live.state == "ended" or now_ms > end_ms + patience_ms
+
+    def _end(self, end_ms: int) -> None:
+        self._outbox.put(text("end", at_ms=end_ms))
+        self._task = None
 
     def _join(self, places: Places, number: int) -> None:
         """Send what the channel holds from these places on, and follow it from here: in one step,

@@ -1,0 +1,44 @@
+/** Back by playing time: absences do not count, and who went into one would be taken to what follows it. */
+
+/** When there is something, Unix ms. */
+export interface Stretch {
+  start: number;
+  end: number;
+}
+
+/** Absences of less are not looked for at first: the last hour's of a tenth of a second are, then all. */
+const NEAR_MS = 3_600_000;
+const FAR_MS = 366 * 24 * NEAR_MS;
+
+/** Where one is who goes back by so much, ms; null where the stretches (by time) do not go back so far. */
+export function backFrom(stretches: Stretch[], from: number, by_ms: number): number | null {
+  let left = by_ms;
+  for (const { start, end } of [...stretches].reverse()) {
+    const at = Math.min(end, from);
+    if (start >= at) continue;
+    if (at - start >= left) return at - left;
+    left -= at - start;
+  }
+  return null;
+}
+
+/** The same by what the edge says of the stream; the very begin where it does not go back so far. */
+export async function backBy(
+  timeline: string,
+  from: number,
+  by_ms: number,
+  signal: AbortSignal,
+): Promise<number> {
+  let first: number | undefined;
+  for (const [length_ms, resolution] of [[NEAR_MS, "&resolution=100ms"], [FAR_MS, ""]] as const) {
+    const start = Math.max(0, from - length_ms) / 1000;
+    const answer = await fetch(`${timeline}?start=${start}&end=${from / 1000}${resolution}`, { signal });
+    if (!answer.ok) continue; // nothing is kept of that
+    const { ranges } = (await answer.json()) as { ranges: { start: string; end: string }[] };
+    const stretches = ranges.map((range) => ({ start: Date.parse(range.start), end: Date.parse(range.end) }));
+    const found = backFrom(stretches, from, by_ms);
+    if (found !== null) return found;
+    first = stretches[0]?.start ?? first;
+  }
+  return first ?? from - by_ms;
+}
