@@ -24,6 +24,7 @@ describe("backFrom", () => {
 describe("backBy", () => {
   afterEach(() => vi.unstubAllGlobals());
 
+  let state = "away";
   const edge = (...answers: ([number, number][] | null)[]) => {
     const asked: string[] = [];
     vi.stubGlobal("fetch", async (url: string) => {
@@ -32,7 +33,7 @@ describe("backBy", () => {
         start: new Date(start).toISOString(),
         end: new Date(end).toISOString(),
       }));
-      return { ok: ranges !== undefined, json: async () => ({ ranges }) };
+      return { ok: ranges !== undefined, json: async () => ({ ranges, state }) };
     });
     return asked;
   };
@@ -49,6 +50,15 @@ describe("backBy", () => {
     const asked = edge([[9 * DAY, 9 * DAY + 2000]], [[DAY, 2 * DAY], [9 * DAY, 9 * DAY + 2000]]);
     expect(await backBy("/t", 9 * DAY + 2000, 5000, signal)).toBe(2 * DAY - 3000);
     expect(asked).toHaveLength(2);
+  });
+
+  it("counts what is being published", async () => {
+    state = "live";
+    edge([[DAY, DAY + 90_000]]);
+    expect(await backBy("/t", DAY + 94_000, 5000, signal)).toBe(DAY + 89_000);
+    state = "away";
+    edge([[DAY, DAY + 90_000]]);
+    expect(await backBy("/t", DAY + 94_000, 5000, signal)).toBe(DAY + 85_000);
   });
 
   it("stops at the begin", async () => {

@@ -9,6 +9,13 @@ export interface Stretch {
 /** Absences of less are not looked for at first: the last hour's of a tenth of a second are, then all. */
 const NEAR_MS = 3_600_000;
 const FAR_MS = 366 * 24 * NEAR_MS;
+/** A segment is no longer. */
+const BEGUN_MS = 15_000;
+
+interface Told {
+  state: string;
+  ranges: { start: string; end: string }[];
+}
 
 /** Where one is who goes back by so much, ms; null where the stretches (by time) do not go back so far. */
 export function backFrom(stretches: Stretch[], from: number, by_ms: number): number | null {
@@ -34,8 +41,11 @@ export async function backBy(
     const start = Math.max(0, from - length_ms) / 1000;
     const answer = await fetch(`${timeline}?start=${start}&end=${from / 1000}${resolution}`, { signal });
     if (!answer.ok) continue; // nothing is kept of that
-    const { ranges } = (await answer.json()) as { ranges: { start: string; end: string }[] };
+    const { ranges, state } = (await answer.json()) as Told;
     const stretches = ranges.map((range) => ({ start: Date.parse(range.start), end: Date.parse(range.end) }));
+    // What is being published is not among them until its segment is whole.
+    const newest = stretches.at(-1);
+    if (newest && state === "live" && from - newest.end < BEGUN_MS) newest.end = from;
     const found = backFrom(stretches, from, by_ms);
     if (found !== null) return found;
     first = stretches[0]?.start ?? first;

@@ -146,6 +146,7 @@ export class DashPlayer extends VideoPlayer {
   }
 
   toLive(): void {
+    this.moved();
     this.following = true;
     this.aim = this.reaching = null;
     this.speed = 1;
@@ -163,6 +164,7 @@ export class DashPlayer extends VideoPlayer {
   }
 
   goTo(time: number): void {
+    this.moved();
     const at = this.placed(time);
     const window = this.window();
     this.following = false;
@@ -184,6 +186,7 @@ export class DashPlayer extends VideoPlayer {
   }
 
   seek(to: number): void {
+    this.moved();
     const window = this.window();
     const live = this.live();
     if (!window || live === null) return;
@@ -386,7 +389,7 @@ export class DashPlayer extends VideoPlayer {
       this.reaching = null;
       this.begunAt = this.foundAt(this.since);
       // There is nothing of the moment itself.
-      if (this.aim !== null && this.begunAt > this.placed(this.aim)) this.aim = this.times.date(this.begunAt);
+      if (this.aim !== null && this.begunAt > this.placed(this.aim) + HOLE_S) this.aim = this.times.date(this.begunAt);
       this.dash?.seekToPresentationTime(this.begunAt + LEAST_S);
     } else if (!dynamic) {
       // It begins there by itself, and a seek before it has anything would have it append the init segment
@@ -534,8 +537,10 @@ export class DashPlayer extends VideoPlayer {
     }
     if (this.unsupported || (this.stale && this.age(this.builtAt) < READS_S)) return;
     // Before a stream's begin, or in an absence: a manifest from there on begins with what there is.
-    if (this.started && !this.following && !this.holds && video.paused && this.seeks_s > NOWHERE_S) {
-      this.since = this.times.date(video.currentTime);
+    const date = this.times.date(video.currentTime);
+    const within = this.last !== null && date < this.last - LAST_MS;
+    if (this.started && !this.following && !this.holds && video.paused && within && this.seeks_s > NOWHERE_S) {
+      this.since = date;
       this.load();
       return;
     }

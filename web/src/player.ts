@@ -185,6 +185,12 @@ export class Player extends VideoPlayer {
     void this.open();
   }
 
+  /** Of absences, what is listed of missing segments alone takes time. */
+  protected override get unbroken(): number {
+    const { currentTime } = this.video;
+    return this.details()?.fragments.findLast(({ gap, end }) => gap && end <= currentTime)?.end ?? 0;
+  }
+
   protected get timeline(): string {
     return this.url.replace(/index\.m3u8$/, "timeline");
   }
@@ -213,6 +219,7 @@ export class Player extends VideoPlayer {
   // -- what the controls do --------------------------------------------------------------------
 
   toLive(): void {
+    this.moved();
     this.following = true;
     this.aim = this.reaching = null;
     this.speed = 1;
@@ -236,6 +243,7 @@ export class Player extends VideoPlayer {
 
   /** Play from a moment on (Unix ms): within what is loaded, or by a playlist that begins there. */
   goTo(time: number): void {
+    this.moved();
     const position = this.placed(time);
     this.following = false;
     this.aim = time;
@@ -253,6 +261,7 @@ export class Player extends VideoPlayer {
   }
 
   seek(to: number): void {
+    this.moved();
     const window = this.window();
     if (!window) return;
     const { ends } = this;

@@ -92,6 +92,7 @@ export class SocketModePlayer extends VideoPlayer {
   }
 
   toLive(): void {
+    this.moved();
     this.stepped = false;
     this.sought = true;
     this.aim = null;
@@ -105,6 +106,7 @@ export class SocketModePlayer extends VideoPlayer {
   }
 
   goTo(time: number): void {
+    this.moved();
     this.stepped = false;
     this.sought = true;
     this.aim = time;
@@ -114,6 +116,7 @@ export class SocketModePlayer extends VideoPlayer {
 
   /** There is no window: what is asked for comes anew. */
   seek(to: number): void {
+    this.moved();
     const date = this.playingDate();
     if (date) this.goTo(date.getTime() + 1000 * (to - this.video.currentTime));
   }

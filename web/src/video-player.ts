@@ -20,6 +20,8 @@ const MOVED_S = 0.02;
 /** So near the place at the live edge it is there. */
 const NEAR_LIVE_S = 1;
 const SOUND_COMES_S = 3;
+/** The edge is asked so long what there is. */
+const ASKS_MS = 3000;
 /** So long it stands at the keyframe before the moment that it was sent to. */
 const HOLDS_S = 10;
 /** Browsers round: so far behind a picture's very begin it is that picture's, and a seek is one. */
@@ -130,7 +132,10 @@ export abstract class VideoPlayer {
   /** The moment that it stood for last, and since when; Unix ms, and by the page's clock. */
   private heldFor: number | null = null;
   private heldSince = 0;
+  /** Seconds back, one after the other, until it is sent elsewhere. */
   private backs: Promise<void> = Promise.resolve();
+  private backing = new AbortController();
+  private goesBack = false;
   private readonly ticker: ReturnType<typeof setInterval>;
 
   constructor(
@@ -222,6 +227,7 @@ export abstract class VideoPlayer {
 
   destroy(): void {
     this.ending.abort();
+    this.backing.abort();
     clearInterval(this.ticker);
     this.close();
     this.video.removeAttribute("src");
@@ -280,8 +286,16 @@ export abstract class VideoPlayer {
   /** So many seconds on, or back: within the window, or to where that is in the stream's past. */
   skip(by_s: number): void {
     // One after the other: the edge is asked what there is.
-    if (by_s < 0) this.backs = this.backs.then(() => this.back(by_s));
-    else this.skipOn(by_s);
+    const { signal } = this.backing;
+    if (by_s >= 0) this.skipOn(by_s);
+    else this.backs = this.backs.then(() => this.back(by_s, signal)).catch(() => undefined);
+  }
+
+  /** It is sent somewhere: what was asked for by seconds back, and is still to come, is not wanted any more. */
+  protected moved(): void {
+    if (this.goesBack) return;
+    this.backing.abort();
+    this.backing = new AbortController();
   }
 
   private skipOn(by_s: number): void {
@@ -301,21 +315,35 @@ export abstract class VideoPlayer {
     else this.goBy(going, by_s);
   }
 
-  private async back(by_s: number): Promise<void> {
-    if (this.ending.signal.aborted) return;
+  private async back(by_s: number, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
     const window = this.window();
     const to = this.video.currentTime + by_s;
-    const { aim, following, skipsFrom: from } = this;
-    if (this.going === null && window && to >= Math.max(window.start, this.unbroken)) return this.seek(to);
+    const from = this.skipsFrom;
+    const here = this.going === null && window !== null && to >= Math.max(window.start, this.unbroken);
+    if (here) return this.goBack(() => this.seek(to));
     if (from === null) return;
     let time = from + 1000 * by_s;
+    const asking = new AbortController();
+    const stop = () => asking.abort();
+    const timer = setTimeout(stop, ASKS_MS);
+    signal.addEventListener("abort", stop);
     try {
-      time = await backBy(this.timeline, from, -1000 * by_s, this.ending.signal);
+      time = await backBy(this.timeline, from, -1000 * by_s, asking.signal);
     } catch {
       // by the clock, then
     }
-    const elsewhere = this.aim !== aim || this.following !== following; // sent there meanwhile
-    if (!elsewhere && !this.ending.signal.aborted) this.goTo(time);
+    clearTimeout(timer);
+    if (!signal.aborted) this.goBack(() => this.goTo(time));
+  }
+
+  private goBack(go: () => void): void {
+    this.goesBack = true;
+    try {
+      go();
+    } finally {
+      this.goesBack = false;
+    }
   }
 
   /** The moment that it is on its way to, Unix ms; null where it is there. */
@@ -376,6 +404,7 @@ export abstract class VideoPlayer {
 
   /** One picture on or back, standing still. */
   step(by: 1 | -1): void {
+    this.moved();
     this.wantsPlay = this.following = false;
     this.video.pause();
     const rate = this.stream?.tracks.find((track) => track.kind === "video")?.frame_rate;

@@ -58,13 +58,16 @@ class Borders:
         if lead is None:
             return end_ms
         named, live = Named(channel.name, lead), live_rows(channel, lead)
-        end_ms = await self._leads.end_ms(named, live, end_ms)
+        asked_ms, end_ms = end_ms, await self._leads.end_ms(named, live, end_ms)
         if lead == track:
             return end_ms
         found = await self._history.between(named, end_ms - 1, end_ms, live)
         if not found:
             found = await self._history.between(named, since_ms, end_ms, live)
-        return min(end_ms, found[-1].until - SLIVER_MS) if found else end_ms
+        if not found:
+            return end_ms
+        until = found[-1].until - SLIVER_MS
+        return until if end_ms > asked_ms else min(end_ms, until)
 
     def _lead(self, channel: Channel, track: str) -> str | None:
         """The track by whose borders a track is cut: itself where it is video, else the first of

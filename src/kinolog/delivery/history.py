@@ -35,6 +35,8 @@ MOST_OLDER = 64
 AGE_S = 0.5
 """An index is not asked again for what it did not have before so long."""
 KEPT_AGE_S = 1.0
+ENTRY_BYTES = 64 << 10
+"""An entry of some hundred samples, and more."""
 
 
 class Named(NamedTuple):
@@ -327,7 +329,9 @@ class History:
             if found is None or found.epoch not in sessions:
                 continue
             index, at = place.index(name.stream), found.entry
-            messages = await self._reader.read_raw(*index[:2], at, at + 1, name.stream.name)
+            messages = await self._reader.read_raw(
+                index.topic, index.partition, at, at + 1, index.key, ENTRY_BYTES
+            )
             values = (message.value() for message in messages if message.offset() == at)
             return segment_entry(next(values, None))
         return None

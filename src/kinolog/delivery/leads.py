@@ -24,7 +24,7 @@ REORDER_MS: Final = 1000
 """A picture is shown at most so long before or after its place in the order of decoding."""
 _REACH_MS: Final = 60_000
 """A keyframe lies at most so far before what needs it."""
-_MOST_KEPT: Final = 4096
+_MOST_KEPT: Final = 256
 _WAIT_S: Final = 1.0
 """Kafka is waited for so long: without it, what is in memory is played as if it were in order."""
 
@@ -35,17 +35,18 @@ class _Read(NamedTuple):
     how much its first picture's PTS is above its first DTS (ms), which is the session's delay where
     it begins with a keyframe."""
 
-    keys: tuple[tuple[float, float], ...] = ()
-    late_ms: float = 0.0
-    first_ms: float = 0.0
+    keys: tuple[tuple[float, float], ...]
+    late_ms: float
+    first_ms: float
 
 
 class Leads:
-    """Reads entries of the index, and keeps what it read of the newest."""
+    """Reads entries of the index, and keeps what it read last."""
 
     def __init__(self, history: History) -> None:
         self._history = history
-        self._kept: OrderedDict[tuple[Named, int, int], _Read] = OrderedDict()
+        self._kept: OrderedDict[tuple[Named, int, int], _Read | None] = OrderedDict()
+        self._reading: dict[tuple[Named, int, int], asyncio.Task[_Read | None]] = {}
 
     async def since(self, name: Named, live: Table, at_ms: float) -> float:
         """The latest moment, not after this (Unix ms), with whose newest keyframe by the dates of
@@ -53,7 +54,15 @@ class Leads:
         with suppress(Unavailable, TimeoutError):
             async with asyncio.timeout(_WAIT_S):
                 found = await self._history.between(name, at_ms, at_ms + 1, live)
-                return await self.since_in(name, found[0], at_ms) if found else at_ms
+                if not found:
+                    return at_ms
+                since_ms = await self.since_in(name, found[-1], at_ms)
+                row = next(iter(found[-1]))
+                if since_ms >= row.wall:
+                    return since_ms
+                # Of the session before, nothing leads to it.
+                before = await self._history.between(name, row.wall - REORDER_MS, row.wall, live)
+                return since_ms if any(run.epoch == row.epoch for run in before) else at_ms
         return at_ms
 
     async def since_in(self, name: Named, run: Run, at_ms: float) -> float:
@@ -62,6 +71,8 @@ class Leads:
         if row.gap or not row.independent:
             return at_ms
         read = await self._read(name, row, run.timescale)
+        if read is None:
+            return at_ms
         begins = [decoded for decoded, shown in read.keys if shown <= at_ms + 1]
         later = [decoded for decoded, _ in read.keys[len(begins) :]]
         if not later or later[0] > at_ms:
@@ -81,47 +92,65 @@ class Leads:
         if row.independent or row.gap or not before:
             return end_ms
         keyed = await self._keyed(name, live, end_ms)
-        first_ms = (await self._read(name, row, run.timescale)).first_ms - keyed.first_ms
-        return row.wall + 1 if row.wall + first_ms < end_ms - 1 else end_ms
+        read = await self._read(name, row, run.timescale)
+        if keyed is None or read is None:
+            return end_ms
+        first_ms = row.wall + read.first_ms - keyed.first_ms
+        return row.wall + 1 if first_ms < end_ms - 1 else end_ms
 
     async def late_ms(self, name: Named, live: Table, at_ms: float) -> float:
         """How long behind its date a picture may be decoded, by the dates of decoding, in the
         session of a moment; 0 where that is not known."""
         with suppress(Unavailable, TimeoutError):
             async with asyncio.timeout(_WAIT_S):
-                return (await self._keyed(name, live, at_ms)).late_ms
+                keyed = await self._keyed(name, live, at_ms)
+                return keyed.late_ms if keyed is not None else 0.0
         return 0.0
 
-    async def _keyed(self, name: Named, live: Table, at_ms: float) -> _Read:
+    async def _keyed(self, name: Named, live: Table, at_ms: float) -> _Read | None:
         """The newest segment at a moment, or before it, that begins with a keyframe."""
         runs = await self._history.between(name, at_ms - _REACH_MS, at_ms + 1, live)
         for run in reversed(runs):
             for index in range(run.stop - 1, run.start - 1, -1):
                 if run.table.flags[index] & (INDEPENDENT | GAP) == INDEPENDENT:
                     return await self._read(name, run.table[index], run.timescale)
-        return _Read()
+        return None
 
-    async def _read(self, name: Named, row: Row, timescale: int) -> _Read:
+    async def _read(self, name: Named, row: Row, timescale: int) -> _Read | None:
+        """None where the index does not tell."""
         key = (name, row.epoch, row.msn)
-        found = self._kept.get(key)
-        if found is None:
-            entry, columns = None, Columns()
-            with suppress(Unavailable, TimeoutError):
-                async with asyncio.timeout(_WAIT_S):
-                    entry = await self._history.entry(name, row)
-            columns.append(row, entry)
-            found = _read(columns, timescale)
-            if not columns.gap[0]:
-                self._kept[key] = found
-                while len(self._kept) > _MOST_KEPT:
-                    self._kept.popitem(last=False)
-        return found
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        task = self._reading.get(key)
+        if task is None:
+            task = self._reading[key] = asyncio.create_task(self._entry(name, row, timescale))
+            task.add_done_callback(lambda done: self._done(key, row, done))
+        with suppress(Unavailable, TimeoutError):
+            async with asyncio.timeout(_WAIT_S):
+                return await asyncio.shield(task)
+        return None
+
+    def _done(
+        self, key: tuple[Named, int, int], row: Row, task: asyncio.Task[_Read | None]
+    ) -> None:
+        del self._reading[key]
+        if task.cancelled() or task.exception() is not None:
+            return
+        if row.entry < 0 and task.result() is None:
+            return  # what is in memory may not be in the index yet
+        self._kept[key] = task.result()
+        while len(self._kept) > _MOST_KEPT:
+            self._kept.popitem(last=False)
+
+    async def _entry(self, name: Named, row: Row, timescale: int) -> _Read | None:
+        columns = Columns()
+        columns.append(row, await self._history.entry(name, row))
+        return _read(columns, timescale) if not columns.gap[0] else None
 
 
 def _read(columns: Columns, timescale: int) -> _Read:
     """Of the one segment that it has."""
-    if columns.gap[0]:
-        return _Read()
     dts, pts = columns.decode_times(0, 1), columns.presentation_times(0, 1)
     decoded, shown = (columns.wall[0] + 1000.0 * (t - t.min()) / timescale for t in (dts, pts))
     keys = tuple((float(decoded[n]), float(shown[n])) for n, key in enumerate(columns.sync) if key)

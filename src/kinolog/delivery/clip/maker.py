@@ -60,6 +60,7 @@ MOST_BYTES: Final = 3 << 30
 """Of disk, for all clips of a process."""
 _ROWS_AT_ONCE: Final = 256
 """Rows that are gone through before others have their turn."""
+KEPT_WAIT_S: Final = 1.0
 TOO_LONG: Final = "the tables of this clip take over 1 GB: players could not open it"
 
 
@@ -147,11 +148,13 @@ class ClipMaker:
             raise
 
     async def is_kept(self, stream: StreamName, clip: Clip) -> bool:
-        """Whether all media of a clip are there still; while nobody can tell, they are."""
-        with suppress(Unavailable):
-            for place, oldest in clip.body.oldest.items():
-                if oldest < await self._history.low(stream, *place):
-                    return False
+        """Whether the oldest media of a clip are there still; while Kafka does not tell in a
+        moment, they are."""
+        with suppress(Unavailable, TimeoutError):
+            async with asyncio.timeout(KEPT_WAIT_S):
+                for place, oldest in clip.body.oldest.items():
+                    if oldest < await self._history.low(stream, *place):
+                        return False
         return True
 
     def look_again(self, stream: StreamName) -> None:

@@ -89,6 +89,8 @@ class ClipServer:
         try:
             await self._respond(scope, protocol, channel, ending, key)
         except Lost:
+            if key in self._used or _begins_amid(scope):
+                raise  # another one would be no other; of another one, no part follows what it has
             # Nothing has been sent, and the clip is forgotten: another one is made of what is left.
             await self._respond(scope, protocol, channel, ending, key)
 
@@ -145,7 +147,7 @@ class ClipServer:
             await pour(protocol, status, headers, _ENDLESS if size is None else size, parts)
         except KinologError as error:
             if isinstance(error, Lost):
-                self._forget(key, clip)
+                await self._forget_deleted(key, clip)
             if size is not None and size <= SMALL_BYTES:
                 raise
             # The headers have gone: what is short of its length tells the client.
@@ -165,11 +167,12 @@ class ClipServer:
         anew, unless the same file `goes_on`. Overloaded where too many are being made."""
         key = _Key(channel.name, start_ms, end_ms)
         kept = self._used.get(key)
-        if kept is not None:
-            if goes_on or await self._maker.is_kept(key.stream, kept):
-                self._keep(key, kept)
-                return kept
+        if kept is not None and not goes_on and not await self._maker.is_kept(key.stream, kept):
             self._forget(key, kept)
+        kept = self._used.get(key)  # another may have been made meanwhile
+        if kept is not None:
+            self._keep(key, kept)
+            return kept
         task = self._making.get(key)
         if task is None:
             if len(self._making) >= MOST_WAITED_FOR:
@@ -194,9 +197,14 @@ class ClipServer:
         self._kept.move_to_end(key)
         self._let_go()
 
-    def _forget(self, key: _Key, clip: Clip) -> None:
-        """Not to be asked for again: media of it are deleted."""
+    async def _forget_deleted(self, key: _Key, clip: Clip) -> None:
+        """Media of it could not be had: where they were deleted, it is not to be used again."""
         self._maker.look_again(key.stream)
+        if not await self._maker.is_kept(key.stream, clip):
+            self._forget(key, clip)
+
+    def _forget(self, key: _Key, clip: Clip) -> None:
+        """Not to be used again: media of it are deleted."""
         if self._used.get(key) is clip:
             del self._used[key]
             self._kept.pop(key, None)

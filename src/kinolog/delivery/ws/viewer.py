@@ -364,8 +364,8 @@ class Viewer:
         if pictures is not None and wish.end_ms is not None:
             self._late_ms = await stage.leads.late_ms(*pictures, wish.end_ms)
         places = places_in_memory(stage, channel, names, at_ms)
-        of_time = places is not None and wish.start_ms is not None
-        if of_time and not await are_kept(stage, channel, places or {}):
+        of_time = wish.start_ms is not None
+        if places is not None and of_time and not await are_kept(stage, channel, places):
             places = None
         reel = None
         if places is None:
@@ -438,6 +438,9 @@ class Viewer:
         return live.state == "ended" or now_ms > end_ms + patience_ms
 
     def _end(self, end_ms: int) -> None:
+        if self._unanswered is not None:  # there is nothing of it
+            self._position(None, self._unanswered, live=False)
+        self._leading = False
         self._outbox.put(text("end", at_ms=end_ms))
         self._task = None
 

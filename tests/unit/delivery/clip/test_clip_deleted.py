@@ -38,17 +38,20 @@ class _Clip:
 
     async def read(self, _: Any, start: int, stop: int) -> AsyncIterator[bytes]:
         lost, self._log.lost = self._log.lost > 0, max(0, self._log.lost - 1)
+        self.deleted |= lost and not self._log.holes
         if lost or (self.deleted and not start):
             raise Lost("the clip's media are not kept any more")
         yield b"%d" % self.number * (stop - start)
 
 
 class Log:
-    """Makes clips of what it has. `lost`: so many are read in vain."""
+    """Makes clips of what it has. `lost`: so many are read in vain: media of them are deleted, or,
+    with `holes`, missing amid what is kept."""
 
     def __init__(self, size: int = 10) -> None:
         self.size = size
         self.lost = 0
+        self.holes = False
         self.made: list[_Clip] = []
         self.looked = 0
 
@@ -138,6 +141,28 @@ def test_what_was_deleted_meanwhile_is_seen_as_it_is_read() -> None:
     with pytest.raises(Lost):
         get(clips)
     assert get(clips).status == 200
+
+
+def test_what_another_clip_would_lack_too_is_not_made_again() -> None:
+    log = Log()
+    clips = server(log)
+    log.holes = True
+    for times in (1, 2):
+        log.lost = 1
+        with pytest.raises(Lost):
+            get(clips)
+        assert log.looked == times
+    assert len(log.made) == 1
+
+
+def test_a_later_range_is_of_no_other_file() -> None:
+    log = Log()
+    clips = server(log)
+    get(clips)
+    log.lost = 1
+    with pytest.raises(Lost):
+        get(clips, range="bytes=6-")
+    assert len(log.made) == 1
 
 
 def test_a_clip_that_broke_off_is_not_kept() -> None:
