@@ -22,7 +22,7 @@ TICKS, FRAME_MS, DELAY = 40, 40, 2
 BEGUN_MS = 1_000_000
 SHOWN = [[0, 4, 2, 1, 3], [8, 6, 5, 7], [10, 9, 14, 12, 11, 13], [16, 15]]
 """Pictures in the order of decoding: two segments of a GOP, an open one, and what is left of it."""
-KEYS = {0: 0, 2: 0}
+KEYED = (0, 2)
 
 
 class Recorded:
@@ -33,25 +33,21 @@ class Recorded:
         self.entries: dict[tuple[int, int], SegmentEntry] = {}
         self.read = 0
         self.away = False
-        for epoch in (1, 2):
-            at = 0
-            for n, shown in enumerate(SHOWN):
-                if epoch == 2 and n < 2:
-                    continue  # it begins with the open GOP
+        for epoch, begins in ((1, 0), (2, 2)):  # the second with the open GOP
+            at, least = 0, min(SHOWN[begins])
+            for n, shown in enumerate(SHOWN[begins:], begins):
                 msn = 10 * epoch + n
                 wall = BEGUN_MS + 1000 * epoch + at * FRAME_MS
-                flags = INDEPENDENT if n in KEYS else 0
+                flags = INDEPENDENT if n in KEYED else 0
                 count = len(shown)
                 row = Row(
                     epoch, epoch, msn, at * TICKS, count * TICKS, wall, msn, msn, 1, msn, flags
                 )
-                cts = [(one + DELAY - at - i) * TICKS for i, one in enumerate(shown)]
-                if epoch == 2:
-                    cts = [(one + DELAY - 9 - at - i) * TICKS for i, one in enumerate(shown)]
+                cts = [(one - least + DELAY - at - i) * TICKS for i, one in enumerate(shown)]
                 self.rows[epoch, msn] = row
-                one_each, keys = [1] * count, [0] if n in KEYS else []
+                one_each, keys = [1] * count, [0] if n in KEYED else []
                 self.entries[epoch, msn] = SegmentEntry(
-                    "video", epoch, epoch, msn, row.dts, row.dur, wall, n in KEYS, 1, [msn],
+                    "video", epoch, epoch, msn, row.dts, row.dur, wall, n in KEYED, 1, [msn],
                     [count], [count], [100], one_each, [TICKS] * count, cts, keys, True,
                 )  # fmt: skip
                 at += count
