@@ -96,7 +96,8 @@ def test_who_is_in_the_past_stays_there_when_a_publisher_is_back(past: Past, bro
         count = len(shown(page))
         until(lambda: len(shown(page)) > count + 4 * FPS, "it to go on")
         numbers = [one.number for one in shown(page)]
-        assert min(numbers[count:]) > numbers[count - 1] - FPS
+        # The keyframe that leads there may stand for a blink.
+        assert sum(number <= numbers[count - 1] - FPS for number in numbers[count:]) <= 1
         stop(camera)
 
 

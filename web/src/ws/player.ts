@@ -64,7 +64,9 @@ const RUN_APART_S = 5;
 /** The greatest speed at which all pictures come. */
 export const FASTEST = 4;
 const LEAST_AHEAD_S = 0.02;
+/** What is sought is waited for so long after the last that came, and so long at most. */
 const SOUGHT_COMES_MS = 2000;
+const SOUGHT_MOST_MS = 10_000;
 /** Of so much a browser shows the first picture, whatever its decoder holds back. */
 const SHOWS_S = 0.5;
 /** So far before the end lies a picture that a browser shows though it may still reorder the last. */
@@ -695,11 +697,14 @@ export class SocketPlayer {
     // Told that it stands, the server sends no more: what a decoder still reorders is not shown.
     if (next_s !== null && pictures.endFrom(next_s) - next_s > SHOWS_S) return next_s;
     if (buffers.every((buffer) => buffer.idle) && this.cross()) return null;
-    this.comesSince ||= performance.now();
-    if (performance.now() - this.comesSince < SOUGHT_COMES_MS) return null;
+    const now = performance.now();
+    this.comesSince ||= now;
+    const comes = now - Math.max(this.comesSince, this.tookAt) < SOUGHT_COMES_MS;
+    if (comes && now - this.comesSince < SOUGHT_MOST_MS) return null;
     if (next_s !== null) return next_s;
-    // Sent to the very end of what it has, a browser would wait for what is behind that.
-    return Math.max(first_s, pictures.endFrom(first_s) - LAST_S);
+    // Sent behind all that there is, a browser would wait there for ever; what is on its way still comes.
+    const all = this.live && this.absence !== null;
+    return all ? Math.max(first_s, pictures.endFrom(first_s) - LAST_S) : at_s;
   }
 
   private keepUp(now_s: number): void {
