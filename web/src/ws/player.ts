@@ -691,17 +691,19 @@ export class SocketPlayer {
     const buffers = [...this.buffers.values()];
     const at_s = this.time.placeOf(sought, first_s);
     const pictures = this.buffers.get("video") ?? buffers[0];
-    if (!pictures || pictures.endFrom(at_s) > at_s) return at_s;
+    // A browser takes what is sought behind the end of what it has of all tracks for that end.
+    if (!pictures || buffers.every((buffer) => buffer.endFrom(at_s) > at_s)) return at_s;
+    const shown = pictures.endFrom(at_s) > at_s; // but without its sound
     const nexts = buffers.map((buffer) => buffer.nextStart(at_s)).filter((next) => next !== null);
-    const next_s = nexts.length === buffers.length ? Math.max(...nexts) : null;
+    const next_s = !shown && nexts.length === buffers.length ? Math.max(...nexts) : null;
     // Told that it stands, the server sends no more: what a decoder still reorders is not shown.
     if (next_s !== null && pictures.endFrom(next_s) - next_s > SHOWS_S) return next_s;
-    if (buffers.every((buffer) => buffer.idle) && this.cross()) return null;
+    if (!shown && buffers.every((buffer) => buffer.idle) && this.cross()) return null;
     const now = performance.now();
     this.comesSince ||= now;
     const comes = now - Math.max(this.comesSince, this.tookAt) < SOUGHT_COMES_MS;
     if (comes && now - this.comesSince < SOUGHT_MOST_MS) return null;
-    if (next_s !== null) return next_s;
+    if (next_s !== null || shown) return next_s ?? at_s;
     // Sent behind all that there is, a browser would wait there for ever; what is on its way still comes.
     const all = this.live && this.absence !== null;
     return all ? Math.max(first_s, pictures.endFrom(first_s) - LAST_S) : at_s;
