@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from kinolog.delivery.channel import Channel
+from kinolog.delivery.clip.cut import REORDER_MS
 from kinolog.delivery.history import History, Named
-from kinolog.delivery.leads import REORDER_MS, Leads
+from kinolog.delivery.leads import REACH_MS, Leads
 from kinolog.delivery.live_rows import live_rows
 from kinolog.log.registry import Registry
 from kinolog.record.page import GAP, INDEPENDENT
@@ -15,8 +16,6 @@ from kinolog.timeline.window import Run
 
 SLIVER_MS: Final = 50
 """Sound is cut at its first frame behind a border of video: some 20 ms apart from it."""
-_REACH_MS: Final = 60_000
-"""A keyframe that is needed lies at most so far before a segment without one."""
 
 
 class Begin(NamedTuple):
@@ -90,7 +89,7 @@ class Borders:
             begins = await self._leads.since_in(named, first, at_ms) >= first.wall
         if begins:
             return first.wall, True
-        before = await self._history.between(named, at_ms - _REACH_MS, at_ms + 1, live)
+        before = await self._history.between(named, at_ms - REACH_MS, at_ms + 1, live)
         for run in reversed(before):
             if run.epoch != first.epoch:
                 break

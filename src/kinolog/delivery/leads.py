@@ -15,14 +15,13 @@ from typing import Final, NamedTuple
 
 from kinolog.core.errors import Unavailable
 from kinolog.delivery.clip.columns import Columns
+from kinolog.delivery.clip.cut import REORDER_MS
 from kinolog.delivery.history import History, Named
 from kinolog.record.page import GAP, INDEPENDENT
 from kinolog.record.table import Row, Table
 from kinolog.timeline.window import Run
 
-REORDER_MS: Final = 1000
-"""A picture is shown at most so long before or after its place in the order of decoding."""
-_REACH_MS: Final = 60_000
+REACH_MS: Final = 60_000
 """A keyframe lies at most so far before what needs it."""
 _MOST_KEPT: Final = 256
 _WAIT_S: Final = 1.0
@@ -109,7 +108,7 @@ class Leads:
 
     async def _keyed(self, name: Named, live: Table, at_ms: float) -> _Read | None:
         """The newest segment at a moment, or before it, that begins with a keyframe."""
-        runs = await self._history.between(name, at_ms - _REACH_MS, at_ms + 1, live)
+        runs = await self._history.between(name, at_ms - REACH_MS, at_ms + 1, live)
         for run in reversed(runs):
             for index in range(run.stop - 1, run.start - 1, -1):
                 if run.table.flags[index] & (INDEPENDENT | GAP) == INDEPENDENT:
