@@ -123,7 +123,8 @@ export class SocketModePlayer extends VideoPlayer {
 
   override skip(by_s: number): void {
     if (by_s < 0) return super.skip(by_s);
-    if (this.socket.wantsLive) return;
+    // Who stands still is told that he is live, too, where all that there is was sent before he stood.
+    if (this.socket.wantsLive && (!this.stands || this.socket.goesTo !== null)) return;
     const from = this.skipsFrom;
     const { now_ms } = this.socket.capturedAt(this.video.currentTime);
     if (from === null) return;
