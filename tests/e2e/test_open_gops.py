@@ -7,12 +7,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from clip_stage import RATE, Recorded, record
-from hls_stage import PATIENCE_S, stage
+from hls_stage import PATIENCE_S, stage, until
 from kit.media import ffmpeg
+from kit.page_player import send_to, stats, watched
+from kit.screen import shown
 from ws_watch import Watch
 
 from failover_kit import numbers_of
@@ -124,3 +127,21 @@ def test_a_socket_is_sent_all_pictures_of_its_range(opens: Open, count: int) -> 
             found = numbers_of(read_block_codes(io.BytesIO(media)))
             assert set(range(first, first + count)) <= set(found), first
             assert found == sorted(set(found))
+
+
+@pytest.mark.needs("chromium")
+@pytest.mark.parametrize("opens", ["h264"], indirect=True)
+@pytest.mark.parametrize("mode", ["hls", "dash", "ws"])
+def test_the_page_says_what_its_browser_cannot_decode(opens: Open, browser: Any, mode: str) -> None:
+    """And plays where it can: docs/how-to/watch-with-players.md."""
+    edge = opens.recorded.base.partition("/media/")[0]
+    begun_ms = 1000 * opens.recorded.begun_s
+    with watched(browser, f"{edge}/watch/{STREAM}?mode={mode}&at={begun_ms / 1000:.3f}") as page:
+        until(lambda: shown(page), "the beginning")
+        send_to(page, begun_ms + 11_000)
+        page.get_by_text("This browser cannot decode what is here").wait_for(timeout=60_000)
+        assert stats(page)["phase"] == "undecodable"
+        count = len(shown(page))
+        send_to(page, begun_ms)
+        until(lambda: len(shown(page)) > count + RATE, "the beginning again")
+        until(lambda: stats(page)["phase"] == "playing", "it to say so")

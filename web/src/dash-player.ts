@@ -437,7 +437,7 @@ export class DashPlayer extends VideoPlayer {
     this.retry();
   }
 
-  private retry(wait_ms = backoffMs(this.attempt)): void {
+  private retry(wait_ms = this.patience(backoffMs(this.attempt))): void {
     clearTimeout(this.retryTimer);
     this.attempt += 1;
     this.retryTimer = setTimeout(() => {

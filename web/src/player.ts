@@ -465,7 +465,7 @@ export class Player extends VideoPlayer {
 
   private retry(action: () => void, delay_ms?: number): void {
     clearTimeout(this.retryTimer);
-    const wait_ms = delay_ms ?? backoffMs(this.attempt);
+    const wait_ms = delay_ms ?? this.patience(backoffMs(this.attempt));
     this.attempt += 1;
     this.retryTimer = setTimeout(() => {
       if (!this.ending.signal.aborted) action();

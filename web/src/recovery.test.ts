@@ -18,6 +18,7 @@ const facts = (over: Partial<Facts> = {}): Facts => ({
   failures: 0,
   playlist: "here",
   unsupported: null,
+  undecodable: false,
   advancing: false,
   started: true,
   paused: false,

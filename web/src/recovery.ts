@@ -12,6 +12,7 @@ export type Phase =
   | "ended"
   | "missing"
   | "unsupported"
+  | "undecodable"
   | "unreachable";
 
 export interface Facts {
@@ -25,6 +26,8 @@ export interface Facts {
   playlist: "loading" | "here" | "missing" | "failing";
   /** A codec that this browser does not play. */
   unsupported: string | null;
+  /** The decoder fails again and again at what is here. */
+  undecodable: boolean;
   /** Pictures (or sound) have moved within the last second. */
   advancing: boolean;
   /** Something has played since the page was opened. */
@@ -39,6 +42,7 @@ export interface Facts {
 
 export function phaseOf(facts: Facts): Phase {
   if (facts.unsupported) return "unsupported";
+  if (facts.undecodable) return "undecodable";
   if (facts.finished) return "ended";
   if (facts.advancing) return "playing";
   if (facts.paused && facts.started) return "paused";

@@ -39,6 +39,7 @@ export function stateOf(phase: Phase, sought: boolean): State {
     case "ended":
       return "e";
     case "unsupported":
+    case "undecodable":
       return "f";
     case "loading":
     case "missing":

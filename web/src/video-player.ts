@@ -22,6 +22,12 @@ const NEAR_LIVE_S = 1;
 const SOUND_COMES_S = 3;
 /** The edge is asked so long what there is. */
 const ASKS_MS = 3000;
+/** So often, each so soon after the one before, a decoder fails at what it cannot decode. */
+const FAILURES = 4;
+const FAILS_S = 20;
+/** So long it is left alone then; what has not failed for longer, and moves, plays. */
+const UNDECODABLE_MS = 8000;
+const DECODES_S = 12;
 /** So long it stands at the keyframe before the moment that it was sent to. */
 const HOLDS_S = 10;
 /** Browsers round: so far behind a picture's very begin it is that picture's, and a seek is one. */
@@ -136,6 +142,7 @@ export abstract class VideoPlayer {
   private backs: Promise<void> = Promise.resolve();
   private backing = new AbortController();
   private goesBack = false;
+  private failed = { times: 0, at: Number.NEGATIVE_INFINITY };
   private readonly ticker: ReturnType<typeof setInterval>;
 
   constructor(
@@ -193,6 +200,11 @@ export abstract class VideoPlayer {
         if (this.holds) video.playbackRate = 0; // dash.js sets another one as soon as it can play
       });
     }
+    on("error", () => {
+      if (video.error?.code !== MediaError.MEDIA_ERR_DECODE) return;
+      const { times, at } = this.failed;
+      this.failed = { times: this.age(at) < FAILS_S ? times + 1 : 1, at: performance.now() };
+    });
     for (const name of ["volumechange", "pause", "play", "ended"]) on(name, () => this.tick());
     this.watchPictures();
     this.ticker = setInterval(() => this.tick(), TICK_MS);
@@ -293,6 +305,7 @@ export abstract class VideoPlayer {
 
   /** It is sent somewhere: what was asked for by seconds back, and is still to come, is not wanted any more. */
   protected moved(): void {
+    this.failed.times = 0;
     if (this.goesBack) return;
     this.backing.abort();
     this.backing = new AbortController();
@@ -390,6 +403,7 @@ export abstract class VideoPlayer {
       listed: this.listed,
       failures: this.failures,
       unsupported: this.unsupported,
+      undecodable: this.undecodable,
       advancing: this.started && !video.paused && moves,
       // By the page, or, where it might go on, by the browser (media keys, picture in picture).
       paused: video.paused && (!this.wantsPlay || (more && !moves)),
@@ -502,6 +516,16 @@ export abstract class VideoPlayer {
     console.warn(`kinolog, ${this.mode}: ${why}`);
   }
 
+  /** The decoder fails again and again: what begins here lacks what it is decoded from. */
+  protected get undecodable(): boolean {
+    return this.failed.times >= FAILURES && this.age(this.failed.at) < FAILS_S;
+  }
+
+  /** How long to wait before what failed is tried again, ms. */
+  protected patience(wait_ms: number): number {
+    return this.undecodable ? UNDECODABLE_MS : wait_ms;
+  }
+
   protected age(since: number): number {
     return (performance.now() - since) / 1000;
   }
@@ -589,6 +613,7 @@ export abstract class VideoPlayer {
     if (Math.abs(this.video.currentTime - this.lastTime) > MOVED_S) {
       this.lastTime = this.video.currentTime;
       this.movedAt = now;
+      if (this.age(this.failed.at) > DECODES_S) this.failed.times = 0;
     }
     this.countFrames(now);
     this.letGo();

@@ -53,6 +53,22 @@ export function Overlay(props: Props) {
       </Veil>
     );
   }
+  if (phase === "undecodable") {
+    return (
+      <Veil>
+        <Spinner />
+        <h2>This browser cannot decode what is here</h2>
+        <p>
+          Its decoder fails each time: some do where H.264 has open GOPs. Go to another moment, or to the
+          beginning. Another player may play it:
+        </p>
+        <code class="veil-code">
+          ffplay {location.origin}
+          {mediaPath({ collection, name })}/index.m3u8
+        </code>
+      </Veil>
+    );
+  }
   if (phase === "ended") {
     return (
       <Veil>

@@ -74,6 +74,10 @@ const LAST_S = 0.2;
 const NOTHING_MS = 3000;
 const STILL_S = 0.4;
 const STALL_SLACK_S = 0.5;
+/** What a decoder has failed at so often, each so soon after the one before, is tried again after so long. */
+const FAILURES = 4;
+const FAILS_MS = 20_000;
+const FAILS_WAIT_MS = 8000;
 /** Of a stream that has ended, nothing more comes when nothing came for so long. */
 const LAST_CAME_MS = 1000;
 
@@ -108,6 +112,7 @@ export class SocketPlayer {
   private acked = 0;
   private heardAt = 0;
   private attempt = 0;
+  private failed = { times: 0, at: Number.NEGATIVE_INFINITY };
   private trimmedAt = 0;
   private toldAt = 0;
   private phase: Status["phase"] = "connecting";
@@ -147,7 +152,7 @@ export class SocketPlayer {
     const { signal } = this.ending;
     video.addEventListener("waiting", () => this.waits(), { signal });
     video.addEventListener("playing", () => this.plays(), { signal });
-    video.addEventListener("error", () => this.rebuild(), { signal });
+    video.addEventListener("error", () => this.fails(), { signal });
     video.addEventListener("play", () => (this.finished = false), { signal });
     video.addEventListener("ended", () => this.finishes(), { signal });
     this.ticker = setInterval(() => this.tick(), TICK_MS);
@@ -311,7 +316,8 @@ export class SocketPlayer {
     this.hangUp();
     if (this.phase === "failed" || this.phase === "unsupported") return;
     clearTimeout(this.retry);
-    this.retry = setTimeout(() => this.connect(), waitMs(this.attempt, Math.random()));
+    const fails = this.failed.times >= FAILURES && performance.now() - this.failed.at < FAILS_MS;
+    this.retry = setTimeout(() => this.connect(), fails ? FAILS_WAIT_MS : waitMs(this.attempt, Math.random()));
     this.attempt += 1;
   }
 
@@ -327,6 +333,7 @@ export class SocketPlayer {
 
   /** Play what is wanted; what comes until that is answered is of no use. */
   private ask(): void {
+    this.failed.times = 0;
     this.passed.clear();
     if (this.next) {
       this.begun = false; // what is shown is not what is wanted
@@ -557,6 +564,14 @@ export class SocketPlayer {
       const { buffered } = buffer.source;
       if (buffered.length && buffered.start(0) < until_s - 1) buffer.remove(0, until_s);
     }
+  }
+
+  /** What is there cannot be decoded, or is lost. */
+  private fails(): void {
+    const now = performance.now();
+    const { times, at } = this.failed;
+    this.failed = { times: now - at < FAILS_MS ? times + 1 : 1, at: now };
+    this.rebuild();
   }
 
   /** Begin anew with what the stream is now. */
