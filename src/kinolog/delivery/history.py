@@ -17,6 +17,7 @@ from typing import NamedTuple
 from kinolog.core.clock import Clock
 from kinolog.core.errors import ArchiveUnavailable
 from kinolog.core.names import StreamName
+from kinolog.log.index_reader import about_bytes
 from kinolog.log.pages import Bottom, Frontier, IndexPlace, Leaf, Pages
 from kinolog.log.random_reader import RandomReader
 from kinolog.log.registry import Registry
@@ -35,8 +36,6 @@ MOST_OLDER = 64
 AGE_S = 0.5
 """An index is not asked again for what it did not have before so long."""
 KEPT_AGE_S = 1.0
-ENTRY_BYTES = 64 << 10
-"""An entry of some hundred samples, and more."""
 
 
 class Named(NamedTuple):
@@ -330,7 +329,7 @@ class History:
                 continue
             index, at = place.index(name.stream), found.entry
             messages = await self._reader.read_raw(
-                index.topic, index.partition, at, at + 1, index.key, ENTRY_BYTES
+                index.topic, index.partition, at, at + 1, index.key, about_bytes(1)
             )
             values = (message.value() for message in messages if message.offset() == at)
             return segment_entry(next(values, None))

@@ -80,9 +80,10 @@ def consumer_config() -> dict[str, Any]:
     }
 
 
-FETCH_BYTES = (16_384, 131_072, 1_048_576)
-"""How much a consumer asks for at a time; it comes compressed. 4 MB of an index are 50 MB of
-entries, all made into messages (measured: 0.6 s, and 300 MB) for the one that is wanted."""
+FETCH_BYTES = (2_048, 16_384, 131_072, 1_048_576)
+"""How much a consumer asks for at a time; it comes compressed, and of a batch that is larger all
+comes (KIP-74). 4 MB of an index are 50 MB of entries, all made into messages (measured: 0.6 s, and
+300 MB) for the one that is wanted; that one took 17 ms of 128 kB, 2.2 of 16 kB, 1.0 of 2 kB."""
 
 
 class RandomReader:
@@ -157,6 +158,8 @@ class RandomReader:
     ) -> tuple[int, list[Any]]:
         """As read_raw, and before it the log start offset, below which nothing was read."""
         wanted = key.encode() if key is not None else None
+        if end - start > 1:  # between the records that are wanted there are those of neighbours
+            about_bytes = max(about_bytes, FETCH_BYTES[1])
         return await self._run(
             (topic, partition),
             lambda c, wait_s: _messages(
