@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,7 @@ def test_the_page_says_what_its_browser_cannot_decode(opens: Open, browser: Any,
     """And plays where it can: docs/how-to/watch-with-players.md."""
     edge = opens.recorded.base.partition("/media/")[0]
     begun_ms = 1000 * opens.recorded.begun_s
+    ten_s = datetime.fromtimestamp(opens.recorded.begun_s + 10, UTC).isoformat()
     with watched(browser, f"{edge}/watch/{STREAM}?mode={mode}&at={begun_ms / 1000:.3f}") as page:
         until(lambda: shown(page), "the beginning")
         send_to(page, begun_ms + 11_000)
@@ -145,3 +147,7 @@ def test_the_page_says_what_its_browser_cannot_decode(opens: Open, browser: Any,
         send_to(page, begun_ms)
         until(lambda: len(shown(page)) > count + RATE, "the beginning again")
         until(lambda: stats(page)["phase"] == "playing", "it to say so")
+        # It is left alone there, though what failed was to be tried again.
+        begun = stats(page)["recoveries"]
+        until(lambda: stats(page)["playing_date"] > ten_s, "ten seconds")
+        assert (stats(page)["phase"], stats(page)["recoveries"]) == ("playing", begun)

@@ -434,10 +434,13 @@ export class DashPlayer extends VideoPlayer {
     if (codecs) this.unsupported = this.stream?.tracks.map(({ codec }) => codec).join(", ") ?? "this stream";
     if (this.retryTimer !== undefined) return; // dash.js tells of each request
     this.recovers(`error ${error?.code}, ${error?.message}`);
-    this.retry();
+    if (error?.code !== MediaError.MEDIA_ERR_DECODE) return this.retry(); // dash.js has that of the <video>
+    // Soon there is nothing in the <video>, and its time is 0.
+    if (this.started && !this.following) this.reaching ??= this.times.date(this.video.currentTime);
+    this.retry(this.failsToDecode(backoffMs(this.attempt)));
   }
 
-  private retry(wait_ms = this.patience(backoffMs(this.attempt))): void {
+  private retry(wait_ms = backoffMs(this.attempt)): void {
     clearTimeout(this.retryTimer);
     this.attempt += 1;
     this.retryTimer = setTimeout(() => {

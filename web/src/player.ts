@@ -157,6 +157,8 @@ export class Player extends VideoPlayer {
   private stalledAtEdge = false;
   private attempt = 0;
   private mediaErrors: number[] = [];
+  /** What hls.js has is of no use any more, and it is begun anew soon. */
+  private broken = false;
   private playlistAt = 0;
   private nudgedAt = 0;
   private builtAt = 0;
@@ -223,7 +225,7 @@ export class Player extends VideoPlayer {
     this.following = true;
     this.aim = this.reaching = null;
     this.speed = 1;
-    if (this.since !== null) {
+    if (this.since !== null || this.broken) {
       this.since = null;
       this.wantsPlay = true;
       this.reopen();
@@ -271,6 +273,7 @@ export class Player extends VideoPlayer {
     const position = Math.max(window.start + 0.1, Math.min(to, to > at ? Math.max(live, at) : live));
     const date = this.dateOf(position);
     const toLive = ends === null && to >= live - 1;
+    if (toLive && this.broken) return this.toLive();
     if (!toLive && date && this.started && !this.loadable(position)) return this.goTo(date.getTime());
     this.following = toLive;
     this.reaching = null;
@@ -353,6 +356,7 @@ export class Player extends VideoPlayer {
 
   /** hls.js can go there: it is loaded, or will be from a keyframe on, and no part of it was passed over. */
   private loadable(position: number): boolean {
+    if (this.broken) return false;
     const here = this.has(position);
     if (here || this.leaves) return here;
     const first = this.details()?.partList?.[0];
@@ -430,7 +434,9 @@ export class Player extends VideoPlayer {
       void this.play();
       return;
     }
-    this.retry(() => this.rebuild());
+    this.broken = true;
+    const wait_ms = backoffMs(this.attempt);
+    this.retry(() => this.rebuild(), data.type === ErrorTypes.MEDIA_ERROR ? this.failsToDecode(wait_ms) : wait_ms);
   }
 
   /**
@@ -465,7 +471,7 @@ export class Player extends VideoPlayer {
 
   private retry(action: () => void, delay_ms?: number): void {
     clearTimeout(this.retryTimer);
-    const wait_ms = delay_ms ?? this.patience(backoffMs(this.attempt));
+    const wait_ms = delay_ms ?? backoffMs(this.attempt);
     this.attempt += 1;
     this.retryTimer = setTimeout(() => {
       if (!this.ending.signal.aborted) action();
@@ -489,6 +495,8 @@ export class Player extends VideoPlayer {
 
   /** Play this playlist from its live edge on: the stream's, or that of one track `alone`. */
   private load(url: string, alone: Kind | null): void {
+    clearTimeout(this.retryTimer);
+    this.broken = false;
     this.alone = alone;
     this.manifest = [];
     if (alone === null) this.awaited = null;
@@ -502,6 +510,8 @@ export class Player extends VideoPlayer {
   }
 
   private rebuild(): void {
+    clearTimeout(this.retryTimer);
+    this.broken = false;
     this.stay();
     this.recovers("begun anew");
     this.hls?.destroy();
@@ -633,7 +643,7 @@ export class Player extends VideoPlayer {
   private nudge(now: number): void {
     const { video } = this;
     if (!this.started || !this.wantsPlay || video.ended || this.engine !== "hls.js" || this.leaves) return;
-    if (this.holds || this.stopped || this.age(this.nudgedAt) < 3) return;
+    if (this.holds || this.stopped || this.broken || this.age(this.nudgedAt) < 3) return;
     const { ahead_s, next } = this.buffered();
     const action = nudgeFor({
       still_s: this.age(this.movedAt),

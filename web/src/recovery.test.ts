@@ -47,6 +47,8 @@ describe("what a viewer is told", () => {
     ["it stands at the end", { state: "ended" }, "ended"],
     ["played to its end", { finished: true, state: "ended" }, "ended"],
     ["a codec is refused, which matters most", { unsupported: "hvc1", advancing: true }, "unsupported"],
+    ["the decoder fails each time", { undecodable: true, advancing: true, started: true }, "undecodable"],
+    ["who paused cannot see it either", { undecodable: true, paused: true, started: true }, "undecodable"],
   ])("%s", (_, over, phase) => expect(phaseOf(facts(over))).toBe(phase));
 });
 

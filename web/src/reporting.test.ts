@@ -125,6 +125,7 @@ describe("a player without CMCD of its own", () => {
     expect(reportOf("t", "p", shown("playing", { following: false }), false)).not.toContain("ltc");
     expect(stateOf("away", false)).toBe("r");
     expect(stateOf("unsupported", false)).toBe("f");
+    expect(stateOf("undecodable", true)).toBe("f");
   });
 });
 

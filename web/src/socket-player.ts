@@ -132,11 +132,15 @@ export class SocketModePlayer extends VideoPlayer {
     if (this.stream?.state !== "live" && this.last !== null && from > this.last - NEAR_LAST_MS) return;
     const to = from + 1000 * by_s;
     if (to < now_ms) this.goTo(to);
-    else this.toLive();
+    else if (this.wantsPlay) this.toLive();
   }
 
   protected override get skipsFrom(): number | null {
     return this.socket.goesTo ?? this.socket.status().captured_ms;
+  }
+
+  protected override get undecodable(): boolean {
+    return this.socket.status().undecodable;
   }
 
   protected get timeline(): string {

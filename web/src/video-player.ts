@@ -22,12 +22,13 @@ const NEAR_LIVE_S = 1;
 const SOUND_COMES_S = 3;
 /** The edge is asked so long what there is. */
 const ASKS_MS = 3000;
-/** So often, each so soon after the one before, a decoder fails at what it cannot decode. */
-const FAILURES = 4;
+/** So often a player was begun anew for its decoder had failed, each so soon after the one before. */
+const FAILURES = 3;
 const FAILS_S = 20;
-/** So long it is left alone then; what has not failed for longer, and moves, plays. */
+/** So long it is left alone then. */
 const UNDECODABLE_MS = 8000;
-const DECODES_S = 12;
+/** What it has played so much of it can decode. */
+const DECODES_S = 2;
 /** So long it stands at the keyframe before the moment that it was sent to. */
 const HOLDS_S = 10;
 /** Browsers round: so far behind a picture's very begin it is that picture's, and a seek is one. */
@@ -142,7 +143,8 @@ export abstract class VideoPlayer {
   private backs: Promise<void> = Promise.resolve();
   private backing = new AbortController();
   private goesBack = false;
-  private failed = { times: 0, at: Number.NEGATIVE_INFINITY };
+  /** How often the decoder has, when last, and what was played since, s. */
+  private failed = { times: 0, at: Number.NEGATIVE_INFINITY, played_s: 0 };
   private readonly ticker: ReturnType<typeof setInterval>;
 
   constructor(
@@ -200,11 +202,6 @@ export abstract class VideoPlayer {
         if (this.holds) video.playbackRate = 0; // dash.js sets another one as soon as it can play
       });
     }
-    on("error", () => {
-      if (video.error?.code !== MediaError.MEDIA_ERR_DECODE) return;
-      const { times, at } = this.failed;
-      this.failed = { times: this.age(at) < FAILS_S ? times + 1 : 1, at: performance.now() };
-    });
     for (const name of ["volumechange", "pause", "play", "ended"]) on(name, () => this.tick());
     this.watchPictures();
     this.ticker = setInterval(() => this.tick(), TICK_MS);
@@ -521,8 +518,10 @@ export abstract class VideoPlayer {
     return this.failed.times >= FAILURES && this.age(this.failed.at) < FAILS_S;
   }
 
-  /** How long to wait before what failed is tried again, ms. */
-  protected patience(wait_ms: number): number {
+  /** The decoder has failed, and all is to be begun anew: in how many ms, where else it would be in so many. */
+  protected failsToDecode(wait_ms: number): number {
+    const { times, at } = this.failed;
+    this.failed = { times: this.age(at) < FAILS_S ? times + 1 : 1, at: performance.now(), played_s: 0 };
     return this.undecodable ? UNDECODABLE_MS : wait_ms;
   }
 
@@ -610,10 +609,12 @@ export abstract class VideoPlayer {
   protected tick(): void {
     if (this.ending.signal.aborted) return;
     const now = performance.now();
-    if (Math.abs(this.video.currentTime - this.lastTime) > MOVED_S) {
+    const moved_s = this.video.currentTime - this.lastTime;
+    if (moved_s > 0 && moved_s < 1) this.failed.played_s += moved_s; // not where it is sent on
+    if (this.failed.played_s > DECODES_S) this.failed.times = 0;
+    if (Math.abs(moved_s) > MOVED_S) {
       this.lastTime = this.video.currentTime;
       this.movedAt = now;
-      if (this.age(this.failed.at) > DECODES_S) this.failed.times = 0;
     }
     this.countFrames(now);
     this.letGo();

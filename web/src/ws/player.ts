@@ -27,6 +27,8 @@ export interface Status {
   connections: number;
   /** Of the stream, that it was told of. */
   sessions: number;
+  /** The browser's decoder fails each time at what is here: it is tried again every few seconds. */
+  undecodable: boolean;
   /** What the server left out since this connection does not keep up. */
   skipped: number;
   bytes: number;
@@ -75,9 +77,11 @@ const NOTHING_MS = 3000;
 const STILL_S = 0.4;
 const STALL_SLACK_S = 0.5;
 /** What a decoder has failed at so often, each so soon after the one before, is tried again after so long. */
-const FAILURES = 4;
+const FAILURES = 3;
 const FAILS_MS = 20_000;
 const FAILS_WAIT_MS = 8000;
+/** What it has played so much of it can decode. */
+const DECODES_S = 2;
 /** Of a stream that has ended, nothing more comes when nothing came for so long. */
 const LAST_CAME_MS = 1000;
 
@@ -112,7 +116,8 @@ export class SocketPlayer {
   private acked = 0;
   private heardAt = 0;
   private attempt = 0;
-  private failed = { times: 0, at: Number.NEGATIVE_INFINITY };
+  /** How often the decoder has, when last, and what was played since, s; the playhead as it was seen last. */
+  private failed = { times: 0, at: Number.NEGATIVE_INFINITY, played_s: 0, seen_s: 0 };
   private trimmedAt = 0;
   private toldAt = 0;
   private phase: Status["phase"] = "connecting";
@@ -240,6 +245,7 @@ export class SocketPlayer {
       leaps: this.leaps,
       connections: this.connections,
       sessions: this.sessions,
+      undecodable: this.undecodable,
       skipped: this.skipped,
       bytes: this.bytes,
       bitrate_bps: this.bitrate(),
@@ -316,8 +322,8 @@ export class SocketPlayer {
     this.hangUp();
     if (this.phase === "failed" || this.phase === "unsupported") return;
     clearTimeout(this.retry);
-    const fails = this.failed.times >= FAILURES && performance.now() - this.failed.at < FAILS_MS;
-    this.retry = setTimeout(() => this.connect(), fails ? FAILS_WAIT_MS : waitMs(this.attempt, Math.random()));
+    const wait_ms = this.undecodable ? FAILS_WAIT_MS : waitMs(this.attempt, Math.random());
+    this.retry = setTimeout(() => this.connect(), wait_ms);
     this.attempt += 1;
   }
 
@@ -568,10 +574,18 @@ export class SocketPlayer {
 
   /** What is there cannot be decoded, or is lost. */
   private fails(): void {
-    const now = performance.now();
-    const { times, at } = this.failed;
-    this.failed = { times: now - at < FAILS_MS ? times + 1 : 1, at: now };
+    if (this.video.error?.code === MediaError.MEDIA_ERR_DECODE) {
+      const now = performance.now();
+      const { times, at } = this.failed;
+      this.failed = { times: now - at < FAILS_MS ? times + 1 : 1, at: now, played_s: 0, seen_s: 0 };
+    }
     this.rebuild();
+    if (this.undecodable) this.become("buffering");
+  }
+
+  /** The decoder fails again and again: what begins here lacks what it is decoded from. */
+  private get undecodable(): boolean {
+    return this.failed.times >= FAILURES && performance.now() - this.failed.at < FAILS_MS;
   }
 
   /** Begin anew with what the stream is now. */
@@ -650,6 +664,11 @@ export class SocketPlayer {
   private tick(): void {
     const now = performance.now();
     if (this.socket && now - this.heardAt > SILENT_MS) this.again();
+    const { currentTime } = this.video;
+    const moved_s = currentTime - this.failed.seen_s;
+    this.failed.seen_s = currentTime;
+    if (moved_s > 0 && moved_s < 1) this.failed.played_s += moved_s; // not where it is sent on
+    if (this.failed.played_s > DECODES_S) this.failed.times = 0;
     if (!this.begun) this.beginPlaying();
     // Of the session before, it may be that there is nothing, or not of each track.
     const vain = this.time.empty || now - (this.next?.at ?? now) > NOTHING_MS;
