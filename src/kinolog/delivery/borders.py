@@ -28,10 +28,10 @@ class Begin(NamedTuple):
 class Borders:
     """The borders of lists, for the channels of this process."""
 
-    def __init__(self, history: History, registry: Registry) -> None:
+    def __init__(self, history: History, leads: Leads, registry: Registry) -> None:
         self._history = history
+        self._leads = leads
         self._registry = registry
-        self._leads = Leads(history)
 
     async def begin(self, channel: Channel, track: str, since_ms: float) -> Begin:
         """Where a track's list begins that is to go back to a moment (Unix ms). Where that lies

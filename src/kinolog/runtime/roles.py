@@ -21,6 +21,7 @@ from kinolog.core.clock import SystemClock
 from kinolog.core.errors import ConfigError
 from kinolog.core.log import get_logger
 from kinolog.core.rsgi import Handler, SocketHandler
+from kinolog.delivery.borders import Borders
 from kinolog.delivery.clip.body import Turns
 from kinolog.delivery.clip.frame import Frames
 from kinolog.delivery.clip.keeper import Keeper
@@ -166,9 +167,11 @@ async def edge(
     pulse = Pulse(base.reader, clock)
     history = History(base.reader, base.catalog.registry, clock)
     past = Past(base.reader, base.catalog.registry, history)
-    replay = Replay(history, base.catalog.registry, clock)
+    leads = Leads(history)
+    borders = Borders(history, leads, base.catalog.registry)
+    replay = Replay(history, borders, base.catalog.registry, clock)
     stretches = Stretches(history, base.catalog.registry)
-    dash = DashServer(Manifests(history, base.catalog.registry), stretches, clock)
+    dash = DashServer(Manifests(history, borders, base.catalog.registry), stretches, clock)
     timeline = TimelineServer(history, base.catalog.registry, clock)
     frames = Frames(base.reader, history, base.catalog.registry, clock)
     stills = Stills(frames, clock)
@@ -181,9 +184,7 @@ async def edge(
     marks = MarkServer(MarkReader(base.catalog, base.reader, clock), mark_writer, clock)
     listing = Listing(base.catalog.registry, hub, pulse, clock, ingest)
     qoe = Qoe(base.kafka, base.catalog, base.reader, hub, clock)
-    sockets = SocketServer(
-        Stage(hub, history, past, base.catalog.registry, clock, Feeds(), Leads(history))
-    )
+    sockets = SocketServer(Stage(hub, history, past, base.catalog.registry, clock, Feeds(), leads))
     try:
         protocols: list[DeliveryProtocol] = [
             MediaFiles(past, clock),

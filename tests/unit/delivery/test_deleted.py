@@ -11,11 +11,13 @@ import pytest
 
 from kinolog.core.clock import SystemClock
 from kinolog.core.names import StreamName
+from kinolog.delivery.borders import Borders
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.dash.manifests import Manifests
 from kinolog.delivery.history import History, Named
 from kinolog.delivery.hls.playlist import Behind, MediaPlaylist
 from kinolog.delivery.hls.replay import Replay
+from kinolog.delivery.leads import Leads
 from kinolog.delivery.live_rows import live_rows
 from kinolog.delivery.span import Span
 from kinolog.delivery.ws.reel import are_kept, places_in_memory
@@ -87,6 +89,10 @@ class Stage:
     async def tables(self, *_: Any) -> list[Table]:
         return []
 
+    @property
+    def borders(self) -> Borders:
+        return Borders(self.history, Leads(self.history), self.registry)
+
     async def numbers(self) -> list[int]:
         found = await self.history.between(NAME, START_MS, START_MS + 60_000, self.live)
         return [row.msn for run in found for row in run]
@@ -95,7 +101,7 @@ class Stage:
         """What a list from the beginning on has behind the live window, and its segments."""
         version = self.channel.live.tracks["v0"].version
         assert version is not None
-        replay = Replay(self.history, self.registry, SystemClock())
+        replay = Replay(self.history, self.borders, self.registry, SystemClock())
         found = asyncio.run(replay.behind(self.channel, "v0", Span(START_MS), version))
         assert found is not None
         text = MediaPlaylist("v0").render(version, behind=found).decode()
@@ -178,7 +184,7 @@ def test_a_manifest_is_made_of_a_track_that_is_left() -> None:
     begun = {name: track.segments[-1].first_offset for name, track in tracks.items()}
     assert begun["v0"] != begun["a0"]
     stage.lows["kinolog.c.media"] = max(begun.values())
-    made = Manifests(stage.history, stage.registry)
+    made = Manifests(stage.history, stage.borders, stage.registry)
     found = asyncio.run(made.growing(stage.channel, Span(START_MS), START_MS + 8_000))
     assert found is not None
     assert found.count("<AdaptationSet") == 1

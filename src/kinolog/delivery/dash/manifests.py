@@ -38,9 +38,9 @@ _Sessions = dict[int, dict[str, list[Stretch]]]
 class Manifests:
     """Made for the channels of this process."""
 
-    def __init__(self, history: History, registry: Registry) -> None:
+    def __init__(self, history: History, borders: Borders, registry: Registry) -> None:
         self._history = history
-        self._borders = Borders(history, registry)
+        self._borders = borders
         self._registry = registry
         self._begins = Begins(history)
 

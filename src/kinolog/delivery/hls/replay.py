@@ -53,9 +53,11 @@ class Body(NamedTuple):
 class Replay:
     """Playlists of the past, for the channels of this process."""
 
-    def __init__(self, history: History, registry: Registry, clock: Clock) -> None:
+    def __init__(
+        self, history: History, borders: Borders, registry: Registry, clock: Clock
+    ) -> None:
         self._history = history
-        self._borders = Borders(history, registry)
+        self._borders = borders
         self._registry = registry
         self._clock = clock
         self._made: OrderedDict[tuple[Named, Span], tuple[float, Body]] = OrderedDict()
