@@ -130,6 +130,41 @@ def test_clips_that_follow_one_another_share_nothing(
     assert numbers == list(range(20 * RATE))
 
 
+def test_a_session_that_broke_off_amid_reordered_pictures(
+    played: Stage, edge: str, reordered: Recorded, client: httpx.Client, tmp_path: Path
+) -> None:
+    """What was decoded last is shown behind a hole, which its media segment's duration, by the
+    count of frames, does not reach: it is in one of two clips that meet anywhere there."""
+    whole, film = tmp_path / "whole.mp4", tmp_path / "broken.mkv"
+    whole.write_bytes(client.get(reordered.url(0, 6)).raise_for_status().content)
+    with av.open(whole) as source, av.open(film, "w") as into:
+        track = source.streams.video[0]
+        copied = into.add_stream_from_template(track)
+        packets = [packet for packet in source.demux(track) if packet.pts is not None]
+        last = next(n for n in range(100, 180) if packets[n].pts > packets[n + 2].pts)
+        for packet in packets[: last + 1]:
+            packet.stream = copied
+            into.mux(packet)
+    shown = [frame.number for frame in read_block_codes(film)]
+    assert shown[-1] > shown[-2] + 1
+    begun_s = int(time.time()) - 3000
+    publish_file(played, film, "clip/broken", begun_s)
+    base = f"{edge}/media/clip/broken/clip.mp4"
+    ends_s = begun_s + len(shown) / RATE
+    for cut in range(-3, 5):
+        cut_s = ends_s + (cut + 0.5) / RATE
+        numbers: list[int | None] = []
+        for start_s, end_s in ((ends_s - 1, cut_s), (cut_s, ends_s + 3)):
+            answer = client.get(f"{base}?start={start_s:.3f}&end={end_s:.3f}")
+            if answer.status_code == 200:
+                seen = read_block_codes(io.BytesIO(answer.content))
+                numbers += [frame.number for frame in seen]
+            else:
+                assert (answer.status_code, start_s) == (404, cut_s)  # nothing is after the last
+        assert numbers == [n for n in shown if n >= numbers[0]], cut
+        assert len(numbers) == RATE - 1 or len(numbers) == RATE
+
+
 def test_over_an_absence_both_tracks_go_on_at_the_same_moment(
     reordered: Recorded, client: httpx.Client
 ) -> None:

@@ -32,6 +32,10 @@ SPARSE_MS: Final = 60_000
 """Moments that are further apart are looked up one by one: what is between them may be long."""
 
 
+LEAD_MS: Final = 60_000
+"""A keyframe lies at most so far before what a sheet shows of it."""
+
+
 @dataclass(frozen=True)
 class Frame:
     """A frame of a stream: its name (epoch, PTS in ticks), when it was captured (Unix ms), and the
@@ -84,8 +88,9 @@ class Frames:
     async def keyframes(
         self, stream: StreamName, channel: Channel | None, times_ms: Sequence[int]
     ) -> list[Frame | None]:
-        """Of each moment, in their order, the keyframe with which the media segment that is shown
-        then begins; None where nothing is shown then."""
+        """Of each moment, in their order, the first keyframe of the media segment that is shown
+        then; amid a GOP of several segments, where it has none, the keyframe before it. None where
+        nothing is shown then, or no keyframe leads there within a minute."""
         loader = self._loader(stream)
         for track, infos in pictures(loader).items():
             await loader.arrived(channel, track, times_ms[-1], times_ms[-1] + 1)
@@ -94,13 +99,16 @@ class Frames:
                 continue
             wanted = shown_in(rows, infos, times_ms)
             used = sorted({index for index in wanted if index is not None})
-            (columns,) = await loader.load([[rows[index] for index in used]])
-            made: dict[int, Frame | None] = {}
-            for place, index in enumerate(used):
-                section = _first_of(columns, place)
-                if section is not None:
-                    made[index] = make(loader, stream, infos, columns, section)
-            return [made.get(index) if index is not None else None for index in wanted]
+            made = await _keyframes(loader, stream, infos, [rows[index] for index in used])
+            leads = {
+                index: await _lead(loader, track, rows[: index + 1])
+                for index in used
+                if _name(rows[index]) not in made and not rows[index].independent
+            }
+            led = {_name(row): row for row in leads.values() if row is not None}
+            made |= await _keyframes(loader, stream, infos, list(led.values()))
+            shown = {index: made.get(_name(leads.get(index) or rows[index])) for index in used}
+            return [shown[index] if index is not None else None for index in wanted]
         raise nothing(stream, times_ms[0])
 
     async def shown(
@@ -157,6 +165,39 @@ async def _rows_at(loader: Loader, track: str, times_ms: Sequence[int]) -> list[
         rows = await loader.rows(track, at_ms - before_ms, at_ms + 1)
         found |= {(row.epoch, row.msn): row for row in rows}
     return list(found.values())
+
+
+def _name(row: Row) -> tuple[int, int]:
+    return row.epoch, row.msn
+
+
+async def _lead(loader: Loader, track: str, rows: Sequence[Row]) -> Row | None:
+    """The newest row up to the last of these that begins with a sync sample, of its session."""
+    row, number = rows[-1], rows[-1].msn
+    for one in reversed(rows):
+        if _name(one) != (row.epoch, number):
+            break
+        if one.independent and not one.gap:
+            return one
+        number -= 1
+    before = await loader.rows(track, row.wall - LEAD_MS, row.wall + 1)
+    of_session = (one for one in before if one.epoch == row.epoch and one.msn < row.msn)
+    return next((one for one in reversed([*of_session]) if one.independent and not one.gap), None)
+
+
+async def _keyframes(
+    loader: Loader, stream: StreamName, infos: Mapping[int, OpenTrack], rows: Sequence[Row]
+) -> dict[tuple[int, int], Frame]:
+    """By their names, the first keyframes of those rows that have one."""
+    if not rows:
+        return {}
+    (columns,) = await loader.load([rows])
+    sections = {_name(row): _first_of(columns, place) for place, row in enumerate(rows)}
+    return {
+        name: make(loader, stream, infos, columns, section)
+        for name, section in sections.items()
+        if section is not None
+    }
 
 
 def shown_in(

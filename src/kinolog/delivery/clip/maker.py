@@ -170,10 +170,16 @@ class ClipMaker:
         for name in tracks:
             # Pictures lead; where there are none, the first sound does.
             if await _any(loader, name, start_ms, end_ms):
-                lead = name
-                break
-        else:
-            return None
+                return await self._plan_by(loader, name, start_ms, end_ms)
+            if await _any(loader, name, start_ms - REORDER_MS, start_ms):
+                late = await self._plan_by(loader, name, start_ms, end_ms)
+                if late is not None:
+                    return late
+        return None
+
+    async def _plan_by(self, loader: Loader, lead: str, start_ms: int, end_ms: int) -> _Plan | None:
+        """The same, led by a track."""
+        tracks = loader.tracks()
         pictures = next(iter(tracks[lead].values())).kind == "video"
         others = [
             name
@@ -238,6 +244,9 @@ async def _independent(loader: Loader, track: str, start_ms: int, back_ms: int) 
     """Since when rows are wanted: from the newest one on that can be decoded by itself and begins
     at or before a moment. None where that may be older still."""
     rows = await loader.rows(track, start_ms - back_ms, start_ms + 1)
+    if not rows and back_ms < REORDER_MS:
+        # A session that broke off amid B-frames ends by their count: its last is shown later.
+        rows = await loader.rows(track, start_ms - REORDER_MS, start_ms + 1)
     if not rows:
         return start_ms
     for row in reversed(rows):
