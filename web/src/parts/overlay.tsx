@@ -60,9 +60,10 @@ export function Overlay(props: Props) {
         <h2>This browser cannot decode what is here</h2>
         <p>
           Its decoder fails each time: some do where H.264 has open GOPs. Go to another moment, or to the
-          beginning. Another player may play it:
+          beginning.
         </p>
-        <code class="veil-code">
+        <p class="veil-wide">Another player may play it:</p>
+        <code class="veil-code veil-wide">
           ffplay {location.origin}
           {mediaPath({ collection, name })}/index.m3u8
         </code>
