@@ -152,7 +152,7 @@ export class DashPlayer extends VideoPlayer {
     this.speed = 1;
     this.video.playbackRate = 1;
     this.wantsPlay = true;
-    if (this.since !== null) {
+    if (this.since !== null || this.retryTimer !== undefined) {
       this.since = null;
       this.load();
     } else {
@@ -432,12 +432,16 @@ export class DashPlayer extends VideoPlayer {
     const none = error?.code === 32 && !error.message?.endsWith("nostreamscomposed");
     const codecs = none || error?.code === 35;
     if (codecs) this.unsupported = this.stream?.tracks.map(({ codec }) => codec).join(", ") ?? "this stream";
-    if (this.retryTimer !== undefined) return; // dash.js tells of each request
+    const ofVideo = error?.code !== undefined && error.code <= MediaError.MEDIA_ERR_SRC_NOT_SUPPORTED;
+    if (ofVideo && this.started) {
+      // Soon there is nothing in the <video>, and its time is 0.
+      if (!this.following) this.aim = this.reaching ??= this.times.date(this.video.currentTime);
+      this.started = false;
+    }
+    if (this.retryTimer !== undefined && !ofVideo) return; // dash.js tells of each request
     this.recovers(`error ${error?.code}, ${error?.message}`);
-    if (error?.code !== MediaError.MEDIA_ERR_DECODE) return this.retry(); // dash.js has that of the <video>
-    // Soon there is nothing in the <video>, and its time is 0.
-    if (this.started && !this.following) this.reaching ??= this.times.date(this.video.currentTime);
-    this.retry(this.failsToDecode(backoffMs(this.attempt)));
+    const wait_ms = backoffMs(this.attempt);
+    this.retry(error?.code === MediaError.MEDIA_ERR_DECODE ? this.failsToDecode(wait_ms) : wait_ms);
   }
 
   private retry(wait_ms = backoffMs(this.attempt)): void {

@@ -182,7 +182,10 @@ export class Player extends VideoPlayer {
     this.since = begin.at === null ? null : Math.round(begin.at);
     this.reaching = begin.at;
     this.on("error", () => {
-      if (this.engine === "native") this.retry(() => this.openNative());
+      if (this.engine !== "native") return;
+      const wait_ms = backoffMs(this.attempt);
+      const decodes = video.error?.code !== MediaError.MEDIA_ERR_DECODE;
+      this.retry(() => this.openNative(), decodes ? wait_ms : this.failsToDecode(wait_ms));
     });
     void this.open();
   }
@@ -273,11 +276,14 @@ export class Player extends VideoPlayer {
     const position = Math.max(window.start + 0.1, Math.min(to, to > at ? Math.max(live, at) : live));
     const date = this.dateOf(position);
     const toLive = ends === null && to >= live - 1;
-    if (toLive && this.broken) return this.toLive();
-    if (!toLive && date && this.started && !this.loadable(position)) return this.goTo(date.getTime());
+    const gone = this.broken || (this.started && !this.loadable(position));
+    if (!toLive && date && gone) return this.goTo(date.getTime());
     this.following = toLive;
     this.reaching = null;
-    this.video.currentTime = position;
+    if (this.broken) {
+      this.aim = this.since = null;
+      this.reopen();
+    } else this.video.currentTime = position;
     this.tick();
   }
 
@@ -395,6 +401,7 @@ export class Player extends VideoPlayer {
   }
 
   private openNative(): void {
+    clearTimeout(this.retryTimer);
     this.engine = "native";
     this.video.src = this.address();
     void this.play();
@@ -417,7 +424,7 @@ export class Player extends VideoPlayer {
     const before = data.details === ErrorDetails.BUFFER_APPEND_NO_PROGRESS && first && first.start < 0;
     if (before && !this.video.buffered.length) return this.retry(() => this.reopen(), 0);
     if (data.details === ErrorDetails.FRAG_LOAD_ERROR && data.response?.code === 404) this.miss(data);
-    if (!data.fatal) return;
+    if (!data.fatal || this.broken) return;
     this.recovers(`${data.details}, ${data.error.message}`);
     if (data.type === ErrorTypes.NETWORK_ERROR) {
       if (this.details() === null) {

@@ -610,7 +610,8 @@ export abstract class VideoPlayer {
     if (this.ending.signal.aborted) return;
     const now = performance.now();
     const moved_s = this.video.currentTime - this.lastTime;
-    if (moved_s > 0 && moved_s < 1) this.failed.played_s += moved_s; // not where it is sent on
+    const plays = moved_s > 0 && moved_s < Math.max(1, this.video.playbackRate); // and is not sent on
+    if (plays) this.failed.played_s += moved_s;
     if (this.failed.played_s > DECODES_S) this.failed.times = 0;
     if (Math.abs(moved_s) > MOVED_S) {
       this.lastTime = this.video.currentTime;

@@ -101,12 +101,13 @@ class Frames:
             used = sorted({index for index in wanted if index is not None})
             made = await _keyframes(loader, stream, infos, [rows[index] for index in used])
             leads = {
-                index: await _lead(loader, track, rows[: index + 1])
+                index: await _lead(loader, track, rows, index)
                 for index in used
                 if _name(rows[index]) not in made and not rows[index].independent
             }
             led = {_name(row): row for row in leads.values() if row is not None}
-            made |= await _keyframes(loader, stream, infos, list(led.values()))
+            more = [row for name, row in led.items() if name not in made]
+            made |= await _keyframes(loader, stream, infos, more)
             shown = {index: made.get(_name(leads.get(index) or rows[index])) for index in used}
             return [shown[index] if index is not None else None for index in wanted]
         raise nothing(stream, times_ms[0])
@@ -171,15 +172,17 @@ def _name(row: Row) -> tuple[int, int]:
     return row.epoch, row.msn
 
 
-async def _lead(loader: Loader, track: str, rows: Sequence[Row]) -> Row | None:
-    """The newest row up to the last of these that begins with a sync sample, of its session."""
-    row, number = rows[-1], rows[-1].msn
-    for one in reversed(rows):
-        if _name(one) != (row.epoch, number):
-            break
+async def _lead(loader: Loader, track: str, rows: Sequence[Row], index: int) -> Row | None:
+    """The newest row up to one of these that begins with a sync sample, of its session."""
+    row = rows[index]
+    for back in range(index + 1):
+        one = rows[index - back]
+        if _name(one) != (row.epoch, row.msn - back):
+            break  # what is between is not among these
+        if row.wall - one.wall > LEAD_MS:
+            return None
         if one.independent and not one.gap:
             return one
-        number -= 1
     before = await loader.rows(track, row.wall - LEAD_MS, row.wall + 1)
     of_session = (one for one in before if one.epoch == row.epoch and one.msn < row.msn)
     return next((one for one in reversed([*of_session]) if one.independent and not one.gap), None)

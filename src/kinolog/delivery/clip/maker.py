@@ -47,6 +47,8 @@ from kinolog.record.table import Row
 
 BACK_MS: Final = (0, 10_000, 60_000, 600_000, 3_600_000)
 """So far before its beginning a clip looks for a segment that can be decoded by itself."""
+BROKEN_OFF_MS: Final = 60_000
+"""The same, where a session broke off just before."""
 SOUND_MS: Final = 2_000
 """Sound may be so far from the pictures of its time in the log."""
 END_ROWS: Final = 3
@@ -244,15 +246,22 @@ async def _independent(loader: Loader, track: str, start_ms: int, back_ms: int) 
     """Since when rows are wanted: from the newest one on that can be decoded by itself and begins
     at or before a moment. None where that may be older still."""
     rows = await loader.rows(track, start_ms - back_ms, start_ms + 1)
-    if not rows and back_ms < REORDER_MS:
-        # A session that broke off amid B-frames ends by their count: its last is shown later.
-        rows = await loader.rows(track, start_ms - REORDER_MS, start_ms + 1)
     if not rows:
-        return start_ms
+        return start_ms if back_ms else await _broken_off(loader, track, start_ms)
     for row in reversed(rows):
         if row.independent and not row.gap:
             return row.wall
     return None
+
+
+async def _broken_off(loader: Loader, track: str, start_ms: int) -> int:
+    """Since when rows are wanted of a moment that none has: a session that broke off amid B-frames
+    ends by their count, and its last is shown later. The moment itself where none did."""
+    rows = await loader.rows(track, start_ms - REORDER_MS, start_ms)
+    if rows:
+        rows = await loader.rows(track, start_ms - BROKEN_OFF_MS, start_ms)
+    of_session = (row for row in reversed(rows) if row.epoch == rows[-1].epoch)
+    return next((row.wall for row in of_session if row.independent and not row.gap), start_ms)
 
 
 def from_independent(rows: Sequence[Row], start_ms: int) -> list[Row] | None:
