@@ -157,7 +157,7 @@ export class Player extends VideoPlayer {
   private stalledAtEdge = false;
   private attempt = 0;
   private mediaErrors: number[] = [];
-  /** What hls.js has is of no use any more, and it is begun anew soon. */
+  /** The decoder has failed at what hls.js has, and all is begun anew soon. */
   private broken = false;
   private playlistAt = 0;
   private nudgedAt = 0;
@@ -182,9 +182,11 @@ export class Player extends VideoPlayer {
     this.since = begin.at === null ? null : Math.round(begin.at);
     this.reaching = begin.at;
     this.on("error", () => {
+      const decodes = video.error?.code !== MediaError.MEDIA_ERR_DECODE;
+      // hls.js hears of it when it has something to append, which may be never.
+      if (this.hls && !decodes) this.breaks(video.error?.message ?? "");
       if (this.engine !== "native") return;
       const wait_ms = backoffMs(this.attempt);
-      const decodes = video.error?.code !== MediaError.MEDIA_ERR_DECODE;
       this.retry(() => this.openNative(), decodes ? wait_ms : this.failsToDecode(wait_ms));
     });
     void this.open();
@@ -424,6 +426,7 @@ export class Player extends VideoPlayer {
     const before = data.details === ErrorDetails.BUFFER_APPEND_NO_PROGRESS && first && first.start < 0;
     if (before && !this.video.buffered.length) return this.retry(() => this.reopen(), 0);
     if (data.details === ErrorDetails.FRAG_LOAD_ERROR && data.response?.code === 404) this.miss(data);
+    if (this.video.error?.code === MediaError.MEDIA_ERR_DECODE) return this.breaks(this.video.error.message);
     if (!data.fatal || this.broken) return;
     this.recovers(`${data.details}, ${data.error.message}`);
     if (data.type === ErrorTypes.NETWORK_ERROR) {
@@ -441,9 +444,16 @@ export class Player extends VideoPlayer {
       void this.play();
       return;
     }
+    this.retry(() => this.rebuild());
+  }
+
+  /** The decoder has failed: begin anew at what stands there now, soon. */
+  private breaks(why: string): void {
+    if (this.broken) return;
+    this.recovers(why);
+    this.stay();
     this.broken = true;
-    const wait_ms = backoffMs(this.attempt);
-    this.retry(() => this.rebuild(), data.type === ErrorTypes.MEDIA_ERROR ? this.failsToDecode(wait_ms) : wait_ms);
+    this.retry(() => this.rebuild(), this.failsToDecode(backoffMs(this.attempt)));
   }
 
   /**
@@ -518,8 +528,10 @@ export class Player extends VideoPlayer {
 
   private rebuild(): void {
     clearTimeout(this.retryTimer);
+    // Where it broke, hls.js may have emptied the <video> since.
+    if (!this.broken) this.stay();
+    else if (this.since !== null) this.reaching = this.aim;
     this.broken = false;
-    this.stay();
     this.recovers("begun anew");
     this.hls?.destroy();
     this.hls = null;

@@ -185,7 +185,7 @@ export abstract class VideoPlayer {
       this.soughtAt = performance.now();
     });
     on("pause", () => {
-      this.stopped = this.wantsPlay && !video.ended && !video.seeking;
+      this.stopped = this.wantsPlay && !video.ended && !video.seeking && !video.error;
     });
     on("play", () => {
       this.stopped = false;
