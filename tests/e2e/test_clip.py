@@ -130,6 +130,18 @@ def test_clips_that_follow_one_another_share_nothing(
     assert numbers == list(range(20 * RATE))
 
 
+def test_a_clip_that_ends_with_a_sessions_first_picture_is_without_it(
+    reordered: Recorded, client: httpx.Client
+) -> None:
+    """Also where its sound began a moment before, and is all that the range has."""
+    for start_s, end_s in ((-3, 0), (55, RESTART_S)):
+        answer = client.get(reordered.url(start_s, end_s))
+        if answer.status_code == 404:
+            continue
+        with av.open(io.BytesIO(answer.raise_for_status().content)) as container:
+            assert [stream.type for stream in container.streams] == ["audio"]
+
+
 def test_a_session_that_broke_off_amid_reordered_pictures(
     played: Stage, edge: str, reordered: Recorded, client: httpx.Client, tmp_path: Path
 ) -> None:

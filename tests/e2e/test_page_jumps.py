@@ -389,6 +389,16 @@ def test_jumps_amid_long_gops(played: Played, browser: Any, mode: str) -> None:
             stands_at(page, played, moment_s)
 
 
+@pytest.mark.parametrize("played", ["ended"], indirect=True)
+@pytest.mark.parametrize("mode", MODES)
+def test_a_jump_far_into_a_gop_goes_to_its_moment(played: Played, browser: Any, mode: str) -> None:
+    """All that leads there is sent at once."""
+    stream = f"jumps/far-{mode}"
+    played.stage.published(stream, "seconds=50&gop=40", f"--at={played.begun_s}")
+    with jumped(played, browser, mode, 38.0, stream) as page:
+        went_to(page, played, 38.0)
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_clock_that_is_behind_leads_to_the_moment(
     played: Played, browser: Any, mode: str

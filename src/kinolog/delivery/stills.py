@@ -48,11 +48,11 @@ class Stills:
     def __init__(self, frames: Frames, clock: Clock, threads: int = 1) -> None:
         self._frames = frames
         self._clock = clock
-        self.studio = Studio(threads)
+        self._studio = Studio(threads)
 
     def close(self) -> None:
         """Stop decoding."""
-        self.studio.close()
+        self._studio.close()
 
     async def answer(
         self, scope: Scope, protocol: HttpProtocol, channel: Channel, rest: str
@@ -74,7 +74,7 @@ class Stills:
             key = (frame.epoch, frame.pts, frame.date_ms)
             found = _Found(key, lambda: self._frames.media(frame))
         try:
-            body = await self.studio.make(
+            body = await self._studio.make(
                 (channel.name, found.key, width, format),
                 found.media,
                 lambda media: encoded(media, width, format),

@@ -45,7 +45,7 @@ from kinolog.delivery.past import Past
 from kinolog.delivery.pulse import Pulse
 from kinolog.delivery.qoe.service import Qoe
 from kinolog.delivery.sprites import Sprites
-from kinolog.delivery.stills import Stills
+from kinolog.delivery.stills import Stills, Studio
 from kinolog.delivery.stretches import Stretches
 from kinolog.delivery.timeline import TimelineServer
 from kinolog.delivery.ws.feed import Feeds
@@ -175,7 +175,8 @@ async def edge(
     timeline = TimelineServer(history, base.catalog.registry, clock)
     frames = Frames(base.reader, history, base.catalog.registry, clock)
     stills = Stills(frames, clock)
-    sprites = Sprites(frames, stills.studio, clock)
+    sheets = Studio()  # of its own: a sheet may take seconds, and a still waits for none
+    sprites = Sprites(frames, sheets, clock)
     maker = ClipMaker(base.reader, history, base.catalog.registry, clock)
     clips = ClipServer(maker, base.reader, clock)
     keeper = Keeper(shelf, Turns(base.reader, 1), clock) if shelf is not None else None
@@ -204,6 +205,7 @@ async def edge(
         await sockets.close()
         await qoe.close()
         stills.close()
+        sheets.close()
         await pulse.close()
         await past.close()
         await replay.close()

@@ -182,11 +182,10 @@ class ClipMaker:
     async def _plan_by(self, loader: Loader, lead: str, start_ms: int, end_ms: int) -> _Plan | None:
         """The same, led by a track."""
         tracks = loader.tracks()
-        pictures = next(iter(tracks[lead].values())).kind == "video"
         others = [
             name
             for name, infos in tracks.items()
-            if name != lead and (not pictures or next(iter(infos.values())).kind == "audio")
+            if name != lead and next(iter(infos.values())).kind == "audio"
         ]
         names = [lead, *others]
         plan = _Plan(names, [tracks[name] for name in names])

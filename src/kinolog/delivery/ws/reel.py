@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from kinolog.core.errors import Unavailable
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.history import Named
+from kinolog.delivery.leads import REACH_MS
 from kinolog.delivery.live_rows import live_rows
 from kinolog.delivery.past import Name
 from kinolog.delivery.ws.feed import MOST_TRACKS, items_of
@@ -25,8 +26,8 @@ from kinolog.record.table import Row
 from kinolog.record.topics import topic
 from kinolog.timeline.segment import Segment
 
-BACK_MS: Final = 30_000
-"""So far before the wanted time a picture to begin with is looked for."""
+_LATE_MS: Final = 30_000
+"""Sound may begin so long after what is wanted of it."""
 _AHEAD_MS: Final = 20_000
 _BLOCK: Final = 64
 """Numbers that the index is asked for at once."""
@@ -179,7 +180,7 @@ async def _place_at(
     """The segment to begin with, of that session at least."""
     named = Named(channel.name, track)
     live = live_rows(channel, track)
-    runs = await stage.history.between(named, at_ms - BACK_MS, at_ms + _AHEAD_MS, live)
+    runs = await stage.history.between(named, at_ms - REACH_MS, at_ms + _AHEAD_MS, live)
     if not runs:
         now_ms = stage.clock.unix_ms()
         extents = await stage.history.extents(named, at_ms, now_ms, live)
@@ -276,7 +277,7 @@ def _sound_at(held: Sequence[Segment], at_ms: float, epoch: int) -> Place | None
             return _since(epoch, segment, marks[-1].chunk)
     first = held[0]
     # The picture may begin a little before the sound.
-    return Place(first.msn, 0) if at_ms >= first.wall - BACK_MS else None
+    return Place(first.msn, 0) if at_ms >= first.wall - _LATE_MS else None
 
 
 def held_from(stage: Stage, channel: Channel, places: Places) -> list[Item]:

@@ -15,6 +15,7 @@ from kinolog.core.log import get_logger
 from kinolog.core.rsgi import Socket
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.history import Named
+from kinolog.delivery.leads import REACH_MS
 from kinolog.delivery.live_rows import live_rows
 from kinolog.delivery.span import SKEW_MS, moment_ms, parse_span
 from kinolog.delivery.ws.message import (
@@ -56,7 +57,6 @@ AHEAD_MS: Final = 1500
 """What is not live is sent so much playing time before its turn."""
 LEAP_MS: Final = 1500
 """A longer time without media is not waited for."""
-_MOST_LEAD_MS: Final = 15_000
 _STEP_S: Final = 0.05
 _LEAD_MS: Final = 200
 """So much behind a moment is sent before a pause: browsers show nothing of less sound."""
@@ -524,13 +524,14 @@ class _Pace:
         """Wait until the chunk is due; a time in which nothing was captured is leapt over."""
         if self._begun_ms < 0:
             self._begun_ms = self._newest_ms = at_ms
-            if self._since_ms is not None and at_ms < self._since_ms < at_ms + _MOST_LEAD_MS:
+            if self._since_ms is not None and at_ms < self._since_ms < at_ms + REACH_MS:
                 self._begun_ms = self._since_ms
             self._begun_s = self._clock.monotonic()
         leap = at_ms - self._newest_ms
-        self._newest_ms = max(self._newest_ms, at_ms)
         if leap > LEAP_MS:
-            self._begun_ms += leap
+            # What is leapt over before the time that was asked for was due at once anyhow.
+            self._begun_ms += max(0, at_ms - max(self._newest_ms, self._begun_ms))
+        self._newest_ms = max(self._newest_ms, at_ms)
         if math.isfinite(self._speed):
             ahead_ms = AHEAD_MS * max(1.0, self._speed)
             due_s = self._begun_s + (at_ms - self._begun_ms - ahead_ms) / 1000 / self._speed
