@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from kinolog.delivery.channel import Channel
-from kinolog.delivery.clip.cut import REORDER_MS
+from kinolog.delivery.clip.cut import REACH_MS, REORDER_MS
 from kinolog.delivery.history import History, Named
-from kinolog.delivery.leads import REACH_MS, Leads
+from kinolog.delivery.leads import Leads
 from kinolog.delivery.live_rows import live_rows
 from kinolog.log.registry import Registry
 from kinolog.record.page import GAP, INDEPENDENT

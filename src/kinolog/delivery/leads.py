@@ -15,14 +15,12 @@ from typing import Final, NamedTuple
 
 from kinolog.core.errors import Unavailable
 from kinolog.delivery.clip.columns import Columns
-from kinolog.delivery.clip.cut import REORDER_MS
+from kinolog.delivery.clip.cut import REACH_MS, REORDER_MS
 from kinolog.delivery.history import History, Named
 from kinolog.record.page import GAP, INDEPENDENT
 from kinolog.record.table import Row, Table
 from kinolog.timeline.window import Run
 
-REACH_MS: Final = 60_000
-"""A keyframe lies at most so far before what needs it."""
 _MOST_KEPT: Final = 256
 _WAIT_S: Final = 1.0
 """Kafka is waited for so long: without it, what is in memory is played as if it were in order."""

@@ -47,6 +47,8 @@ class Section(NamedTuple):
 
 REORDER_MS = 1000
 """What is shown before a moment may be in a segment that begins so long after it."""
+REACH_MS = 60_000
+"""A keyframe lies at most so far before what needs it, where that is all that is looked for."""
 
 
 class NoSyncError(Exception):

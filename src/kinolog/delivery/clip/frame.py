@@ -15,7 +15,15 @@ from kinolog.core.units import show_time
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.clip.clip import Clip, Composer
 from kinolog.delivery.clip.columns import Columns
-from kinolog.delivery.clip.cut import HOLE_S, REORDER_MS, Section, anchors, date_of, unbroken
+from kinolog.delivery.clip.cut import (
+    HOLE_S,
+    REACH_MS,
+    REORDER_MS,
+    Section,
+    anchors,
+    date_of,
+    unbroken,
+)
 from kinolog.delivery.clip.lay import At, Piece
 from kinolog.delivery.clip.loader import Loader
 from kinolog.delivery.clip.maker import BACK_MS, from_independent
@@ -30,10 +38,6 @@ MOST_BYTES: Final = 128 << 20
 """Of media between a keyframe and the frame that is wanted."""
 SPARSE_MS: Final = 60_000
 """Moments that are further apart are looked up one by one: what is between them may be long."""
-
-
-LEAD_MS: Final = 60_000
-"""A keyframe lies at most so far before what a sheet shows of it."""
 
 
 @dataclass(frozen=True)
@@ -179,11 +183,11 @@ async def _lead(loader: Loader, track: str, rows: Sequence[Row], index: int) -> 
         one = rows[index - back]
         if _name(one) != (row.epoch, row.msn - back):
             break  # what is between is not among these
-        if row.wall - one.wall > LEAD_MS:
+        if row.wall - one.wall > REACH_MS:
             return None
         if one.independent and not one.gap:
             return one
-    before = await loader.rows(track, row.wall - LEAD_MS, row.wall + 1)
+    before = await loader.rows(track, row.wall - REACH_MS, row.wall + 1)
     of_session = (one for one in before if one.epoch == row.epoch and one.msn < row.msn)
     return next((one for one in reversed([*of_session]) if one.independent and not one.gap), None)
 

@@ -24,6 +24,7 @@ from kinolog.delivery.clip.changes import changes, refuse_codecs
 from kinolog.delivery.clip.clip import Clip, Composer
 from kinolog.delivery.clip.columns import Columns
 from kinolog.delivery.clip.cut import (
+    REACH_MS,
     REORDER_MS,
     Heard,
     NoSyncError,
@@ -47,8 +48,6 @@ from kinolog.record.table import Row
 
 BACK_MS: Final = (0, 10_000, 60_000, 600_000, 3_600_000)
 """So far before its beginning a clip looks for a segment that can be decoded by itself."""
-BROKEN_OFF_MS: Final = 60_000
-"""The same, where a session broke off just before."""
 SOUND_MS: Final = 2_000
 """Sound may be so far from the pictures of its time in the log."""
 END_ROWS: Final = 3
@@ -258,7 +257,7 @@ async def _broken_off(loader: Loader, track: str, start_ms: int) -> int:
     ends by their count, and its last is shown later. The moment itself where none did."""
     rows = await loader.rows(track, start_ms - REORDER_MS, start_ms)
     if rows:
-        rows = await loader.rows(track, start_ms - BROKEN_OFF_MS, start_ms)
+        rows = await loader.rows(track, start_ms - REACH_MS, start_ms)
     of_session = (row for row in reversed(rows) if row.epoch == rows[-1].epoch)
     return next((row.wall for row in of_session if row.independent and not row.gap), start_ms)
 

@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 
 from kinolog.core.errors import Unavailable
 from kinolog.delivery.channel import Channel
+from kinolog.delivery.clip.cut import REACH_MS
 from kinolog.delivery.history import Named
-from kinolog.delivery.leads import REACH_MS
 from kinolog.delivery.live_rows import live_rows
 from kinolog.delivery.past import Name
 from kinolog.delivery.ws.feed import MOST_TRACKS, items_of

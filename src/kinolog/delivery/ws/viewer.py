@@ -14,8 +14,8 @@ from kinolog.core.errors import InputError, KinologError, Unavailable
 from kinolog.core.log import get_logger
 from kinolog.core.rsgi import Socket
 from kinolog.delivery.channel import Channel
+from kinolog.delivery.clip.cut import REACH_MS
 from kinolog.delivery.history import Named
-from kinolog.delivery.leads import REACH_MS
 from kinolog.delivery.live_rows import live_rows
 from kinolog.delivery.span import SKEW_MS, moment_ms, parse_span
 from kinolog.delivery.ws.message import (
