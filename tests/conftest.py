@@ -12,9 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from kinolog.cluster import Cluster
 from needs_kit import SMALL_DISK
+
+# A busy machine is no fault of what is tested.
+settings.register_profile("kinolog", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("kinolog")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

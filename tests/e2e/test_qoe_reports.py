@@ -177,9 +177,8 @@ def test_other_methods_and_other_origins(edges: tuple[str, str]) -> None:
 )
 @settings(
     max_examples=60,
-    deadline=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 def test_any_bytes_get_an_answer_that_says_why(
     edges: tuple[str, str], body: bytes | str, kind: str, query: str

@@ -31,7 +31,6 @@ DEADLINE_S = 20
 PIECE_BYTES = 50_000
 BOUNDED = settings(
     max_examples=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 SOURCES = {
@@ -161,7 +160,7 @@ def test_megabytes_of_noise_take_little_memory() -> None:
 extradata = st.binary(max_size=120) | st.binary(max_size=120).map(lambda tail: b"\x01d\x00" + tail)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.sampled_from(["h264", "hevc", "av1", "vp9", "aac", "opus"]),
     extradata,

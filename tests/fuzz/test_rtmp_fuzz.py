@@ -75,7 +75,7 @@ def test_captures_are_taken_whole(name: str) -> None:
 
 
 @given(st.sampled_from(sorted(CAPTURES)), st.lists(st.integers(0, 1 << 20), max_size=60))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_how_reads_are_cut_changes_nothing(name: str, cuts: list[int]) -> None:
     data = CAPTURES[name]
     whole, _, _ = ingest([data])
@@ -91,14 +91,14 @@ def test_byte_by_byte_changes_nothing() -> None:
 
 
 @given(st.binary(max_size=4096))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_random_bytes_from_the_start(data: bytes) -> None:
     fed, _, _ = ingest([data])
     assert fed == []
 
 
 @given(st.binary(max_size=8192), st.lists(st.integers(0, 8192), max_size=4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_random_bytes_after_the_handshake(data: bytes, cuts: list[int]) -> None:
     fed, failure, answered = ingest(split(HANDSHAKE + data, cuts))
     assert fed == []
@@ -110,7 +110,7 @@ def test_random_bytes_after_the_handshake(data: bytes, cuts: list[int]) -> None:
     st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(1, 255)), min_size=1, max_size=40),
     st.booleans(),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_flipped_bits(name: str, flips: list[tuple[int, int]], early: bool) -> None:
     data = bytearray(CAPTURES[name])
     # Early flips hit the commands and sequence headers, the rest the chunk headers and media.
@@ -121,7 +121,7 @@ def test_flipped_bits(name: str, flips: list[tuple[int, int]], early: bool) -> N
 
 
 @given(st.sampled_from(sorted(CAPTURES)), st.integers(0, 1 << 20))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_truncated_captures_give_the_beginning(name: str, size: int) -> None:
     data = CAPTURES[name]
     fed, failure, _ = ingest([data[: size % len(data)]])
@@ -130,14 +130,14 @@ def test_truncated_captures_give_the_beginning(name: str, size: int) -> None:
 
 
 @given(st.sampled_from((8, 9, 18, 22)), st.binary(max_size=200))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_random_tag_bodies(type_id: int, body: bytes) -> None:
     with suppress(MediaError):
         Tracks().take(Message(type_id, 1, 0, memoryview(body)), [])
 
 
 @given(st.binary(min_size=1, max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_random_enhanced_tags(body: bytes) -> None:
     fed: list[SourceEvent] = []
     tracks = Tracks()
@@ -148,7 +148,7 @@ def test_random_enhanced_tags(body: bytes) -> None:
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_random_amf0(data: bytes) -> None:
     with suppress(RtmpError):
         decode_all(data)

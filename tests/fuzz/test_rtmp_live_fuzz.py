@@ -29,7 +29,6 @@ DEADLINE_S = 60.0
 GROWTH_BYTES = 192 << 20
 FEW = settings(
     max_examples=8,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

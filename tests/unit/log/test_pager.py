@@ -130,7 +130,7 @@ def test_every_segment_is_found_from_the_newest_page(count: int, first: int) -> 
     assert asyncio.run(all_rows(index, pager.root)) == rows
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     steps=st.lists(st.sampled_from([1, 1, 1, 1, 2, 31, 40, 600, 9000]), min_size=1, max_size=300),
     restarts=st.sets(st.integers(0, 300)),
@@ -149,7 +149,7 @@ def test_it_is_the_same_tree_whoever_goes_on(steps: list[int], restarts: set[int
     assert asyncio.run(all_rows(alone, pager.root)) == rows
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     steps=st.lists(st.sampled_from([1, 1, 1, 1, 1, 40, 600, 9000]), min_size=1, max_size=400),
     batches=st.lists(st.sampled_from([1, 3, 32, 500, 9000, 20_000]), min_size=1, max_size=20),

@@ -92,7 +92,7 @@ def check_without_fill(chunks, packets, msn, options, timescale) -> None:
     late=(Fraction(0), Fraction(0)),
     profile="low",
 )
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     rate=st.fractions(Fraction(15, 2), 120, max_denominator=1001),
     timescale=TIMESCALES,
@@ -116,7 +116,7 @@ def test_any_constant_rate_any_gop_any_interleaving(
     check_all([form, sound], options, packets)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.data(), TIMESCALES, PROFILES, st.booleans(), SOUNDS, st.tuples(SECONDS, SECONDS))
 def test_irregular_sources(data, timescale, profile, with_parts, sound, late) -> None:
     form = video_format(timescale)
@@ -132,7 +132,7 @@ def test_irregular_sources(data, timescale, profile, with_parts, sound, late) ->
         check_fill(heard, options, sound)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.data(), TIMESCALES, PROFILES)
 def test_irregular_sources_with_true_durations_have_exact_marks(data, timescale, profile) -> None:
     form = video_format(timescale)
@@ -147,7 +147,7 @@ def test_irregular_sources_with_true_durations_have_exact_marks(data, timescale,
     check_numbers(chunks, MSN, unused=unused(chunks, options, timescale))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     rate=st.sampled_from([Fraction(25), Fraction(30), Fraction(30000, 1001), Fraction(60)]),
     jitter_ms=st.lists(st.integers(-5, 5), min_size=150, max_size=150),
@@ -167,7 +167,7 @@ def test_jitter_of_a_camera(rate, jitter_ms, profile) -> None:
     assert all(segment[0].header.ind for segment in segments(chunks))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.data(), TIMESCALES, st.booleans(), SOUNDS, st.tuples(SECONDS, SECONDS))
 def test_profile_frame(data, timescale, with_parts, sound, late) -> None:
     form = video_format(timescale)
@@ -185,7 +185,7 @@ def test_profile_frame(data, timescale, with_parts, sound, late) -> None:
     check_limits(tracks[1], options, sound.timescale)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.data(), PROFILES)
 def test_the_same_packets_give_the_same_bytes(data, profile) -> None:
     form = video_format(90_000)

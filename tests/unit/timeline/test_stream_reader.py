@@ -249,7 +249,7 @@ def disturbed(draw: st.DrawFn) -> list[Item]:
     return items
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(disturbed())
 def test_splits_repeats_and_zombies_change_nothing(items: list[Item]) -> None:
     events = read(items)
@@ -257,7 +257,7 @@ def test_splits_repeats_and_zombies_change_nothing(items: list[Item]) -> None:
     assert [type(e) for e in events if not isinstance(e, ChunkEvent)] == [Opened, Opened, Closed]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.sampled_from(BASE), max_size=200))
 def test_any_order_of_records_is_survived_and_each_chunk_comes_once(items: list[Item]) -> None:
     seen = chunks(read(items))

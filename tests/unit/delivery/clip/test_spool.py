@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kinolog.core.errors import InputError, Overloaded
@@ -14,7 +14,6 @@ from kinolog.delivery.clip.spool import BLOCK, Room, Spool
 from kinolog.media.sample_tables import SampleTables
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 3 * BLOCK), max_size=6), st.integers(0, 4 * BLOCK))
 def test_what_went_in_comes_out(sizes: list[int], start: int) -> None:
     spool = Spool()

@@ -52,7 +52,7 @@ ITEMS = st.one_of(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.lists(ITEMS, max_size=60))
 def test_any_log_is_survived(items: list[Item]) -> None:
     live, reader, indexer = LiveStream(), StreamReader(), Indexer()
