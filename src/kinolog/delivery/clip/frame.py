@@ -26,7 +26,7 @@ from kinolog.delivery.clip.cut import (
 )
 from kinolog.delivery.clip.lay import At, Piece
 from kinolog.delivery.clip.loader import Loader
-from kinolog.delivery.clip.maker import BACK_MS, from_independent
+from kinolog.delivery.clip.maker import BACK_MS, from_independent, newest_sync
 from kinolog.delivery.clip.spool import Spool
 from kinolog.delivery.history import History
 from kinolog.log.random_reader import RandomReader
@@ -188,8 +188,7 @@ async def _lead(loader: Loader, track: str, rows: Sequence[Row], index: int) -> 
         if one.independent and not one.gap:
             return one
     before = await loader.rows(track, row.wall - REACH_MS, row.wall + 1)
-    of_session = (one for one in before if one.epoch == row.epoch and one.msn < row.msn)
-    return next((one for one in reversed([*of_session]) if one.independent and not one.gap), None)
+    return newest_sync([one for one in before if one.epoch == row.epoch and one.msn < row.msn])
 
 
 async def _keyframes(

@@ -246,10 +246,8 @@ async def _independent(loader: Loader, track: str, start_ms: int, back_ms: int) 
     rows = await loader.rows(track, start_ms - back_ms, start_ms + 1)
     if not rows:
         return start_ms if back_ms else await _broken_off(loader, track, start_ms)
-    for row in reversed(rows):
-        if row.independent and not row.gap:
-            return row.wall
-    return None
+    found = newest_sync(rows)
+    return None if found is None else found.wall
 
 
 async def _broken_off(loader: Loader, track: str, start_ms: int) -> int:
@@ -258,8 +256,13 @@ async def _broken_off(loader: Loader, track: str, start_ms: int) -> int:
     rows = await loader.rows(track, start_ms - REORDER_MS, start_ms)
     if rows:
         rows = await loader.rows(track, start_ms - REACH_MS, start_ms)
-    of_session = (row for row in reversed(rows) if row.epoch == rows[-1].epoch)
-    return next((row.wall for row in of_session if row.independent and not row.gap), start_ms)
+    found = newest_sync([row for row in rows if row.epoch == rows[-1].epoch])
+    return start_ms if found is None else found.wall
+
+
+def newest_sync(rows: Sequence[Row]) -> Row | None:
+    """The newest that can be decoded by itself."""
+    return next((row for row in reversed(rows) if row.independent and not row.gap), None)
 
 
 def from_independent(rows: Sequence[Row], start_ms: int) -> list[Row] | None:
