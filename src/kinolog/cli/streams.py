@@ -43,8 +43,14 @@ _KAFKA = KafkaFlags()
 
 
 @app.default
+@app.command(name="list")
 def streams(*, json: Json = False, kafka: KafkaFlags = _KAFKA) -> None:
-    """List the streams."""
+    """List the streams, as `kinolog streams` alone does.
+
+    Try it:
+
+        kinolog streams list
+    """
     settings = settings_of(kafka)
 
     async def ask() -> list[dict[str, Any]]:
