@@ -109,12 +109,13 @@ class _Known(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class _Place:
     """Where some epochs of a stream are: index and media of one partition. `epochs`: those of the
-    registry, oldest first. `newest`: the stream's newest is among them."""
+    registry, oldest first. `newest`: the stream's newest is among them. `made`: of the index."""
 
     base: str
     partition: int
     epochs: tuple[EpochEntry, ...]
     newest: bool
+    made: int
 
     @property
     def media(self) -> tuple[str, int]:
@@ -122,7 +123,7 @@ class _Place:
         return topic(self.base, "media"), self.partition
 
     def index(self, stream: StreamName) -> IndexPlace:
-        return IndexPlace(topic(self.base, "index"), self.partition, stream.name)
+        return IndexPlace(topic(self.base, "index"), self.partition, stream.name, self.made)
 
     def sessions(self, track: str) -> dict[int, Session]:
         """By epoch, for those that have the track."""
@@ -150,6 +151,8 @@ class History:
             OrderedDict()
         )
         self._kept: OrderedDict[tuple[str, int, str], _Kept] = OrderedDict()
+        self._made: dict[tuple[str, int], int] = {}
+        """When the index of a partition was made again; epochs that say so may be gone since."""
 
     async def between(self, name: Named, start_ms: float, end_ms: float, live: Table) -> list[Run]:
         """The segments that overlap [start_ms, end_ms) (Unix ms), in the order of time. `live`: the
@@ -332,7 +335,12 @@ class History:
                 index.topic, index.partition, at, at + 1, index.key, about_bytes(1)
             )
             values = (message.value() for message in messages if message.offset() == at)
-            return segment_entry(next(values, None))
+            entry = segment_entry(next(values, None))
+            if entry is None:
+                return None
+            # It is another's where the index was made again meanwhile.
+            own = (entry.track, entry.epoch, entry.msn) == (name.track, found.epoch, found.msn)
+            return entry if own else None
         return None
 
     async def kept(self, name: Named) -> Kept:
@@ -375,10 +383,11 @@ class History:
             if number >= oldest:
                 epochs.setdefault((epoch.base, epoch.partition), []).append(epoch)
         newest = max((found[-1].epoch for found in epochs.values()), default=0)
-        places = [
-            _Place(*at, tuple(found), newest=found[-1].epoch == newest)
-            for at, found in epochs.items()
-        ]
+        places: list[_Place] = []
+        for at, found in epochs.items():
+            told = max(one.made for one in found)
+            made = self._made[at] = max(told, self._made.get(at, 0))
+            places.append(_Place(*at, tuple(found), found[-1].epoch == newest, made))
         return [(place, sessions) for place in places if (sessions := place.sessions(name.track))]
 
     async def _frontier(self, name: Named, place: _Place, reach: _Reach) -> _Known:

@@ -26,11 +26,18 @@ _REF_BYTES = 150
 
 
 class IndexPlace(NamedTuple):
-    """A partition of an index topic, and the key of a stream in it."""
+    """A partition of an index topic, and the key of a stream in it. `made`: when it was last made
+    again (Unix ms; 0: never), where its topic may be another one, with other entries at the same
+    offsets."""
 
     topic: str
     partition: int
     key: str
+    made: int = 0
+
+    @property
+    def at(self) -> tuple[str, int, str]:
+        return self.topic, self.partition, self.key
 
 
 class Leaf(NamedTuple):
@@ -111,19 +118,19 @@ class Pages:
             _, end = await self._reader.bounds(place.topic, place.partition)
             start = newest.close_index
             end = min(end, start + CLOSING)
-            found = await read_entries(self._reader, *place, start, end)
+            found = await read_entries(self._reader, *place.at, start, end)
             closing = [(at, e) for at, e in found if not isinstance(e, PageEntry)]
             pages = newest_pages(closing)
             if pages and any(entry.epoch == newest.epoch for _, entry in closing):
                 return pages, end
-        indexed = await newest_indexed(self._reader, *place, lambda found: len(found) > 0)
+        indexed = await newest_indexed(self._reader, *place.at, lambda found: len(found) > 0)
         _, end = await self._reader.bounds(place.topic, place.partition)
         return newest_pages(indexed), end
 
     async def frontier(self, place: IndexPlace, track: str, where: Where, end: int) -> Frontier:
         """What is indexed of a track, as `where` told."""
         chain = Chain(track)
-        for offset, entry in await read_track(self._reader, *place, where, end):
+        for offset, entry in await read_track(self._reader, *place.at, where, end):
             chain.take(entry, offset)
         leaves: list[Leaf] = []
         sheet = _sheet(chain.page, chain.offset) if chain.page is not None else None
@@ -208,7 +215,7 @@ class Pages:
         return await asyncio.shield(task)
 
     async def _read(self, place: IndexPlace, offset: int) -> Sheet | None:
-        found = await read_entries(self._reader, *place, offset, offset + 1)
+        found = await read_entries(self._reader, *place.at, offset, offset + 1)
         page = found[0][1] if found else None
         return _sheet(page, offset) if isinstance(page, PageEntry) else None
 

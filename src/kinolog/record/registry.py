@@ -89,7 +89,7 @@ class EpochEntry(msgspec.Struct, omit_defaults=True):
     there is none, or where an older writer put it into `close_offset`. `close_index`: the index
     offset of an entry that was acknowledged before that close, so that who opens later has the
     session entry behind it. `pages`: where the stream's tracks are in the index, once all of the
-    epoch is there.
+    epoch is there. `made`: when that index was last made again (Unix ms); 0: it was not, since.
     """
 
     epoch: int
@@ -105,6 +105,7 @@ class EpochEntry(msgspec.Struct, omit_defaults=True):
     close_index: int = -1
     end_offset: int = -1
     pages: dict[str, Where] = {}
+    made: int = 0
 
 
 def collection_key(collection: str) -> str:

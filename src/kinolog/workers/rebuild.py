@@ -167,6 +167,7 @@ class Rebuild:
         self, name: str, base: str, partition: int, streams: Mapping[str, _Stream]
     ) -> None:
         """What the registry says of the index's offsets, anew."""
+        now_ms = self._clock.unix_ms()
         for key, epochs in self._known(name, base, partition).items():
             stream = streams.get(key, _Stream())
             for number in epochs:
@@ -179,7 +180,7 @@ class Rebuild:
                 ) -> EpochEntry | None:
                     if entry is None:
                         return None
-                    return msgspec.structs.replace(entry, close_index=at, pages=pages)
+                    return msgspec.structs.replace(entry, close_index=at, pages=pages, made=now_ms)
 
                 await self._catalog.registry.change_epoch(StreamName(name, key), number, change)
 

@@ -39,8 +39,15 @@ class Columns:
         return len(self.msn)
 
     def append(self, row: Row, entry: SegmentEntry | None) -> None:
-        """The next segment. Without its entry, or where that is of no use, it is a gap."""
-        usable = entry is not None and not row.gap and entry.whole and _consistent(entry)
+        """The next segment. Without its entry, or where that is of no use, it is a gap: so is one
+        whose entry is another's, for its index was made again meanwhile."""
+        usable = (
+            entry is not None
+            and (entry.epoch, entry.msn, entry.dts) == (row.epoch, row.msn, row.dts)
+            and not row.gap
+            and entry.whole
+            and _consistent(entry)
+        )
         for column, value in (
             (self.epoch, row.epoch),
             (self.msn, row.msn),
