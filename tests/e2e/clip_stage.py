@@ -20,7 +20,7 @@ class Recorded:
     session: (first frame's number, frames, seconds after the first session's beginning)."""
 
     base: str
-    begun_s: int
+    begun_s: float
     sessions: tuple[tuple[int, int, int], ...]
 
     @property

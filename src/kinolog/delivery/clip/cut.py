@@ -8,8 +8,9 @@ with start <= date < end: clips that follow one another share no frame and miss 
 media time, which is the same clock: it is heard from the first frame's PTS to the end of the last,
 to the sample. Without pictures the same holds for the sound's own dates, to the sample.
 
-What is missing (a publisher's absence, a segment with a hole) is left out: the stretches on both
-sides, the sections, follow one another, and all tracks go on at the same moment at each joint.
+Where pictures pause in a session, the last one stands. What is missing (a publisher's absence, a
+segment with a hole) is left out: the stretches on both sides, the sections, follow one another, and
+all tracks go on at the same moment at each joint.
 """
 
 from __future__ import annotations
@@ -169,15 +170,17 @@ class Stretch(NamedTuple):
         return begin, end
 
 
-def unbroken(before: Row | None, row: Row, timescales: Mapping[int, int]) -> bool:
-    """Whether a row goes on where the one before it ends."""
-    return (
-        before is not None
-        and not row.gap
-        and not before.gap
-        and row.epoch == before.epoch
-        and 0 <= row.dts - before.dts <= before.dur + HOLE_S * timescales[row.epoch]
-    )
+def unbroken(
+    before: Row | None, row: Row, timescales: Mapping[int, int], *, by_sample: bool = False
+) -> bool:
+    """Whether a row goes on where the one before it ends. In a session, pictures that pause stand
+    for so long (a shared screen); what is missing there has a row, which is a gap. Of sound
+    (`by_sample`) a pause is left out."""
+    if before is None or row.gap or before.gap or row.epoch != before.epoch:
+        return False
+    step = row.dts - before.dts
+    longest = before.dur + HOLE_S * timescales[row.epoch]
+    return step >= 0 and (step <= longest or not by_sample)
 
 
 def stretch(

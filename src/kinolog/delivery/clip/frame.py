@@ -77,7 +77,10 @@ class Frames:
                 while rows and rows[-1].gap:
                     rows.pop()
                 if not _shows(rows, infos, at_ms):
-                    break
+                    stood_ms = await _stands(loader, track, infos, at_ms)
+                    if stood_ms is None:
+                        break
+                    return await self.at(stream, None, stood_ms)
                 chosen = from_independent(rows, by_ms)
                 if chosen is None:
                     continue
@@ -236,6 +239,22 @@ def _parted(
     scales = {epoch: info.timescale for epoch, info in infos.items()}
     newest = before[-1] if before else None
     return before, [r for r in after if not r.independent and unbroken(newest, r, scales)]
+
+
+async def _stands(
+    loader: Loader, track: str, infos: Mapping[int, OpenTrack], at_ms: int
+) -> int | None:
+    """Where pictures pause in a session: when the last was shown (Unix ms), which stands. None
+    where they do not, or for over a minute."""
+    rows = await loader.rows(track, at_ms - REACH_MS, at_ms + REACH_MS)
+    count = sum(row.wall <= at_ms for row in rows)
+    if not 0 < count < len(rows):
+        return None
+    before, after = rows[count - 1], rows[count]
+    scales = {epoch: info.timescale for epoch, info in infos.items()}
+    if not unbroken(before, after, scales):
+        return None
+    return before.wall + max(0, 1000 * before.dur // scales[before.epoch] - 1)
 
 
 def _shows(rows: Sequence[Row], infos: Mapping[int, OpenTrack], at_ms: int) -> bool:

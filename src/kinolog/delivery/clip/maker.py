@@ -285,17 +285,18 @@ async def _find(loader: Loader, plan: _Plan, span: tuple[int, int, int], *, comp
     plan.stretches, plan.begins_ms = [], {}
     before: Row | None = None
     over = False
+
+    def goes_on(row: Row) -> bool:
+        return unbroken(before, row, plan.scales, by_sample=plan.by_sample)
+
     async with aclosing(loader.walk(plan.names[0], since_ms, end_ms + REORDER_MS)) as found:
         async for rows in found:
             for row in rows:
                 # Only what goes on amid a GOP may have something that is shown before the end.
-                over = over or (
-                    row.wall >= end_ms
-                    and (row.independent or not unbroken(before, row, plan.scales))
-                )
+                over = over or (row.wall >= end_ms and (row.independent or not goes_on(row)))
                 if over:
                     break
-                if not unbroken(before, row, plan.scales):
+                if not goes_on(row):
                     if len(runs) >= STRETCHES:
                         await _read_ends(loader, plan, runs, span)
                         runs = []

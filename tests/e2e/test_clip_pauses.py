@@ -1,0 +1,101 @@
+"""Pictures that stand still while sound goes on: a shared screen sends none then."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import av
+import httpx
+import pytest
+from clip_stage import RATE, Recorded, record
+from hls_stage import PATIENCE_S, stage
+from kit.media import ffmpeg
+
+from failover_kit import numbers_of
+from kinolog.testing import read_block_codes
+
+pytestmark = [pytest.mark.cluster, pytest.mark.needs("ffmpeg"), pytest.mark.timeout(300)]
+
+STREAM = "pauses/screen"
+SECONDS = 20
+PAUSES = (range(140, 260), range(395, 430))
+"""The pictures that were not sent: four seconds, and a little over one, amid GOPs."""
+SENT = [number for number in range(SECONDS * RATE) if not any(number in one for one in PAUSES)]
+
+
+@pytest.fixture(scope="module")
+def paused(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
+    folder = tmp_path_factory.mktemp("pauses")
+    with stage(one_broker, folder) as found:
+        edge = found.edge()
+        camera = record(found, edge, "pauses/camera")
+        plain, film = folder / "plain.mp4", folder / "film.mp4"
+        answer = httpx.get(camera.url(0, SECONDS), timeout=60).raise_for_status()
+        plain.write_bytes(answer.content)
+        left_out = "+".join(f"between(n,{one[0]},{one[-1]})" for one in PAUSES)
+        coded = ("libx264", "-x264-params", "keyint=150:min-keyint=150:scenecut=0:bframes=0")
+        ffmpeg("-i", plain, "-vf", f"select='not({left_out})'", "-fps_mode", "passthrough",
+               "-c:v", *coded, "-c:a", "copy", film)  # fmt: skip
+        begun_s = int(time.time()) - 1800
+        words = ("publish", str(film), STREAM, "--fast", f"--at={begun_s}")
+        assert found.start(*words).wait(2 * PATIENCE_S) == 0
+        base = f"{edge}/media/{STREAM}"
+        # Sound begins a little before the pictures: with what its decoder needs first.
+        listed = httpx.get(f"{base}/video.m3u8?start={begun_s}&end={begun_s + 2}", timeout=60).text
+        date = re.search(r"#EXT-X-PROGRAM-DATE-TIME:(.*)", listed)
+        assert date is not None
+        first_s = datetime.fromisoformat(date[1]).timestamp()
+        yield Recorded(base, first_s, ((0, SECONDS * RATE, 0),))
+
+
+@dataclass(frozen=True)
+class Clip:
+    numbers: list[int]
+    times_s: list[float]
+    picture_s: float
+    sound_s: float
+
+
+def clip(paused: Recorded, first: int, count: int) -> Clip:
+    """The clip from one number on."""
+    url = paused.url((first - 0.5) / RATE, (first + count - 0.5) / RATE)
+    content = httpx.get(url, timeout=60).raise_for_status().content
+    seen = read_block_codes(io.BytesIO(content))
+    with av.open(io.BytesIO(content)) as container:
+        lengths = [
+            float(stream.duration * stream.time_base)
+            for stream in (container.streams.video[0], container.streams.audio[0])
+            if stream.duration is not None and stream.time_base is not None
+        ]
+    return Clip(numbers_of(seen), [one.pts_seconds for one in seen], *lengths)
+
+
+@pytest.mark.parametrize(
+    ("first", "count"),
+    [(0, 600), (100, 400), (135, 200), (139, 130), (260, 20), (270, 10), (300, 110), (431, 8)],
+)
+def test_a_clip_has_all_that_was_sent_when_it_was(paused: Recorded, first: int, count: int) -> None:
+    """With what is heard meanwhile: the picture before stays."""
+    got = clip(paused, first, count)
+    expected = [number for number in SENT if first <= number < first + count]
+    assert got.numbers == expected
+    begun = expected[0]
+    assert got.times_s == pytest.approx([(n - begun) / RATE for n in expected], abs=0.002)
+    # From the first picture on, to where the next would begin.
+    after = next((number for number in SENT if number >= first + count), SECONDS * RATE)
+    assert got.picture_s == pytest.approx((after - begun) / RATE, abs=0.05)
+    assert got.sound_s == pytest.approx((after - begun) / RATE, abs=0.05)
+
+
+@pytest.mark.parametrize("number", [100, 139, 150, 200, 258, 260, 394, 396, 429, 430, 599])
+def test_a_still_of_a_pause_is_the_picture_before(paused: Recorded, number: int) -> None:
+    at_s = paused.begun_s + (number + 0.5) / RATE
+    answer = httpx.get(f"{paused.base}/still.jpg?at={at_s:.3f}&w=320", timeout=60)
+    assert answer.status_code == 200, answer.text
+    before = max(one for one in SENT if one <= number)
+    assert numbers_of(read_block_codes(io.BytesIO(answer.content))) == [before]
