@@ -170,14 +170,14 @@ def test_who_is_paused_by_the_browser_is_told_so(past: Past, browser: Any, mode:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_one_that_has_ended_is_played_again(past: Past, browser: Any, mode: str) -> None:
-    """From where it was sent to, or its begin: what is loaded."""
+    """From its begin."""
     first_s = past.begun_s
     with sent(past, browser, ENDED, mode, 57) as page:
         until(lambda: stats(page)["phase"] == "playing", "it to play")
         until(lambda: stats(page)["phase"] == "ended", "its end")
         page.keyboard.press("k")
         until(lambda: stats(page)["phase"] == "playing", "it to play again")
-        assert playing_s(page) < first_s + 59.5
+        assert first_s <= playing_s(page) < first_s + 5
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -52,3 +52,10 @@ export async function backBy(
   }
   return first ?? from - by_ms;
 }
+
+/** When the first is that is kept of a stream, Unix ms; null where nothing is. */
+export async function firstKept(timeline: string, signal: AbortSignal): Promise<number | null> {
+  const answer = await fetch(timeline, { signal });
+  const first = answer.ok ? ((await answer.json()) as Told).ranges[0] : undefined;
+  return first ? Date.parse(first.start) : null;
+}

@@ -7,7 +7,7 @@ import { type Manifest, leadOf, readManifest } from "./dash/manifest";
 import { edgeNow } from "./edge-clock";
 import { type Facts, RateWindow, backoffMs, phaseOf } from "./recovery";
 import { Reporting } from "./reporting";
-import { AT_LIVE, type Begin, LEAST_S, type Snapshot, VideoPlayer } from "./video-player";
+import { AT_LIVE, type Begin, ENDED_MS, LAST_PICTURE_S, LEAST_S, type Snapshot, VideoPlayer } from "./video-player";
 import { WallTimes, captured } from "./wall-times";
 
 /** dash.js rights most stalls by itself; after so long without a picture it begins anew. */
@@ -153,7 +153,7 @@ export class DashPlayer extends VideoPlayer {
     this.video.playbackRate = 1;
     this.wantsPlay = true;
     if (this.since !== null || this.retryTimer !== undefined) {
-      this.since = null;
+      this.since = this.stream?.state === "live" ? null : this.lastSeconds();
       this.load();
     } else {
       const live = this.live();
@@ -193,7 +193,7 @@ export class DashPlayer extends VideoPlayer {
     const position = Math.max(window.start + 0.1, Math.min(to, live));
     const { ends } = this;
     if (ends !== null && to >= window.end) return this.goTo(ends + 1000 * (to - window.end));
-    const toLive = ends === null && to >= (this.goesByClock ? live : live - 1);
+    const toLive = ends === null && !this.over && to >= (this.goesByClock ? live : live - 1);
     if (toLive && this.goesByClock) return this.linger();
     const date = this.times.date(position);
     // What leads to it is not there.
@@ -378,9 +378,14 @@ export class DashPlayer extends VideoPlayer {
     if (this.begun) return;
     this.begun = true;
     this.reads = false;
-    if (this.since === null || this.stale) return; // of before
-    const since = Math.round(this.since) / 1000;
+    if (this.stale) return; // of before
     const dynamic = this.dash?.isDynamic() === true;
+    if (this.since === null) {
+      this.since = this.lastSeconds();
+      if (this.since !== null) this.load();
+      return;
+    }
+    const since = Math.round(this.since) / 1000;
     // What was read before was another one, or it could not be read.
     const { given, leads } = this;
     const amid = given !== null && leads !== null && leads < since && given - leads > 2 * LED_S;
@@ -604,11 +609,23 @@ export class DashPlayer extends VideoPlayer {
     return this.stream !== null && this.stream.state !== "live" && this.dash?.isDynamic() === true;
   }
 
+  /** Nothing comes behind what is listed. */
+  private get over(): boolean {
+    return this.dash?.isDynamic() === false && this.ends === null;
+  }
+
+  /** When those begin of what has ended, Unix ms: who follows it is shown these. Null where it goes on. */
+  private lastSeconds(): number | null {
+    const window = this.over ? this.window() : null;
+    return window && this.times.date(window.end) - ENDED_MS;
+  }
+
   /** Where one plays who is at the live edge. */
   private live(): number | null {
     const window = this.window();
     if (!window || !this.dash) return null;
     if (this.goesByClock) return Math.max(window.start, window.end - LAST_MS / 1000);
+    if (this.over) return Math.max(window.start, window.end - LAST_PICTURE_S);
     return Math.max(window.start, window.end - (this.dash.getTargetLiveDelay() || EDGE_S));
   }
 

@@ -17,7 +17,15 @@ import {
   starvingKind,
 } from "./recovery";
 import { Reporting } from "./reporting";
-import { AT_LIVE, type Begin, type Snapshot, type Stats, VideoPlayer } from "./video-player";
+import {
+  AT_LIVE,
+  type Begin,
+  ENDED_MS,
+  LAST_PICTURE_S,
+  type Snapshot,
+  type Stats,
+  VideoPlayer,
+} from "./video-player";
 
 /** A viewer who follows the live edge is taken back to it when this far behind the target. */
 const JUMP_BEHIND_S = 8;
@@ -273,11 +281,12 @@ export class Player extends VideoPlayer {
     if (!window) return;
     const { ends } = this;
     if (ends !== null && to >= window.end) return this.goTo(ends + 1000 * (to - window.end));
-    const live = this.hls?.liveSyncPosition ?? window.end;
+    const { over } = this;
+    const live = over ? window.end - LAST_PICTURE_S : (this.hls?.liveSyncPosition ?? window.end);
     const at = this.video.currentTime;
     const position = Math.max(window.start + 0.1, Math.min(to, to > at ? Math.max(live, at) : live));
     const date = this.dateOf(position);
-    const toLive = ends === null && to >= live - 1;
+    const toLive = ends === null && !over && to >= live - 1;
     const gone = this.broken || (this.started && !this.loadable(position));
     if (!toLive && date && gone) return this.goTo(date.getTime());
     this.following = toLive;
@@ -339,6 +348,7 @@ export class Player extends VideoPlayer {
     hls.on(Events.BUFFER_CREATED, () => this.hold());
     hls.on(Events.AUDIO_TRACK_LOADED, () => this.mindSound());
     hls.on(Events.LEVEL_UPDATED, (_, { details }) => {
+      this.mindEnd();
       this.mindSound();
       if (details.updated || details.advanced) this.playlistAt = performance.now();
     });
@@ -378,6 +388,15 @@ export class Player extends VideoPlayer {
     return `${this.url}?start=${this.since / 1000}${end}`;
   }
 
+  /** Of a stream that has ended, who follows it is shown the last. */
+  private mindEnd(): void {
+    const last = this.details()?.fragments.at(-1);
+    if (!this.over || !last?.programDateTime || this.since !== null) return;
+    const at = last.programDateTime + 1000 * last.duration - ENDED_MS;
+    this.since = this.reaching = Math.round(at);
+    this.retry(() => this.reopen(), 0); // not amid what hls.js does with the list
+  }
+
   /** Pictures that are listed before any sound: a list of their own first, which names none. */
   private mindSound(): void {
     if (this.started || this.alone) return;
@@ -385,15 +404,9 @@ export class Player extends VideoPlayer {
     const [first] = details?.fragments ?? [];
     const sound = this.hls?.audioTracks[this.hls.audioTrack]?.details?.fragments[0]?.programDateTime;
     const pictures = first?.programDateTime;
-    // Who follows begins with the newest, or, of what is over, with the first.
-    const begins = this.since ?? (details?.live ? null : pictures);
-    if (sound == null || pictures == null || begins == null) return;
-    const since = Math.round(Math.max(begins, pictures));
+    if (sound == null || pictures == null || this.since === null) return; // who follows begins with the newest
+    const since = Math.round(Math.max(this.since, pictures));
     if (sound - since < LATE_SOUND_MS || this.silent?.since === this.since) return;
-    if (this.since === null) {
-      this.following = false; // it goes on with another list then
-      this.aim = since;
-    }
     this.since = since;
     // Where sound begins with a segment's pictures, these are played with it.
     const begun = details?.fragments.findLast(({ programDateTime: at }) => at != null && at <= sound)?.programDateTime;
@@ -693,6 +706,11 @@ export class Player extends VideoPlayer {
     return seekable.length
       ? { start: seekable.start(0), end: seekable.end(seekable.length - 1) }
       : null;
+  }
+
+  /** Nothing comes behind what is listed. */
+  private get over(): boolean {
+    return this.details()?.live === false && this.ends === null;
   }
 
   protected override get ends(): number | null {

@@ -3,7 +3,7 @@
 import type { Stream } from "./api";
 import { phaseOf } from "./recovery";
 import { Reporting } from "./reporting";
-import { AT_LIVE, type Begin, type Snapshot, VideoPlayer } from "./video-player";
+import { AT_LIVE, type Begin, LAST_PICTURE_S, type Snapshot, VideoPlayer } from "./video-player";
 import { FASTEST, SocketPlayer } from "./ws/player";
 
 /** A socket that was opened so often, and never played, is held up on its way. */
@@ -129,8 +129,9 @@ export class SocketModePlayer extends VideoPlayer {
     const { now_ms } = this.socket.capturedAt(this.video.currentTime);
     if (from === null) return;
     // Of one that is away, or over, there is nothing behind the last.
-    if (this.stream?.state !== "live" && this.last !== null && from > this.last - NEAR_LAST_MS) return;
-    const to = from + 1000 * by_s;
+    const last = (this.stream?.state !== "live" && this.last) || Number.POSITIVE_INFINITY;
+    if (from > last - NEAR_LAST_MS) return;
+    const to = Math.min(from + 1000 * by_s, last - 1000 * LAST_PICTURE_S);
     if (to < now_ms) this.goTo(to);
     else if (this.wantsPlay) this.toLive();
   }
@@ -187,6 +188,7 @@ export class SocketModePlayer extends VideoPlayer {
     const missing = said.phase === "missing" || (this.listed && this.stream === null && said.epoch === 0);
     const behind_s = said.live ? said.ahead_s : said.latency_s;
     const facts = this.facts();
+    if (this.socket.goesTo !== null) facts.more = true; // what it shows is of before
     const sent = said.phase === "ended" && !said.live && said.captured_ms !== null;
     return {
       phase: phaseOf({

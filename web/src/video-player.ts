@@ -1,10 +1,11 @@
 /** What all ways of playing a stream share: the <video>, its figures, what the page's controls ask for. */
 
 import type { Stream } from "./api";
-import { backBy } from "./back";
+import { backBy, firstKept } from "./back";
 import { edgeNow } from "./edge-clock";
 import type { Mode } from "./modes";
 import type { Facts, Kind, Phase } from "./recovery";
+import { Failures, UNDECODABLE_MS } from "./ws/pacing";
 
 export const TICK_MS = 500;
 /** The last chunk may be so long, and players stop a little before its end. */
@@ -22,17 +23,14 @@ const NEAR_LIVE_S = 1;
 const SOUND_COMES_S = 3;
 /** The edge is asked so long what there is. */
 const ASKS_MS = 3000;
-/** So often a player was begun anew for its decoder had failed, each so soon after the one before. */
-const FAILURES = 3;
-const FAILS_S = 20;
-/** So long it is left alone then. */
-const UNDECODABLE_MS = 8000;
-/** What it has played so much of it can decode. */
-const DECODES_S = 2;
 /** So long it stands at the keyframe before the moment that it was sent to. */
 const HOLDS_S = 10;
 /** Browsers round: so far behind a picture's very begin it is that picture's, and a seek is one. */
 export const LEAST_S = 0.001;
+/** Of a stream that has ended, so much of the last is played by who wants it live. */
+export const ENDED_MS = 2000;
+/** So far before the end lies a picture that a browser shows though its decoder may still reorder the last. */
+export const LAST_PICTURE_S = 0.2;
 
 export interface Choice {
   id: number;
@@ -143,8 +141,7 @@ export abstract class VideoPlayer {
   private backs: Promise<void> = Promise.resolve();
   private backing = new AbortController();
   private goesBack = false;
-  /** How often the decoder has, when last, and what was played since, s. */
-  private failed = { times: 0, at: Number.NEGATIVE_INFINITY, played_s: 0 };
+  private readonly decoding = new Failures();
   private readonly ticker: ReturnType<typeof setInterval>;
 
   constructor(
@@ -183,6 +180,8 @@ export abstract class VideoPlayer {
     });
     on("seeking", () => {
       this.soughtAt = performance.now();
+      // Sent back from the end, where the browser has paused it.
+      if (this.started && this.wantsPlay && !this.stopped && video.paused && !video.ended) void this.play();
     });
     on("pause", () => {
       this.stopped = this.wantsPlay && !video.ended && !video.seeking && !video.error;
@@ -270,14 +269,27 @@ export abstract class VideoPlayer {
   toggle(): void {
     if (this.stands) {
       this.wantsPlay = true;
-      if (this.video.ended) this.video.currentTime = this.window()?.start ?? 0;
-      else if (this.following) this.toLive();
+      if (this.video.ended) {
+        void this.replay();
+        return;
+      }
+      if (this.following) this.toLive();
       void this.play();
     } else {
       this.wantsPlay = false;
       this.video.pause();
     }
     this.tick();
+  }
+
+  /** All that is kept, from its begin; what is loaded, where the edge does not answer. */
+  private async replay(): Promise<void> {
+    this.moved();
+    const { signal } = this.backing;
+    const first = await this.asked((asking) => firstKept(this.timeline, asking), signal);
+    if (signal.aborted) return;
+    if (first !== null) this.goTo(first);
+    else this.video.currentTime = this.window()?.start ?? 0;
   }
 
   /** That was chosen: it plays at another to keep up, and stands at none to wait. */
@@ -302,7 +314,7 @@ export abstract class VideoPlayer {
 
   /** It is sent somewhere: what was asked for by seconds back, and is still to come, is not wanted any more. */
   protected moved(): void {
-    this.failed.times = 0;
+    this.decoding.forget();
     if (this.goesBack) return;
     this.backing.abort();
     this.backing = new AbortController();
@@ -333,18 +345,23 @@ export abstract class VideoPlayer {
     const here = this.going === null && window !== null && to >= Math.max(window.start, this.unbroken);
     if (here) return this.goBack(() => this.seek(to));
     if (from === null) return;
-    let time = from + 1000 * by_s;
+    const time = await this.asked((asking) => backBy(this.timeline, from, -1000 * by_s, asking), signal);
+    if (!signal.aborted) this.goBack(() => this.goTo(time ?? from + 1000 * by_s)); // else by the clock
+  }
+
+  /** What the edge says, soon; null where it does not, or nobody wants it any more. */
+  private async asked<T>(ask: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T | null> {
     const asking = new AbortController();
     const stop = () => asking.abort();
     const timer = setTimeout(stop, ASKS_MS);
     signal.addEventListener("abort", stop);
     try {
-      time = await backBy(this.timeline, from, -1000 * by_s, asking.signal);
+      return await ask(asking.signal);
     } catch {
-      // by the clock, then
+      return null;
+    } finally {
+      clearTimeout(timer);
     }
-    clearTimeout(timer);
-    if (!signal.aborted) this.goBack(() => this.goTo(time));
   }
 
   private goBack(go: () => void): void {
@@ -388,7 +405,9 @@ export abstract class VideoPlayer {
     const date = this.started ? this.playingDate() : null;
     if (date === null || this.last === null) return false;
     const left_ms = this.last - date.getTime();
-    return left_ms > (this.buffered().ahead_s < DRY_S ? DRY_MORE_MS : MORE_MS);
+    const { ahead_s } = this.buffered();
+    if (this.wantsPlay && ahead_s > LAST_PICTURE_S) return true;
+    return left_ms > (ahead_s < DRY_S ? DRY_MORE_MS : MORE_MS);
   }
 
   /** What a viewer is told goes by, but for what each way of playing knows alone. */
@@ -513,15 +532,13 @@ export abstract class VideoPlayer {
     console.warn(`kinolog, ${this.mode}: ${why}`);
   }
 
-  /** The decoder fails again and again: what begins here lacks what it is decoded from. */
   protected get undecodable(): boolean {
-    return this.failed.times >= FAILURES && this.age(this.failed.at) < FAILS_S;
+    return this.decoding.lasting(performance.now());
   }
 
   /** The decoder has failed, and all is to be begun anew: in how many ms, where else it would be in so many. */
   protected failsToDecode(wait_ms: number): number {
-    const { times, at } = this.failed;
-    this.failed = { times: this.age(at) < FAILS_S ? times + 1 : 1, at: performance.now(), played_s: 0 };
+    this.decoding.note(performance.now());
     return this.undecodable ? UNDECODABLE_MS : wait_ms;
   }
 
@@ -611,8 +628,7 @@ export abstract class VideoPlayer {
     const now = performance.now();
     const moved_s = this.video.currentTime - this.lastTime;
     const plays = moved_s > 0 && moved_s < Math.max(1, this.video.playbackRate); // and is not sent on
-    if (plays) this.failed.played_s += moved_s;
-    if (this.failed.played_s > DECODES_S) this.failed.times = 0;
+    if (plays) this.decoding.played(moved_s);
     if (Math.abs(moved_s) > MOVED_S) {
       this.lastTime = this.video.currentTime;
       this.movedAt = now;

@@ -150,3 +150,39 @@ export function waitMs(attempt: number, chance: number): number {
   const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(attempt, 8));
   return Math.round(longest * (0.5 + 0.5 * chance));
 }
+
+const FAILURES = 3;
+const FAILS_MS = 20_000;
+/** What it has played so much of it can decode. */
+const DECODES_S = 2;
+/** What a decoder fails at again and again is left alone so long. */
+export const UNDECODABLE_MS = 8000;
+
+/** How often a decoder has failed at what is here, and all was begun anew. Times are of one clock, ms. */
+export class Failures {
+  private times = 0;
+  private at = Number.NEGATIVE_INFINITY;
+  private played_s = 0;
+
+  note(now_ms: number): void {
+    this.times = now_ms - this.at < FAILS_MS ? this.times + 1 : 1;
+    this.at = now_ms;
+    this.played_s = 0;
+  }
+
+  /** So much more was played. */
+  played(seconds: number): void {
+    this.played_s += seconds;
+    if (this.played_s > DECODES_S) this.forget();
+  }
+
+  /** It is sent elsewhere. */
+  forget(): void {
+    this.times = 0;
+  }
+
+  /** It fails again and again: what begins here lacks what it is decoded from. */
+  lasting(now_ms: number): boolean {
+    return this.times >= FAILURES && now_ms - this.at < FAILS_MS;
+  }
+}

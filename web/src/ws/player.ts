@@ -7,7 +7,7 @@
  */
 
 import { MediaTime, ServerClock } from "./media-time";
-import { Cushion, leapTo, liveRate, waitMs } from "./pacing";
+import { Cushion, Failures, UNDECODABLE_MS, leapTo, liveRate, waitMs } from "./pacing";
 import { type Packet, type Session, type Told, type Track, mimeOf, parsePacket, playedTracks } from "./protocol";
 import { TrackBuffer } from "./track-buffer";
 
@@ -76,12 +76,6 @@ const LAST_S = 0.2;
 const NOTHING_MS = 3000;
 const STILL_S = 0.4;
 const STALL_SLACK_S = 0.5;
-/** What a decoder has failed at so often, each so soon after the one before, is tried again after so long. */
-const FAILURES = 3;
-const FAILS_MS = 20_000;
-const FAILS_WAIT_MS = 8000;
-/** What it has played so much of it can decode. */
-const DECODES_S = 2;
 /** Of a stream that has ended, nothing more comes when nothing came for so long. */
 const LAST_CAME_MS = 1000;
 
@@ -116,8 +110,9 @@ export class SocketPlayer {
   private acked = 0;
   private heardAt = 0;
   private attempt = 0;
-  /** How often the decoder has, when last, and what was played since, s; the playhead as it was seen last. */
-  private failed = { times: 0, at: Number.NEGATIVE_INFINITY, played_s: 0, seen_s: 0 };
+  private readonly failures = new Failures();
+  /** The playhead as it was seen last, s. */
+  private seen_s = 0;
   private trimmedAt = 0;
   private toldAt = 0;
   private phase: Status["phase"] = "connecting";
@@ -322,7 +317,7 @@ export class SocketPlayer {
     this.hangUp();
     if (this.phase === "failed" || this.phase === "unsupported") return;
     clearTimeout(this.retry);
-    const wait_ms = this.undecodable ? FAILS_WAIT_MS : waitMs(this.attempt, Math.random());
+    const wait_ms = this.undecodable ? UNDECODABLE_MS : waitMs(this.attempt, Math.random());
     this.retry = setTimeout(() => this.connect(), wait_ms);
     this.attempt += 1;
   }
@@ -339,7 +334,7 @@ export class SocketPlayer {
 
   /** Play what is wanted; what comes until that is answered is of no use. */
   private ask(): void {
-    this.failed.times = 0;
+    this.failures.forget();
     this.passed.clear();
     if (this.next) {
       this.begun = false; // what is shown is not what is wanted
@@ -575,17 +570,15 @@ export class SocketPlayer {
   /** What is there cannot be decoded, or is lost. */
   private fails(): void {
     if (this.video.error?.code === MediaError.MEDIA_ERR_DECODE) {
-      const now = performance.now();
-      const { times, at } = this.failed;
-      this.failed = { times: now - at < FAILS_MS ? times + 1 : 1, at: now, played_s: 0, seen_s: 0 };
+      this.failures.note(performance.now());
+      this.seen_s = 0;
     }
     this.rebuild();
     if (this.undecodable) this.become("buffering");
   }
 
-  /** The decoder fails again and again: what begins here lacks what it is decoded from. */
   private get undecodable(): boolean {
-    return this.failed.times >= FAILURES && performance.now() - this.failed.at < FAILS_MS;
+    return this.failures.lasting(performance.now());
   }
 
   /** Begin anew with what the stream is now. */
@@ -665,10 +658,9 @@ export class SocketPlayer {
     const now = performance.now();
     if (this.socket && now - this.heardAt > SILENT_MS) this.again();
     const { currentTime } = this.video;
-    const moved_s = currentTime - this.failed.seen_s;
-    this.failed.seen_s = currentTime;
-    if (moved_s > 0 && moved_s < 1) this.failed.played_s += moved_s; // not where it is sent on
-    if (this.failed.played_s > DECODES_S) this.failed.times = 0;
+    const moved_s = currentTime - this.seen_s;
+    this.seen_s = currentTime;
+    if (moved_s > 0 && moved_s < 1) this.failures.played(moved_s); // not where it is sent on
     if (!this.begun) this.beginPlaying();
     // Of the session before, it may be that there is nothing, or not of each track.
     const vain = this.time.empty || now - (this.next?.at ?? now) > NOTHING_MS;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { MediaTime, ServerClock } from "./media-time";
-import { Cushion, leapTo, liveRate, waitMs } from "./pacing";
+import { Cushion, Failures, leapTo, liveRate, waitMs } from "./pacing";
 import { HEAD_BYTES, type Track, mimeOf, parsePacket, playedTracks } from "./protocol";
 
 function packet(version: number, kind: number, flags: number, body: number[]): ArrayBuffer {
@@ -222,4 +222,43 @@ it("waits longer each time, but not for ever", () => {
   const waits = [0, 1, 2, 3, 4, 50].map((attempt) => waitMs(attempt, 1));
   expect(waits).toEqual([250, 500, 1000, 2000, 4000, 4000]);
   expect(waitMs(0, 0)).toBe(125);
+});
+
+describe("Failures", () => {
+  const failed = (...at: number[]) => {
+    const failures = new Failures();
+    for (const one of at) failures.note(one);
+    return failures;
+  };
+
+  it("last from the third on, each within twenty seconds of the one before", () => {
+    expect(failed(0, 5000).lasting(5000)).toBe(false);
+    expect(failed(0, 5000, 24_000).lasting(24_000)).toBe(true);
+    expect(failed(0, 5000, 26_000).lasting(26_000)).toBe(false);
+  });
+
+  it("are over after twenty seconds without", () => {
+    expect(failed(0, 5000, 9000).lasting(28_999)).toBe(true);
+    expect(failed(0, 5000, 9000).lasting(29_000)).toBe(false);
+  });
+
+  it("are forgotten where it plays for two seconds, or is sent elsewhere", () => {
+    const plays = failed(0, 5000, 9000);
+    plays.played(1.5);
+    expect(plays.lasting(9500)).toBe(true);
+    plays.played(0.6);
+    expect(plays.lasting(9500)).toBe(false);
+    const sent = failed(0, 5000, 9000);
+    sent.forget();
+    expect(sent.lasting(9000)).toBe(false);
+  });
+
+  it("count what was played since the last alone", () => {
+    const failures = failed(0);
+    failures.played(1.5);
+    failures.note(3000);
+    failures.played(1.5);
+    failures.note(6000);
+    expect(failures.lasting(6000)).toBe(true);
+  });
 });
