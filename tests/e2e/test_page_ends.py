@@ -158,3 +158,28 @@ def test_it_begins_again_before_who_has_seen_its_end(over: Over, browser: Any, m
             assert all(number >= 5000 for number in numbers(page)[count:])
         finally:
             stop(camera)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_who_sees_it_end_stays_where_he_is(over: Over, browser: Any, mode: str) -> None:
+    """One who follows sees each picture once, to the last; one who stands still stays so."""
+    stream = f"ends/live-{mode}"
+    camera = over.stage.camera(stream, "start_number=7000")
+    try:
+        url = f"{over.edge}/watch/{stream}?mode={mode}"
+        with watched(browser, url) as follows, watched(browser, url) as stands:
+            for page in (follows, stands):
+                until(lambda page=page: len(numbers(page)) > 3 * FPS, "three seconds")
+            stands.keyboard.press("k")
+            until(lambda: stats(stands)["phase"] == "paused", "it to stand")
+            seen, count = numbers(stands), len(numbers(follows))
+            stop(camera)
+            ended(follows)
+            found = numbers(follows)[count:]
+            assert found == sorted(found)
+            # hls.js and dash.js ask for what is new while they stand, too.
+            wall_s = time.monotonic()
+            until(lambda: numbers(stands) != seen or time.monotonic() > wall_s + 4, "a while")
+            assert numbers(stands)[-1] - seen[-1] <= 2
+    finally:
+        stop(camera)

@@ -135,7 +135,10 @@ export class DashPlayer extends VideoPlayer {
     else if (returned && this.lingers && this.following) {
       this.since = null;
       this.load();
-    } else if (returned && (this.playlist !== "here" || this.video.ended)) this.retry(0);
+    } else if (returned && (this.playlist !== "here" || this.video.ended)) {
+      this.following ||= this.video.ended; // who has seen all goes on with what is new
+      this.retry(0);
+    }
   }
 
   // -- what the controls do --------------------------------------------------------------------
@@ -190,8 +193,10 @@ export class DashPlayer extends VideoPlayer {
     const window = this.window();
     const live = this.live();
     if (!window || live === null) return;
-    const position = Math.max(window.start + 0.1, Math.min(to, live));
     const { ends } = this;
+    const at = this.video.currentTime;
+    const last = this.over && to > at ? Math.max(live, at) : live;
+    const position = Math.max(window.start + 0.1, Math.min(to, last));
     if (ends !== null && to >= window.end) return this.goTo(ends + 1000 * (to - window.end));
     const toLive = ends === null && !this.over && to >= (this.goesByClock ? live : live - 1);
     if (toLive && this.goesByClock) return this.linger();
@@ -292,9 +297,11 @@ export class DashPlayer extends VideoPlayer {
     this.retryTimer = undefined;
     this.until = null;
     this.started = false;
-    this.stale = this.since !== null;
+    const over = this.since === null && this.stream?.state === "ended";
+    this.stale = over || this.since !== null;
     if (this.since !== null && !this.following) this.aim = this.since;
-    if (this.since === null) this.attach(this.url);
+    if (over) void this.attachLast();
+    else if (this.since === null) this.attach(this.url);
     else void this.attachFrom(Math.round(this.since) / 1000);
   }
 
@@ -364,6 +371,22 @@ export class DashPlayer extends VideoPlayer {
     this.attachAt(since, leadOf(manifest), manifest?.type !== "static", until);
   }
 
+  /** The last seconds of what has ended: dash.js would show what its manifest begins with. */
+  private async attachLast(): Promise<void> {
+    const { signal } = this.loading;
+    let end = 0;
+    try {
+      const answer = await fetch(this.url, { signal });
+      end = (answer.ok && readManifest(await answer.text()).end) || 0;
+    } catch {
+      // as above
+    }
+    if (signal.aborted) return;
+    if (end === 0) return this.attach(this.url);
+    this.since = this.times.date(end) - ENDED_MS;
+    this.load();
+  }
+
   private attachAt(since: number, leads: number | null, dynamic: boolean, until: number | null): void {
     const start = leads !== null && leads < since ? leads + LED_S : since;
     this.attach(this.from(since, until), dynamic ? start : undefined, until);
@@ -381,8 +404,15 @@ export class DashPlayer extends VideoPlayer {
     if (this.stale) return; // of before
     const dynamic = this.dash?.isDynamic() === true;
     if (this.since === null) {
-      this.since = this.lastSeconds();
-      if (this.since !== null) this.load();
+      if (dynamic) return;
+      const live = this.stream?.state === "live"; // then this manifest is of before
+      this.since = live ? null : this.lastSeconds();
+      if (!live && this.since === null) return;
+      this.load();
+      // Nothing of it is to be shown; not amid what dash.js does with it.
+      setTimeout(() => {
+        if (this.stale) this.unmake();
+      });
       return;
     }
     const since = Math.round(this.since) / 1000;
@@ -468,7 +498,8 @@ export class DashPlayer extends VideoPlayer {
 
   /** Load anew: the live edge, or the moment that it was sent to, or what comes after what was shown last. */
   private again(): void {
-    if (this.reaching !== null) this.since = this.reaching;
+    if (this.following && this.stream?.state === "live") this.since = null;
+    else if (this.reaching !== null) this.since = this.reaching;
     else if (!this.following && this.started) this.since = this.times.date(this.video.currentTime);
     this.load();
   }

@@ -223,8 +223,10 @@ export class Player extends VideoPlayer {
     super.observe(stream, listed, failures);
     // Once ENDLIST was seen, hls.js asks for no more playlists: a new session needs a new start.
     const closed = this.details() !== null && !this.details()?.live && this.ends === null;
-    if (stream?.state === "live" && closed && this.age(this.builtAt) > 5) this.rebuild();
-    else if (this.unsupported && renewed) this.rebuild(); // perhaps in another codec
+    if (stream?.state === "live" && closed && this.age(this.builtAt) > 5) {
+      this.following ||= this.video.ended; // who has seen all goes on with what is new
+      this.rebuild();
+    } else if (this.unsupported && renewed) this.rebuild(); // perhaps in another codec
     else if (returned && (this.playlist === "missing" || this.playlist === "failing")) {
       this.retry(() => this.reopen(), 0);
     }
@@ -391,7 +393,7 @@ export class Player extends VideoPlayer {
   /** Of a stream that has ended, who follows it is shown the last. */
   private mindEnd(): void {
     const last = this.details()?.fragments.at(-1);
-    if (!this.over || !last?.programDateTime || this.since !== null) return;
+    if (this.started || !this.following || !this.over || !last?.programDateTime || this.since !== null) return;
     const at = last.programDateTime + 1000 * last.duration - ENDED_MS;
     this.since = this.reaching = Math.round(at);
     this.retry(() => this.reopen(), 0); // not amid what hls.js does with the list

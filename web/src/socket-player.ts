@@ -12,6 +12,9 @@ const HOPELESS_AFTER = 3;
 /** So far before its newest media, at most, lies the last picture of a stream. */
 const LAST_MS = 3_000;
 
+/** What it is sent to is waited for so long before the page says that nothing is there. */
+const COMES_S = 3;
+
 /** Who is so near to the last goes no further. */
 const NEAR_LAST_MS = 500;
 
@@ -23,6 +26,7 @@ export class SocketModePlayer extends VideoPlayer {
   private stepped = false;
   /** Sent elsewhere, and not playing there yet. */
   private sought = false;
+  private askedAt = Number.NEGATIVE_INFINITY;
   private readonly reporting: Reporting;
 
   constructor(
@@ -95,6 +99,7 @@ export class SocketModePlayer extends VideoPlayer {
     this.moved();
     this.stepped = false;
     this.sought = true;
+    this.askedAt = performance.now();
     this.aim = null;
     this.speed = 1;
     this.socket.toLive();
@@ -109,6 +114,7 @@ export class SocketModePlayer extends VideoPlayer {
     this.moved();
     this.stepped = false;
     this.sought = true;
+    this.askedAt = performance.now();
     this.aim = time;
     this.socket.seek(time);
     this.tick();
@@ -188,7 +194,7 @@ export class SocketModePlayer extends VideoPlayer {
     const missing = said.phase === "missing" || (this.listed && this.stream === null && said.epoch === 0);
     const behind_s = said.live ? said.ahead_s : said.latency_s;
     const facts = this.facts();
-    if (this.socket.goesTo !== null) facts.more = true; // what it shows is of before
+    if (this.socket.goesTo !== null && this.age(this.askedAt) < COMES_S) facts.more = true; // it is on its way
     const sent = said.phase === "ended" && !said.live && said.captured_ms !== null;
     return {
       phase: phaseOf({

@@ -117,6 +117,8 @@ export abstract class VideoPlayer {
   protected stale = false;
   /** It stands at the keyframe before that. */
   protected holds = false;
+  /** All was played, and the browser has paused it. */
+  private atEnd = false;
   /** The browser has paused it: by a media key, or with picture in picture. */
   protected stopped = false;
   protected stalls = 0;
@@ -159,6 +161,7 @@ export abstract class VideoPlayer {
     on("playing", () => {
       if (!shows()) return;
       this.started = true;
+      this.movedAt = performance.now(); // it is about to
       this.plays();
       this.endStall();
     });
@@ -181,7 +184,7 @@ export abstract class VideoPlayer {
     on("seeking", () => {
       this.soughtAt = performance.now();
       // Sent back from the end, where the browser has paused it.
-      if (this.started && this.wantsPlay && !this.stopped && video.paused && !video.ended) void this.play();
+      if (this.atEnd && this.wantsPlay && !video.ended) void this.play();
     });
     on("pause", () => {
       this.stopped = this.wantsPlay && !video.ended && !video.seeking && !video.error;
@@ -189,6 +192,14 @@ export abstract class VideoPlayer {
     on("play", () => {
       this.stopped = false;
     });
+    on("ended", () => {
+      this.atEnd = true;
+    });
+    for (const name of ["play", "emptied"]) {
+      on(name, () => {
+        this.atEnd = false;
+      });
+    }
     on("emptied", () => {
       this.stopped = false;
       this.holds = false; // with its source; the browser plays the next at speed 1
@@ -406,7 +417,6 @@ export abstract class VideoPlayer {
     if (date === null || this.last === null) return false;
     const left_ms = this.last - date.getTime();
     const { ahead_s } = this.buffered();
-    if (this.wantsPlay && ahead_s > LAST_PICTURE_S) return true;
     return left_ms > (ahead_s < DRY_S ? DRY_MORE_MS : MORE_MS);
   }
 

@@ -6,6 +6,8 @@ export interface Manifest {
   type?: string;
   /** When the newest of its media were captured: that is when our manifests change. */
   publishTime?: Date;
+  /** Where a static one of ours ends, in the media's time, s; of its text alone. */
+  end?: number;
   Period?: {
     start?: number;
     AdaptationSet?: {
@@ -27,10 +29,13 @@ interface Template {
 export function readManifest(text: string): Manifest {
   const root = new DOMParser().parseFromString(text, "text/xml").documentElement;
   const number = (element: Element | null, name: string) => Number(element?.getAttribute(name) ?? 0);
+  const seconds = (element: Element, name: string) =>
+    Number(element.getAttribute(name)?.match(/^PT([\d.]+)S$/)?.[1] ?? 0);
   return {
     type: root.getAttribute("type") ?? "static",
+    end: seconds(root, "mediaPresentationDuration"),
     Period: [...root.querySelectorAll("Period")].map((period) => ({
-      start: Number(period.getAttribute("start")?.match(/^PT([\d.]+)S$/)?.[1] ?? 0),
+      start: seconds(period, "start"),
       AdaptationSet: [...period.querySelectorAll("AdaptationSet")].map((set) => {
         const template = set.querySelector("SegmentTemplate");
         const times = [...set.querySelectorAll("S")].map((one) => ({ t: number(one, "t") }));

@@ -170,17 +170,15 @@ class Stretch(NamedTuple):
         return begin, end
 
 
-def unbroken(
-    before: Row | None, row: Row, timescales: Mapping[int, int], *, by_sample: bool = False
-) -> bool:
-    """Whether a row goes on where the one before it ends. In a session, pictures that pause stand
-    for so long (a shared screen); what is missing there has a row, which is a gap. Of sound
-    (`by_sample`) a pause is left out."""
-    if before is None or row.gap or before.gap or row.epoch != before.epoch:
-        return False
-    step = row.dts - before.dts
-    longest = before.dur + HOLE_S * timescales[row.epoch]
-    return step >= 0 and (step <= longest or not by_sample)
+def unbroken(before: Row | None, row: Row, timescales: Mapping[int, int]) -> bool:
+    """Whether a row goes on where the one before it ends."""
+    return (
+        before is not None
+        and not row.gap
+        and not before.gap
+        and row.epoch == before.epoch
+        and 0 <= row.dts - before.dts <= before.dur + HOLE_S * timescales[row.epoch]
+    )
 
 
 def stretch(

@@ -26,7 +26,7 @@ from kinolog.delivery.clip.cut import (
 )
 from kinolog.delivery.clip.lay import At, Piece
 from kinolog.delivery.clip.loader import Loader
-from kinolog.delivery.clip.maker import BACK_MS, from_independent, newest_sync
+from kinolog.delivery.clip.maker import BACK_MS, from_independent, newest_sync, stands
 from kinolog.delivery.clip.spool import Spool
 from kinolog.delivery.history import History
 from kinolog.log.random_reader import RandomReader
@@ -250,11 +250,11 @@ async def _stands(
     count = sum(row.wall <= at_ms for row in rows)
     if not 0 < count < len(rows):
         return None
-    before, after = rows[count - 1], rows[count]
-    scales = {epoch: info.timescale for epoch, info in infos.items()}
-    if not unbroken(before, after, scales):
+    before, scale = rows[count - 1], infos[rows[count - 1].epoch].timescale
+    stood_ms = before.wall + max(0, 1000 * before.dur // scale - 1)
+    if stood_ms >= at_ms or not await stands(loader, before, rows[count], scale):
         return None
-    return before.wall + max(0, 1000 * before.dur // scales[before.epoch] - 1)
+    return stood_ms
 
 
 def _shows(rows: Sequence[Row], infos: Mapping[int, OpenTrack], at_ms: int) -> bool:

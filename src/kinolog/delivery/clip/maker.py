@@ -24,6 +24,7 @@ from kinolog.delivery.clip.changes import changes, refuse_codecs
 from kinolog.delivery.clip.clip import Clip, Composer
 from kinolog.delivery.clip.columns import Columns
 from kinolog.delivery.clip.cut import (
+    HOLE_S,
     REACH_MS,
     REORDER_MS,
     Heard,
@@ -286,17 +287,17 @@ async def _find(loader: Loader, plan: _Plan, span: tuple[int, int, int], *, comp
     before: Row | None = None
     over = False
 
-    def goes_on(row: Row) -> bool:
-        return unbroken(before, row, plan.scales, by_sample=plan.by_sample)
-
     async with aclosing(loader.walk(plan.names[0], since_ms, end_ms + REORDER_MS)) as found:
         async for rows in found:
             for row in rows:
+                goes_on = unbroken(before, row, plan.scales)
+                if not goes_on and before is not None and not plan.by_sample:
+                    goes_on = await stands(loader, before, row, plan.scales[before.epoch])
                 # Only what goes on amid a GOP may have something that is shown before the end.
-                over = over or (row.wall >= end_ms and (row.independent or not goes_on(row)))
+                over = over or (row.wall >= end_ms and (row.independent or not goes_on))
                 if over:
                     break
-                if not goes_on(row):
+                if not goes_on:
                     if len(runs) >= STRETCHES:
                         await _read_ends(loader, plan, runs, span)
                         runs = []
@@ -308,6 +309,29 @@ async def _find(loader: Loader, plan: _Plan, span: tuple[int, int, int], *, comp
                 before = row
             await asyncio.sleep(0)
     await _read_ends(loader, plan, runs, span)
+
+
+async def stands(loader: Loader, before: Row, row: Row, scale: int) -> bool:
+    """Whether the last picture of a row stands until another begins: pictures pause in a session (a
+    shared screen sends none while nothing changes). Its sound is there meanwhile; of a session
+    without, for up to a minute. Else something is missing. `scale`: of the track."""
+    if before.gap or row.gap or before.epoch != row.epoch or row.dts < before.dts:
+        return False
+    since_ms = before.wall + 1000 * before.dur // scale
+    sounds = {
+        name: infos[row.epoch].timescale
+        for name, infos in loader.tracks().items()
+        if row.epoch in infos and infos[row.epoch].kind == "audio"
+    }
+    for name, sound_scale in sounds.items():
+        heard_ms = since_ms
+        for one in await loader.rows(name, since_ms, row.wall):
+            if one.gap or one.epoch != row.epoch or one.wall > heard_ms + 1000 * HOLE_S:
+                break
+            heard_ms = max(heard_ms, one.wall + 1000 * one.dur // sound_scale)
+        if heard_ms + 1000 * HOLE_S >= row.wall:
+            return True
+    return not sounds and row.wall - since_ms <= REACH_MS
 
 
 async def _read_ends(
