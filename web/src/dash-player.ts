@@ -136,7 +136,7 @@ export class DashPlayer extends VideoPlayer {
       this.since = null;
       this.load();
     } else if (returned && (this.playlist !== "here" || this.video.ended)) {
-      this.following ||= this.video.ended; // who has seen all goes on with what is new
+      this.following ||= this.video.ended && this.ends === null; // who has seen all goes on with what is new
       this.retry(0);
     }
   }
@@ -155,7 +155,7 @@ export class DashPlayer extends VideoPlayer {
     this.speed = 1;
     this.video.playbackRate = 1;
     this.wantsPlay = true;
-    if (this.since !== null || this.retryTimer !== undefined) {
+    if (this.since !== null || this.retryTimer !== undefined || this.over) {
       this.since = this.stream?.state === "live" ? null : this.lastSeconds();
       this.load();
     } else {
@@ -374,16 +374,13 @@ export class DashPlayer extends VideoPlayer {
   /** The last seconds of what has ended: dash.js would show what its manifest begins with. */
   private async attachLast(): Promise<void> {
     const { signal } = this.loading;
-    let end = 0;
-    try {
-      const answer = await fetch(this.url, { signal });
-      end = (answer.ok && readManifest(await answer.text()).end) || 0;
-    } catch {
-      // as above
-    }
+    const manifest = await this.asked(async (asking) => {
+      const answer = await fetch(this.url, { signal: asking });
+      return answer.ok ? readManifest(await answer.text()) : null;
+    }, signal);
     if (signal.aborted) return;
-    if (end === 0) return this.attach(this.url);
-    this.since = this.times.date(end) - ENDED_MS;
+    if (!manifest?.end) return this.attach(this.url);
+    this.since = this.times.date(manifest.end) - ENDED_MS;
     this.load();
   }
 
@@ -407,11 +404,12 @@ export class DashPlayer extends VideoPlayer {
       if (dynamic) return;
       const live = this.stream?.state === "live"; // then this manifest is of before
       this.since = live ? null : this.lastSeconds();
-      if (!live && this.since === null) return;
-      this.load();
+      if (live) this.retry();
+      else if (this.since !== null) this.load();
+      else return;
       // Nothing of it is to be shown; not amid what dash.js does with it.
       setTimeout(() => {
-        if (this.stale) this.unmake();
+        if (this.stale || this.retryTimer !== undefined) this.unmake();
       });
       return;
     }

@@ -240,7 +240,7 @@ export class Player extends VideoPlayer {
     this.following = true;
     this.aim = this.reaching = null;
     this.speed = 1;
-    if (this.since !== null || this.broken) {
+    if (this.since !== null || this.broken || this.over) {
       this.since = null;
       this.wantsPlay = true;
       this.reopen();

@@ -26,7 +26,7 @@ export class SocketModePlayer extends VideoPlayer {
   private stepped = false;
   /** Sent elsewhere, and not playing there yet. */
   private sought = false;
-  private askedAt = Number.NEGATIVE_INFINITY;
+  private askedAt = performance.now();
   private readonly reporting: Reporting;
 
   constructor(
@@ -85,8 +85,9 @@ export class SocketModePlayer extends VideoPlayer {
     } else if (this.stands) {
       this.wantsPlay = true;
       const captured = this.socket.status().captured_ms;
+      const over = this.stream?.state === "ended"; // who paused before that sees what was left
       this.socket.play();
-      if (this.stepped && captured !== null) this.socket.seek(captured);
+      if ((this.stepped || over) && captured !== null) this.socket.seek(captured);
     } else {
       this.wantsPlay = false;
       this.socket.pause();

@@ -280,11 +280,13 @@ export abstract class VideoPlayer {
   toggle(): void {
     if (this.stands) {
       this.wantsPlay = true;
+      this.movedAt = performance.now(); // it was not to move
       if (this.video.ended) {
         void this.replay();
         return;
       }
-      if (this.following) this.toLive();
+      // Who paused before a stream ended sees what was left.
+      if (this.following && this.stream?.state !== "ended") this.toLive();
       void this.play();
     } else {
       this.wantsPlay = false;
@@ -361,7 +363,7 @@ export abstract class VideoPlayer {
   }
 
   /** What the edge says, soon; null where it does not, or nobody wants it any more. */
-  private async asked<T>(ask: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T | null> {
+  protected async asked<T>(ask: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T | null> {
     const asking = new AbortController();
     const stop = () => asking.abort();
     const timer = setTimeout(stop, ASKS_MS);

@@ -63,6 +63,8 @@ MOST_BYTES: Final = 3 << 30
 _ROWS_AT_ONCE: Final = 256
 """Rows that are gone through before others have their turn."""
 KEPT_WAIT_S: Final = 1.0
+SOUND_SENT_MS: Final = 10_000
+"""A session that has sent no sound for so long sends none."""
 TOO_LONG: Final = "the tables of this clip take over 1 GB: players could not open it"
 
 
@@ -313,25 +315,26 @@ async def _find(loader: Loader, plan: _Plan, span: tuple[int, int, int], *, comp
 
 async def stands(loader: Loader, before: Row, row: Row, scale: int) -> bool:
     """Whether the last picture of a row stands until another begins: pictures pause in a session (a
-    shared screen sends none while nothing changes). Its sound is there meanwhile; of a session
-    without, for up to a minute. Else something is missing. `scale`: of the track."""
+    shared screen sends none while nothing changes) and sound goes on; where the session sends none,
+    for up to a minute. Else something is missing. `scale`: of the track."""
     if before.gap or row.gap or before.epoch != row.epoch or row.dts < before.dts:
         return False
-    since_ms = before.wall + 1000 * before.dur // scale
-    sounds = {
-        name: infos[row.epoch].timescale
-        for name, infos in loader.tracks().items()
-        if row.epoch in infos and infos[row.epoch].kind == "audio"
-    }
-    for name, sound_scale in sounds.items():
+    since_ms, sent = before.wall + 1000 * before.dur // scale, False
+    for name, infos in loader.tracks().items():
+        info = infos.get(row.epoch)
+        if info is None or info.kind != "audio":
+            continue
         heard_ms = since_ms
-        for one in await loader.rows(name, since_ms, row.wall):
-            if one.gap or one.epoch != row.epoch or one.wall > heard_ms + 1000 * HOLE_S:
-                break
-            heard_ms = max(heard_ms, one.wall + 1000 * one.dur // sound_scale)
+        async with aclosing(loader.walk(name, since_ms - SOUND_SENT_MS, row.wall)) as found:
+            async for rows in found:
+                own = [one for one in rows if one.epoch == row.epoch and not one.gap]
+                sent = sent or bool(own)
+                for one in own:
+                    if one.wall <= heard_ms + 1000 * HOLE_S:
+                        heard_ms = max(heard_ms, one.wall + 1000 * one.dur // info.timescale)
         if heard_ms + 1000 * HOLE_S >= row.wall:
             return True
-    return not sounds and row.wall - since_ms <= REACH_MS
+    return not sent and row.wall - since_ms <= REACH_MS
 
 
 async def _read_ends(
