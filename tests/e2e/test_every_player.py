@@ -9,12 +9,16 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
 from hls_stage import Stage, stage, stop, until
 from kit.dash_page import ENDS_OVER_ABSENCES, OVER_ABSENCES, DashPage, player_pages
+
+from failover_kit import numbers_of
+from kinolog.testing import read_block_codes
 
 pytestmark = [
     pytest.mark.cluster,
@@ -26,6 +30,8 @@ pytestmark = [
 
 CAMERA = "test:640x360@30?gop=2"
 FPS = 30
+SECOND = 5000
+"""The number of the second session's first picture."""
 SEGMENT_S = 2
 AWAY_MS = 4000
 STALL_S = 0.2
@@ -207,10 +213,55 @@ def test_a_player(played: Stage, edge: str, pages: str, browser: Any, name: str)
             assert pictures == pytest.approx(FPS * listed_s, abs=2)
 
 
+def test_ffmpeg(played: Stage, edge: str, tmp_path: Path) -> None:
+    """Live, and in a replay, over a restart: each picture once, of both sessions. By HLS: of live
+    DASH its demuxer gives the last packet again and again (docs/plan.md 22)."""
+    stream = "every/ffmpeg"
+    base = f"{edge}/media/{stream}"
+
+    def reading(name: str, query: str, seconds: int, *how: str) -> subprocess.Popen[bytes]:
+        url = f"{base}/index.m3u8{query}"
+        words = ["ffmpeg", "-v", "error", *how, "-i", url, "-map", "0:v:0", "-c", "copy"]
+        return subprocess.Popen([*words, "-t", str(seconds), str(tmp_path / name)])
+
+    def read(name: str) -> tuple[list[int], list[int]]:
+        """The numbers of each session's pictures."""
+        found = numbers_of(read_block_codes(tmp_path / name))
+        return [n for n in found if n < SECOND], [n for n in found if n >= SECOND]
+
+    with ExitStack() as cameras, httpx.Client(timeout=30) as client:
+        camera = cameras.enter_context(_publishing(played, stream))
+        until(lambda: _whole(client, base) >= 3, "6 s of a session")
+        live = reading("live.mkv", "", 30)
+        until(lambda: _whole(client, base) >= 8, "10 s more")
+        left_s = time.time()
+        stop(camera)
+        until(lambda: time.time() > left_s + AWAY_MS / 1000, "the absence")
+        cameras.enter_context(_publishing(played, stream, f"&start_number={SECOND}"))
+        assert live.wait(100) == 0
+        # Of a list that grows, ffmpeg begins with the third from its end otherwise.
+        first_s = f"?start={left_s - BEFORE_S:.3f}"
+        replay = reading("replay.mkv", first_s, 25, "-live_start_index", "0")
+        assert replay.wait(100) == 0
+    first, second = read("live.mkv")
+    print(f"ffmpeg, live: {len(first)} pictures, then {len(second)}")
+    assert first == list(range(first[0], first[-1] + 1))
+    assert second == list(range(SECOND, second[-1] + 1))
+    assert len(first) >= 8 * FPS
+    assert len(second) >= 5 * FPS
+    again, later = read("replay.mkv")
+    print(f"ffmpeg, replay: {len(again)} pictures, then {len(later)}")
+    assert again == list(range(again[0], first[-1] + 1))
+    assert later == list(range(SECOND, later[-1] + 1))
+    # From the segment on in which the moment lies.
+    assert BEFORE_S - 2 <= len(again) / FPS <= BEFORE_S + SEGMENT_S
+    assert len(later) >= 3 * FPS
+
+
 @contextmanager
-def _publishing(played: Stage, stream: str) -> Iterator[subprocess.Popen[bytes]]:
+def _publishing(played: Stage, stream: str, query: str = "") -> Iterator[subprocess.Popen[bytes]]:
     """A camera that is gone behind the `with` block, so that none sends into what comes next."""
-    camera = played.start("publish", CAMERA, stream)
+    camera = played.start("publish", CAMERA + query, stream)
     try:
         yield camera
     finally:

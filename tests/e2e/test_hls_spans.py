@@ -204,7 +204,7 @@ def test_the_timeline_tells_ranges_and_gaps(recorded: Recorded, client: httpx.Cl
         ("start=%00", 400, "not a time"),
     ],
 )
-@pytest.mark.parametrize("name", ["index.m3u8", "video.m3u8"])
+@pytest.mark.parametrize("name", ["index.m3u8", "video.m3u8", "manifest.mpd"])
 def test_what_cannot_be_is_said(
     recorded: Recorded, client: httpx.Client, name: str, query: str, status: int, why: str
 ) -> None:
