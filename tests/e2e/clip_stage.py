@@ -6,8 +6,11 @@ import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from hls_stage import Stage
+import httpx
+from hls_stage import PATIENCE_S, Stage
+from kit.media import ffmpeg
 
 RATE = 30
 RESTART_S = 60
@@ -56,6 +59,22 @@ def record(played: Stage, edge: str, stream: str, query: str = "", *words: str) 
         gop = "" if "gop=" in query else "&gop=2"
         played.published(stream, f"{length}{gop}{query}", f"--at={begun_s + offset_s}", *words)
     return Recorded(f"{edge}/media/{stream}", begun_s, sessions)
+
+
+def coded_again(
+    played: Stage, edge: str, folder: Path, stream: str, seconds: int, *how: str
+) -> int:
+    """Publish the camera's first seconds as ffmpeg is told to code them; when that begins (Unix
+    seconds)."""
+    camera = record(played, edge, f"{stream}-camera")
+    plain, film = folder / "plain.mp4", folder / "film.mp4"
+    answer = httpx.get(camera.url(0, seconds), timeout=60).raise_for_status()
+    plain.write_bytes(answer.content)
+    ffmpeg("-i", plain, *how, film)
+    begun_s = int(time.time()) - 1800
+    words = ("publish", str(film), stream, "--fast", f"--at={begun_s}")
+    assert played.start(*words).wait(2 * PATIENCE_S) == 0
+    return begun_s
 
 
 def between_frames(chance: random.Random, at_s: float) -> float:

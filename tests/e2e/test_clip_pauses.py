@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,9 +11,8 @@ from datetime import datetime
 import av
 import httpx
 import pytest
-from clip_stage import RATE, Recorded, record
-from hls_stage import PATIENCE_S, stage
-from kit.media import ffmpeg
+from clip_stage import RATE, Recorded, coded_again
+from hls_stage import stage
 
 from failover_kit import numbers_of
 from kinolog.testing import read_block_codes
@@ -37,17 +35,10 @@ def paused(
     folder = tmp_path_factory.mktemp("pauses")
     with stage(one_broker, folder) as found:
         edge = found.edge()
-        camera = record(found, edge, "pauses/camera")
-        plain, film = folder / "plain.mp4", folder / "film.mp4"
-        answer = httpx.get(camera.url(0, SECONDS), timeout=60).raise_for_status()
-        plain.write_bytes(answer.content)
         left_out = "+".join(f"between(n,{one[0]},{one[-1]})" for one in PAUSES)
         coded = ("libx264", "-x264-params", "keyint=150:min-keyint=150:scenecut=0:bframes=0")
-        ffmpeg("-i", plain, "-vf", f"select='not({left_out})'", "-fps_mode", "passthrough",
-               "-c:v", *coded, *sound, film)  # fmt: skip
-        begun_s = int(time.time()) - 1800
-        words = ("publish", str(film), STREAM, "--fast", f"--at={begun_s}")
-        assert found.start(*words).wait(2 * PATIENCE_S) == 0
+        how = ("-vf", f"select='not({left_out})'", "-fps_mode", "passthrough")
+        begun_s = coded_again(found, edge, folder, STREAM, SECONDS, *how, "-c:v", *coded, *sound)
         base = f"{edge}/media/{STREAM}"
         # Sound begins a little before the pictures: with what its decoder needs first.
         listed = httpx.get(f"{base}/video.m3u8?start={begun_s}&end={begun_s + 2}", timeout=60).text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,8 +11,8 @@ from typing import Any
 
 import httpx
 import pytest
-from clip_stage import RATE, Recorded, record
-from hls_stage import PATIENCE_S, stage, until
+from clip_stage import RATE, Recorded, coded_again
+from hls_stage import stage, until
 from kit.media import ffmpeg
 from kit.page_player import send_to, stats, watched
 from kit.screen import shown
@@ -67,15 +66,9 @@ def opens(
     folder = tmp_path_factory.mktemp("open-gops")
     with stage(one_broker, folder) as found:
         edge = found.edge()
-        camera = record(found, edge, "opens/camera")
-        plain, film = folder / "plain.mp4", folder / "film.mp4"
-        answer = httpx.get(camera.url(0, SECONDS), timeout=60).raise_for_status()
-        plain.write_bytes(answer.content)
         codec = CODECS[str(request.param)]
-        ffmpeg("-i", plain, "-an", "-sc_threshold", "0", "-c:v", *codec.options, film)
-        begun_s = int(time.time()) - 1800
-        words = ("publish", str(film), STREAM, "--fast", f"--at={begun_s}")
-        assert found.start(*words).wait(2 * PATIENCE_S) == 0
+        how = ("-an", "-sc_threshold", "0", "-c:v", *codec.options)
+        begun_s = coded_again(found, edge, folder, STREAM, SECONDS, *how)
         recorded = Recorded(f"{edge}/media/{STREAM}", begun_s, ((0, SECONDS * RATE, 0),))
         yield Open(recorded, range(codec.gop, (SECONDS - 2) * RATE, codec.gop))
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hls_stage import Stage, stage, stop, until
 from kit.page_player import send_to, stats, watched
-from kit.screen import shown
+from kit.screen import numbers
 from playwright.sync_api import Page
 
 pytestmark = [
@@ -52,10 +52,6 @@ def over(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         edge = found.edge()
         found.rest(edge, "ended")
         yield Over(found, edge, begun_s)
-
-
-def numbers(page: Page) -> list[int]:
-    return [one.number for one in shown(page)]
 
 
 def ended(page: Page) -> None:

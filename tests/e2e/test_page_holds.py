@@ -12,7 +12,7 @@ import httpx
 import pytest
 from hls_stage import stage, until
 from kit.page_player import segment_at, send_to, stats, watched
-from kit.screen import shown
+from kit.screen import numbers, shown
 from playwright.sync_api import Page, Route
 
 pytestmark = [pytest.mark.cluster, pytest.mark.needs("chromium"), pytest.mark.timeout(240)]
@@ -78,10 +78,6 @@ def leads(at_s: float) -> bool:
 
 def held(_route: Route) -> None:
     """It is not answered."""
-
-
-def numbers(page: Page) -> list[int]:
-    return [one.number for one in shown(page)]
 
 
 def since(page: Page, count: int) -> list[float]:

@@ -3,12 +3,13 @@
 import type { MediaPlayerClass } from "dashjs";
 import type { Stream } from "./api";
 import { HeldRequests, type Piece } from "./dash/held-requests";
-import { type Manifest, leadOf, readManifest } from "./dash/manifest";
+import { type Manifest, fetchManifest, leadOf } from "./dash/manifest";
 import { edgeNow } from "./edge-clock";
 import { type Facts, RateWindow, backoffMs, phaseOf } from "./recovery";
 import { Reporting } from "./reporting";
-import { AT_LIVE, type Begin, ENDED_MS, LAST_PICTURE_S, LEAST_S, type Snapshot, VideoPlayer } from "./video-player";
+import { AT_LIVE, type Begin, ENDED_MS, LEAST_S, type Snapshot, VideoPlayer } from "./video-player";
 import { WallTimes, captured } from "./wall-times";
+import { LAST_PICTURE_S } from "./ws/pacing";
 
 /** dash.js rights most stalls by itself; after so long without a picture it begins anew. */
 const STUCK_S = 10;
@@ -156,7 +157,7 @@ export class DashPlayer extends VideoPlayer {
     this.video.playbackRate = 1;
     this.wantsPlay = true;
     if (this.since !== null || this.retryTimer !== undefined || this.over) {
-      this.since = this.stream?.state === "live" ? null : this.lastSeconds();
+      this.since = this.lastSeconds();
       this.load();
     } else {
       const live = this.live();
@@ -362,8 +363,7 @@ export class DashPlayer extends VideoPlayer {
     let until: number | null = null;
     try {
       until = await this.endOf(since, signal);
-      const answer = await fetch(this.from(since, until), { signal });
-      if (answer.ok) manifest = readManifest(await answer.text());
+      manifest = await fetchManifest(this.from(since, until), signal);
     } catch {
       // dash.js has its own words for it
     }
@@ -374,10 +374,7 @@ export class DashPlayer extends VideoPlayer {
   /** The last seconds of what has ended: dash.js would show what its manifest begins with. */
   private async attachLast(): Promise<void> {
     const { signal } = this.loading;
-    const manifest = await this.asked(async (asking) => {
-      const answer = await fetch(this.url, { signal: asking });
-      return answer.ok ? readManifest(await answer.text()) : null;
-    }, signal);
+    const manifest = await this.asked((asking) => fetchManifest(this.url, asking), signal);
     if (signal.aborted) return;
     if (!manifest?.end) return this.attach(this.url);
     this.since = this.times.date(manifest.end) - ENDED_MS;
@@ -403,7 +400,7 @@ export class DashPlayer extends VideoPlayer {
     if (this.since === null) {
       if (dynamic) return;
       const live = this.stream?.state === "live"; // then this manifest is of before
-      this.since = live ? null : this.lastSeconds();
+      this.since = this.lastSeconds();
       if (live) this.retry();
       else if (this.since !== null) this.load();
       else return;
@@ -645,7 +642,7 @@ export class DashPlayer extends VideoPlayer {
 
   /** When those begin of what has ended, Unix ms: who follows it is shown these. Null where it goes on. */
   private lastSeconds(): number | null {
-    const window = this.over ? this.window() : null;
+    const window = this.over && this.stream?.state !== "live" ? this.window() : null;
     return window && this.times.date(window.end) - ENDED_MS;
   }
 

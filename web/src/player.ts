@@ -21,11 +21,11 @@ import {
   AT_LIVE,
   type Begin,
   ENDED_MS,
-  LAST_PICTURE_S,
   type Snapshot,
   type Stats,
   VideoPlayer,
 } from "./video-player";
+import { LAST_PICTURE_S } from "./ws/pacing";
 
 /** A viewer who follows the live edge is taken back to it when this far behind the target. */
 const JUMP_BEHIND_S = 8;

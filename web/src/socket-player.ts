@@ -3,7 +3,8 @@
 import type { Stream } from "./api";
 import { phaseOf } from "./recovery";
 import { Reporting } from "./reporting";
-import { AT_LIVE, type Begin, LAST_PICTURE_S, type Snapshot, VideoPlayer } from "./video-player";
+import { AT_LIVE, type Begin, type Snapshot, VideoPlayer } from "./video-player";
+import { LAST_PICTURE_S } from "./ws/pacing";
 import { FASTEST, SocketPlayer } from "./ws/player";
 
 /** A socket that was opened so often, and never played, is held up on its way. */

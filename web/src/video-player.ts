@@ -29,8 +29,6 @@ const HOLDS_S = 10;
 export const LEAST_S = 0.001;
 /** Of a stream that has ended, so much of the last is played by who wants it live. */
 export const ENDED_MS = 2000;
-/** So far before the end lies a picture that a browser shows though its decoder may still reorder the last. */
-export const LAST_PICTURE_S = 0.2;
 
 export interface Choice {
   id: number;
@@ -418,8 +416,7 @@ export abstract class VideoPlayer {
     const date = this.started ? this.playingDate() : null;
     if (date === null || this.last === null) return false;
     const left_ms = this.last - date.getTime();
-    const { ahead_s } = this.buffered();
-    return left_ms > (ahead_s < DRY_S ? DRY_MORE_MS : MORE_MS);
+    return left_ms > (this.buffered().ahead_s < DRY_S ? DRY_MORE_MS : MORE_MS);
   }
 
   /** What a viewer is told goes by, but for what each way of playing knows alone. */

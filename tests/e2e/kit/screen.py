@@ -84,6 +84,11 @@ def shown(page: Page) -> list[Shown]:
     return [Shown(*one) for one in page.evaluate("window.shown ?? []")]
 
 
+def numbers(page: Page) -> list[int]:
+    """Of the pictures that have been read so far."""
+    return [one.number for one in shown(page)]
+
+
 def wait_for_pictures(page: Page, count: int) -> None:
     """Until more than `count` have been read; to fetch them for that would make the page late."""
     page.wait_for_function(

@@ -26,7 +26,7 @@ interface Template {
 }
 
 /** What is read of it, of its text. */
-export function readManifest(text: string): Manifest {
+function readManifest(text: string): Manifest {
   const root = new DOMParser().parseFromString(text, "text/xml").documentElement;
   const number = (element: Element | null, name: string) => Number(element?.getAttribute(name) ?? 0);
   const seconds = (element: Element, name: string) =>
@@ -51,6 +51,12 @@ export function readManifest(text: string): Manifest {
       }),
     })),
   };
+}
+
+/** Undefined where the edge has none. */
+export async function fetchManifest(url: string, signal: AbortSignal): Promise<Manifest | undefined> {
+  const answer = await fetch(url, { signal });
+  return answer.ok ? readManifest(await answer.text()) : undefined;
 }
 
 /** When the first segment of video begins (s), where it may be that not each begins with a keyframe. */

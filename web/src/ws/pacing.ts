@@ -151,6 +151,10 @@ export function waitMs(attempt: number, chance: number): number {
   return Math.round(longest * (0.5 + 0.5 * chance));
 }
 
+/** So far before the end lies a picture that a browser shows though its decoder may still reorder the last. */
+export const LAST_PICTURE_S = 0.2;
+
+/** What a decoder has failed at so often, each so soon after the one before, it cannot decode. */
 const FAILURES = 3;
 const FAILS_MS = 20_000;
 /** What it has played so much of it can decode. */

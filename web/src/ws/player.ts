@@ -7,7 +7,7 @@
  */
 
 import { MediaTime, ServerClock } from "./media-time";
-import { Cushion, Failures, UNDECODABLE_MS, leapTo, liveRate, waitMs } from "./pacing";
+import { Cushion, Failures, LAST_PICTURE_S, UNDECODABLE_MS, leapTo, liveRate, waitMs } from "./pacing";
 import { type Packet, type Session, type Told, type Track, mimeOf, parsePacket, playedTracks } from "./protocol";
 import { TrackBuffer } from "./track-buffer";
 
@@ -71,8 +71,6 @@ const SOUGHT_COMES_MS = 2000;
 const SOUGHT_MOST_MS = 10_000;
 /** Of so much a browser shows the first picture, whatever its decoder holds back. */
 const SHOWS_S = 0.5;
-/** So far before the end lies a picture that a browser shows though it may still reorder the last. */
-const LAST_S = 0.2;
 const NOTHING_MS = 3000;
 const STILL_S = 0.4;
 const STALL_SLACK_S = 0.5;
@@ -732,7 +730,7 @@ export class SocketPlayer {
     if (next_s !== null || shown) return next_s ?? at_s;
     // Sent behind all that there is, a browser would wait there for ever; what is on its way still comes.
     const all = this.live && this.absence !== null;
-    return all ? Math.max(first_s, pictures.endFrom(first_s) - LAST_S) : at_s;
+    return all ? Math.max(first_s, pictures.endFrom(first_s) - LAST_PICTURE_S) : at_s;
   }
 
   private keepUp(now_s: number): void {

@@ -288,15 +288,16 @@ async def _find(loader: Loader, plan: _Plan, span: tuple[int, int, int], *, comp
     plan.stretches, plan.begins_ms = [], {}
     before: Row | None = None
     over = False
-
     async with aclosing(loader.walk(plan.names[0], since_ms, end_ms + REORDER_MS)) as found:
         async for rows in found:
+            if over:
+                break
             for row in rows:
                 goes_on = unbroken(before, row, plan.scales)
                 if not goes_on and before is not None and not plan.by_sample:
                     goes_on = await stands(loader, before, row, plan.scales[before.epoch])
                 # Only what goes on amid a GOP may have something that is shown before the end.
-                over = over or (row.wall >= end_ms and (row.independent or not goes_on))
+                over = row.wall >= end_ms and (row.independent or not goes_on)
                 if over:
                     break
                 if not goes_on:
