@@ -139,8 +139,11 @@ class Gate:
         """The packet in media time, or None for one that is left out. Raises Jump.
 
         A track begins with DTS = PTS, as CMAF would have it: with B-frames its DTS are moved, so
-        that the date of a media segment is that of the first picture that is shown of it, for
-        players that go by the one as for those that go by the other.
+        that the date of a media segment is that of the first picture that is shown of it (at a
+        steady rate), for players that go by the one as for those that go by the other. A keyframe
+        whose PTS is below its DTS then (a clock of milliseconds rounds them apart) has that for
+        both, where it can: players that count from the first DTS of a list would drop it, and all
+        that needs it.
         """
         track, shift = packet.track, self.shift[packet.track]
         scale = self._tracks[track].timescale
@@ -150,6 +153,8 @@ class Gate:
             ahead = ahead if 0 < ahead <= scale * _AHEAD_MS // 1000 else 0
         dts, pts = packet.dts + shift + ahead, packet.pts + shift
         last = self._last_dts.get(track)
+        if packet.keyframe and last is not None and last < pts < dts:
+            dts = pts
         if last is None:
             if self._stray(track, dts):
                 return None

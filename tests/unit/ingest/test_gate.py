@@ -82,6 +82,22 @@ def test_a_small_step_back_is_clamped_and_counted() -> None:
     assert gate.gate.clamped == 1
 
 
+def test_a_keyframe_is_not_shown_before_it_is_decoded() -> None:
+    """Milliseconds, of 30 pictures a second, two of them ahead: 66.67 is 66 or 67."""
+    gate = Placed(VIDEO)
+    gate.push(Packet(0, 0, 67 * 90, None, True, b"v"))
+    times = [(33, 167), (67, 100), (100, 133), (133, 267), (2001, 2067), (2034, 2100)]
+    for dts_ms, pts_ms in times:
+        key = dts_ms == 2001
+        (packet,) = gate.push(Packet(0, dts_ms * 90, pts_ms * 90, None, key, b"v"))
+        moved_ms = 66 if key else 67
+        assert packet.dts == (BASE_MS + dts_ms + moved_ms) * 90
+        assert packet.pts == (BASE_MS + pts_ms) * 90
+    # Where the picture before was decoded later than that, it stays.
+    (packet,) = gate.push(Packet(0, 2067 * 90, 2050 * 90, None, True, b"v"))
+    assert packet.dts == (BASE_MS + 2067 + 67) * 90
+
+
 def test_one_frame_a_second_is_no_jump() -> None:
     gate = Placed(VIDEO)
     for second in range(5):
