@@ -83,7 +83,7 @@ def publish(
     reconnect
         Open a live source again when it drops, as a camera does that restarts. [default: yes]
     at
-        When it was captured: -2h, 2026-01-31T12:00:00Z, or Unix seconds.
+        When its first picture was captured: -2h, 2026-01-31T12:00:00Z, or Unix seconds.
     encode
         Encode the video: h264, hevc, vp9 or av1, with a bit rate: vp9:2M.
     transcode_audio

@@ -235,7 +235,8 @@ class Session:
         assert self._gate is not None
         first = min(through, key=lambda p: p.dts / self._tracks[p.track].timescale)
         if self._shift is None:
-            self._shift = self._place(first)
+            pictures = (packet for packet in through if packet.track == self._gate.lead)
+            self._shift = self._place(first, next(pictures, first))
         self._gate.place(self._shift, first)
         if self._opener.newest is None:
             self._refused.forget()  # before the stream's beginning there is nothing to miss
@@ -257,17 +258,20 @@ class Session:
         else:
             self._refused.total += len(gate.held)
 
-    def _place(self, first: Packet) -> Shift:
-        """Media time begins at the capture's Unix time (DESIGN.md section 3, Time)."""
+    def _place(self, first: Packet, leading: Packet) -> Shift:
+        """Media time begins at the capture's Unix time (DESIGN.md section 3, Time). What is said to
+        be of a moment begins with its first picture then: files have sound before it, which its
+        decoder needs."""
+        origin = first
         if self._media_ms and not self.request.live:
             base_ms = self._media_ms
         elif self.request.at_ms is not None and not self._media_ms:
-            base_ms = self.request.at_ms
+            base_ms, origin = self.request.at_ms, leading
         else:
             base_ms = self._captured_ms(first)
         follow = self.request.live and self.request.at_ms is None
         self._wall = WallClock(follow=follow, proven=self._wall.proven)
-        return Shift(base_ms, first.pts, self._tracks[first.track].timescale)
+        return Shift(base_ms, origin.pts, self._tracks[origin.track].timescale)
 
     def _captured_ms(self, first: Packet) -> int:
         """When a packet was captured that has waited for others since: the tracks were gathered,

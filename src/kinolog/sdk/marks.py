@@ -17,9 +17,7 @@ from kinolog.record.mark import Mark as Record
 from kinolog.record.mark import check_mark
 from kinolog.sdk.connection import Connection, connect
 from kinolog.sdk.loop import background
-from kinolog.sdk.moment import When, as_datetime, time_ms
-
-_SKEW_MS = 2_000
+from kinolog.sdk.moment import SKEW_MS, When, as_datetime, time_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,7 @@ def mark(
             data=raw,
         )
     )
-    if record.at > now_ms + _SKEW_MS:
+    if record.at > now_ms + SKEW_MS:
         raise InputError("at lies in the future")
     background().call(_write(connection or connect(), StreamName.parse(stream), record))
     return _mark(record)
@@ -92,7 +90,7 @@ def marks(
             print(mark.time, mark.text)
     """
     now_ms = SystemClock().unix_ms()
-    until_ms = now_ms + _SKEW_MS if end is None else time_ms(end, now_ms)
+    until_ms = now_ms + SKEW_MS if end is None else time_ms(end, now_ms)
     start_ms = time_ms(start, now_ms)
     asking = _read(connection or connect(), StreamName.parse(stream), start_ms, until_ms)
     return background().call(asking)

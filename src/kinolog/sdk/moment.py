@@ -5,18 +5,25 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from kinolog.core.errors import InputError
-from kinolog.core.units import unix_ms
+from kinolog.core.units import show_time, unix_ms
 from kinolog.log.history import Moment
 
 When = str | float | datetime
 """A point in time: "-10m" (before now), "now", RFC 3339, Unix seconds, an aware datetime."""
 
 
+SKEW_MS = 2_000
+"""Clocks may be so far apart."""
+
+
 def moment_of(start: When, now_ms: int) -> Moment:
-    """Where to begin. InputError for what is no time."""
+    """Where to begin. InputError for what is no time, or has not been yet."""
     if start in ("live", "earliest"):
         return "live" if start == "live" else "earliest"
-    return time_ms(start, now_ms)
+    found = time_ms(start, now_ms)
+    if found > now_ms + SKEW_MS:
+        raise InputError(f"{show_time(found)} lies in the future", hint="live begins with now")
+    return found
 
 
 def time_ms(when: When, now_ms: int) -> int:

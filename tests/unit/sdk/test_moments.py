@@ -33,6 +33,8 @@ def test_moments_as_people_give_them() -> None:
     for wrong in ("yesterday", "-10", datetime(2026, 1, 31)):
         with pytest.raises(InputError):
             moment_of(wrong, NOW_MS)
+    with pytest.raises(InputError, match="in the future"):
+        moment_of(NOW_MS / 1000 + 60, NOW_MS)
 
 
 def test_mistakes_are_said_at_once() -> None:
