@@ -62,12 +62,18 @@ def record(played: Stage, edge: str, stream: str, query: str = "", *words: str) 
 
 
 def coded_again(
-    played: Stage, edge: str, folder: Path, stream: str, seconds: int, *how: str
+    played: Stage,
+    edge: str,
+    folder: Path,
+    stream: str,
+    seconds: int,
+    *how: str,
+    suffix: str = "mp4",
 ) -> int:
     """Publish the camera's first seconds as ffmpeg is told to code them; when that begins (Unix
-    seconds)."""
+    seconds). `suffix`: of the film, which says what it is."""
     camera = record(played, edge, f"{stream}-camera")
-    plain, film = folder / "plain.mp4", folder / "film.mp4"
+    plain, film = folder / "plain.mp4", folder / f"film.{suffix}"
     answer = httpx.get(camera.url(0, seconds), timeout=60).raise_for_status()
     plain.write_bytes(answer.content)
     ffmpeg("-i", plain, *how, film)

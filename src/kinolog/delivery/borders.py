@@ -3,6 +3,7 @@ tracks begin and end at about the same time."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from kinolog.delivery.channel import Channel
@@ -37,18 +38,20 @@ class Borders:
         """Where a track's list begins that is to go back to a moment (Unix ms). Where that lies
         amid a GOP of several segments, or is shown before its keyframe (an open GOP), it begins
         with a GOP before, and players with it: they begin to load where they begin to play, and
-        would have nothing to decode. Sound begins where the lead does: once a list has ended,
-        players take what stands first in each for simultaneous, whatever its date."""
+        would have nothing to decode. One whose keyframe is shown before its first DTS (a
+        variable rate) is not the first in a list: players count from that DTS, and drop the
+        keyframe; they begin with it in the second. Sound begins where the lead does: once a list
+        has ended, players take what stands first in each for simultaneous, whatever its date."""
         lead = self._lead(channel, track)
         found = await self._first(channel, lead, since_ms) if lead is not None else None
         if found is None:
             return Begin(since_ms, since_ms)
-        wall_ms, sought = found
-        shown_ms = since_ms if sought else wall_ms
+        first, shown_ms = found
         if lead != track:
-            return Begin(wall_ms + SLIVER_MS, shown_ms)
+            return Begin(first.wall + SLIVER_MS, shown_ms)
         # Of the segment before, which may end a moment later by its rounded dates, there is none.
-        return Begin(max(shown_ms, wall_ms + 2), shown_ms)
+        least_ms = first.wall + 2
+        return Begin(max(shown_ms, least_ms) if shown_ms < first.until else least_ms, shown_ms)
 
     async def end_ms(self, channel: Channel, track: str, since_ms: float, end_ms: float) -> float:
         """Where a track's list of a range ends (Unix ms): behind all that is shown in it; sound
@@ -76,27 +79,44 @@ class Borders:
         video = [info.name for info in tracks if info.kind == "video"]
         return track if track in video else next(iter(video), None)
 
-    async def _first(self, channel: Channel, track: str, at_ms: float) -> tuple[float, bool] | None:
-        """When the segment begins with which a track's moment can be decoded, and whether the
-        moment lies in that; None where there is no segment then."""
+    async def _first(self, channel: Channel, track: str, at_ms: float) -> tuple[Run, float] | None:
+        """The segment that is to be the first for a track's moment, and where players are to begin:
+        with the moment, where its segment can be decoded by itself, else with the one that can.
+        None where there is no segment then."""
         named, live = Named(channel.name, track), live_rows(channel, track)
         found = await self._history.between(named, at_ms, at_ms + 1, live)
         if not found:
             return None
-        first = found[0]
-        begins = _begins_by_itself(first, first.start)
-        if begins and at_ms < first.wall + REORDER_MS:
-            begins = await self._leads.since_in(named, first, at_ms) >= first.wall
-        if begins:
-            return first.wall, True
+        lead, shown_ms = found[0].cut(found[0].start, found[0].start + 1), at_ms
+        assert lead is not None
+        begins = _begins_by_itself(lead, lead.start)
+        if begins and at_ms < lead.wall + REORDER_MS:
+            begins = await self._leads.since_in(named, lead, at_ms) >= lead.wall
+        if begins and lead.table.late[lead.start] >= 0:
+            return lead, shown_ms
         before = await self._history.between(named, at_ms - REACH_MS, at_ms + 1, live)
-        for run in reversed(before):
-            if run.epoch != first.epoch:
-                break
-            for index in range(run.stop - 1, run.start - 1, -1):
-                if run.table.msn[index] < first.first_msn and _begins_by_itself(run, index):
-                    return run.table.wall[index], False
-        return first.wall, True
+        if not begins:
+            earlier = _newest(before, lead, by_itself=True)
+            if earlier is None:
+                return lead, shown_ms
+            lead, shown_ms = earlier, earlier.wall
+        if lead.table.late[lead.start] < 0:
+            lead = _newest(before, lead, by_itself=False) or lead
+        return lead, shown_ms
+
+
+def _newest(found: Sequence[Run], below: Run, *, by_itself: bool) -> Run | None:
+    """Of the session of a row, the newest before it, or the newest that can be decoded by itself;
+    as runs of one."""
+    for run in reversed(found):
+        if run.epoch != below.epoch:
+            return None
+        for index in range(run.stop - 1, run.start - 1, -1):
+            if run.table.msn[index] < below.first_msn and (
+                _begins_by_itself(run, index) or not by_itself
+            ):
+                return run.cut(index, index + 1)
+    return None
 
 
 def _begins_by_itself(run: Run, index: int) -> bool:

@@ -1,9 +1,10 @@
 """Leads: what must be decoded for a moment to be shown, where the order of the screen is another.
 
-Dates of segments and of chunks go by decoding: each is that of what is shown first of what follows.
-Of an open GOP that is not the keyframe. Behind it in the log, and before it on the screen, come
-pictures that need the GOP before (RASL pictures of H.265; H.264 with a recovery point), so that who
-begins with it lacks these. And amid a GOP, what is decoded next may be shown before what was.
+Dates of segments and of chunks go by decoding: at a steady rate, each is that of what is shown
+first of what follows. Of an open GOP that is not the keyframe. Behind it in the log, and before it
+on the screen, come pictures that need the GOP before (RASL pictures of H.265; H.264 with a recovery
+point), so that who begins with it lacks these. And amid a GOP, what is decoded next may be shown
+before what was.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final, NamedTuple
 
 from kinolog.core.errors import Unavailable
 from kinolog.delivery.clip.columns import Columns
-from kinolog.delivery.clip.cut import REACH_MS, REORDER_MS
+from kinolog.delivery.clip.cut import REACH_MS, REORDER_MS, shown_ms
 from kinolog.delivery.history import History, Named
 from kinolog.record.page import GAP, INDEPENDENT
 from kinolog.record.table import Row, Table
@@ -28,13 +29,12 @@ _WAIT_S: Final = 1.0
 
 class _Read(NamedTuple):
     """Of a segment that begins with a keyframe: of each keyframe its dates by decoding and on the
-    screen (Unix ms), and by how much the former is later at most, of all pictures (ms). Of any: by
-    how much its first picture's PTS is above its first DTS (ms), which is the session's delay where
-    it begins with a keyframe."""
+    screen (Unix ms), and by how much the former is later at most, of all pictures (ms). Of any:
+    when what it shows first was captured (Unix ms)."""
 
     keys: tuple[tuple[float, float], ...]
     late_ms: float
-    first_ms: float
+    shown_ms: float
 
 
 class Leads:
@@ -77,8 +77,8 @@ class Leads:
         return min(at_ms, later[0] - 1 if begins else row.wall - 1)
 
     async def end_ms(self, name: Named, live: Table, end_ms: float) -> float:
-        """Up to when segments must be had for all pictures before a moment: amid a GOP, some of the
-        next one may be shown before it."""
+        """Up to when segments must be had for all pictures before a moment: some of the next one
+        may be shown before it, amid a GOP, or at a variable rate."""
         runs = await self._history.between(name, end_ms - 1, end_ms + REORDER_MS, live)
         rows = [(row, run) for run in runs for row in run]
         late = next(((row, run) for row, run in rows if row.wall >= end_ms), None)
@@ -86,13 +86,13 @@ class Leads:
             return end_ms
         row, run = late
         before = any(one.epoch == row.epoch and one.msn == row.msn - 1 for one, _ in rows)
-        if row.independent or row.gap or not before:
+        if row.gap or not before:
             return end_ms
-        keyed = await self._keyed(name, live, end_ms)
-        read = await self._read(name, row, run.timescale)
-        if keyed is None or read is None:
-            return end_ms
-        first_ms = row.wall + read.first_ms - keyed.first_ms
+        if row.independent:
+            first_ms: float = shown_ms(row, {row.epoch: run.timescale})
+        else:
+            read = await self._read(name, row, run.timescale)
+            first_ms = read.shown_ms if read is not None else end_ms
         return row.wall + 1 if first_ms < end_ms - 1 else end_ms
 
     async def late_ms(self, name: Named, live: Table, at_ms: float) -> float:
@@ -149,7 +149,7 @@ class Leads:
 def _read(columns: Columns, timescale: int) -> _Read:
     """Of the one segment that it has."""
     dts, pts = columns.decode_times(0, 1), columns.presentation_times(0, 1)
-    decoded, shown = (columns.wall[0] + 1000.0 * (t - t.min()) / timescale for t in (dts, pts))
+    decoded, shown = (columns.wall[0] + 1000.0 * (t - dts[0]) / timescale for t in (dts, pts))
     keys = tuple((float(decoded[n]), float(shown[n])) for n, key in enumerate(columns.sync) if key)
-    late_ms, first_ms = (decoded - shown).max(), 1000.0 * (pts.min() - dts[0]) / timescale
-    return _Read(keys if columns.sync[0] else (), float(late_ms), float(first_ms))
+    behind_ms = float((decoded - shown).max())
+    return _Read(keys if columns.sync[0] else (), behind_ms, float(shown.min()))

@@ -72,4 +72,5 @@ def _row(segment: Segment) -> Row:
         segment.size,
         -1,
         flags,
+        segment.late if segment.ended else 0,
     )

@@ -55,7 +55,8 @@ class Rows(msgspec.Struct, omit_defaults=True):
     row before. `dts` is the difference to where the row before ended, `last` that to `first`.
     `first` and `last` are media log offsets of the segment's first and last record, `size` the
     payload bytes of all its records, `entry` the index log offset of its entry. `epochs` says from
-    which row on which epoch holds: (row, epoch, discontinuity number).
+    which row on which epoch holds: (row, epoch, discontinuity number). `late`: by how many ticks
+    what a segment shows first has a later PTS than its first DTS; left out where none has.
     """
 
     epochs: list[tuple[int, int, int]]
@@ -68,6 +69,7 @@ class Rows(msgspec.Struct, omit_defaults=True):
     size: list[int]
     entry: list[int]
     flags: list[int]
+    late: list[int] = []
 
 
 class PageEntry(msgspec.Struct, omit_defaults=True, tag="page", tag_field="entry"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,9 @@ from kinolog.record.page import GAP, INDEPENDENT, SPANS, PageEntry, Ref, Rows
 class Row(NamedTuple):
     """A finished media segment. Times: `dts`, `dur` ticks of the track; `wall` Unix ms. `first`,
     `last`: media log offsets of its records; `size`: their payload bytes; `entry`: the index log
-    offset of its entry (-1: not known)."""
+    offset of its entry (-1: not known). `late`: where it begins with a sync sample, by how much
+    (ticks) what it shows first has a later PTS than its first DTS, which `wall` is the date of:
+    with B-frames at a variable rate it is seldom 0, and may be negative."""
 
     epoch: int
     disc: int
@@ -31,6 +34,7 @@ class Row(NamedTuple):
     size: int
     entry: int
     flags: int
+    late: int = 0
 
     @property
     def gap(self) -> bool:
@@ -65,11 +69,20 @@ def row_of(entry: SegmentEntry, offset: int) -> Row:
         sum(entry.sizes),
         offset,
         (INDEPENDENT if entry.ind else 0) | (0 if entry.whole else GAP),
+        late_of(entry.sample_durations, entry.sample_cts) if entry.ind else 0,
     )
 
 
+def late_of(durations: Iterable[int], cts: Sequence[int]) -> int:
+    """The least PTS of some samples, in ticks from the first one's DTS on."""
+    if not any(cts):
+        return 0
+    begins = accumulate(durations, initial=0)
+    return min(dts + one for dts, one in zip(begins, cts, strict=False))
+
+
 class Table:
-    """Rows in the order of their numbers: a column for each of Row's fields, 88 bytes a row."""
+    """Rows in the order of their numbers: a column for each of Row's fields, 96 bytes a row."""
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         for name in Row._fields:
@@ -88,6 +101,7 @@ class Table:
     size: array[int]
     entry: array[int]
     flags: array[int]
+    late: array[int]
 
     def __len__(self) -> int:
         return len(self.dur)
@@ -124,15 +138,16 @@ class PackedTable(Table):
     def __init__(self, rows: Rows) -> None:
         count = len(rows.msn)
         columns = (rows.dts, rows.dur, rows.wall, rows.first, rows.last, rows.size)
-        if any(len(column) != count for column in (*columns, rows.entry, rows.flags)):
+        late = rows.late or [0] * count
+        if any(len(column) != count for column in (*columns, rows.entry, rows.flags, late)):
             raise WireError("the columns of an index page are not of the same length")
         starts = [start for start, _, _ in rows.epochs]
         if starts[:1] != [0][:count] or starts != sorted(set(starts)) or max(starts) >= count:
             raise WireError("the epochs of an index page do not fit its rows")
         try:
             self._packed = {
-                name: _compact(getattr(rows, name)) for name in Rows.__struct_fields__[1:]
-            }
+                name: _compact(getattr(rows, name)) for name in Rows.__struct_fields__[1:-1]
+            } | {"late": _compact(late)}
         except OverflowError as error:
             raise WireError("a number in an index page is out of range") from error
         self._runs = [_Run(*run) for run in rows.epochs]
@@ -154,6 +169,7 @@ class PackedTable(Table):
             self._value("size", index),
             self._value("entry", index),
             self._value("flags", index),
+            self._value("late", index),
         )
 
     def _value(self, name: str, index: int) -> int:
@@ -246,6 +262,7 @@ def pack(table: Table) -> Rows:
         size=table.size.tolist(),
         entry=_differences(table.entry),
         flags=table.flags.tolist(),
+        late=table.late.tolist() if any(table.late) else [],
     )
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
+from kinolog.core.errors import MediaError
 from kinolog.core.timebase import rescale
+from kinolog.media.cmaf import parse_chunk
 from kinolog.record.header import Header
+from kinolog.record.table import late_of
 from kinolog.timeline.events import ChunkEvent
 
 MICROSECONDS = 1_000_000
@@ -85,15 +89,17 @@ class Part:
 class Segment:
     """A media segment of one track. `parts` are its finished parts, in order, without holes.
 
-    `wall` is the capture time of its first frame in Unix ms (0: unknown). `discontinuities`: how
+    `wall` is the date of its first DTS in Unix ms (0: unknown). `discontinuities`: how
     many EXT-X-DISCONTINUITY stand between it and the segment before (0 within an epoch).
     `independent`: it begins with a keyframe. `gap`: a chunk is missing, it cannot be played as a
-    whole. `with_parts` is False in an epoch that is published without parts.
+    whole. `with_parts` is False in an epoch that is published without parts. `video`: its samples
+    may be in another order than they are shown in.
     """
 
     __slots__ = (
         "_body",
         "_growing",
+        "_late",
         "_marks",
         "_settled",
         "disc",
@@ -110,6 +116,7 @@ class Segment:
         "parts",
         "size",
         "timescale",
+        "video",
         "wall",
         "with_parts",
     )
@@ -122,6 +129,7 @@ class Segment:
         self.wall = header.wall
         self.timescale = timescale
         self.with_parts = with_parts
+        self.video = False
         self.independent = header.ind and header.chunk == 0
         self.duration_ticks = 0
         self.discontinuities = 0
@@ -134,6 +142,7 @@ class Segment:
         self._growing: Part | None = None
         self._body: bytes | None = None
         self._settled = False
+        self._late: int | None = None
         self._marks = array("q")
         """Of each chunk that is kept the fields of Chunk, one after the other: 56 bytes."""
 
@@ -141,6 +150,13 @@ class Segment:
     def duration_us(self) -> int:
         """Its duration in microseconds, rounded to the nearest."""
         return rescale(self.duration_ticks, self.timescale, MICROSECONDS)
+
+    @property
+    def late(self) -> int:
+        """As of Row, once it has ended: looked for at the first call."""
+        if self._late is None:
+            self._late = self._look() if self.video and self.independent else 0
+        return self._late
 
     @property
     def end_dts(self) -> int:
@@ -251,6 +267,21 @@ class Segment:
         self._settled = True
         if self._body is not None:
             self._let_parts_go()
+
+    def _look(self) -> int:
+        whole = b"".join(self._pieces()) if self._body is None else self._body
+        durations: list[int] = []
+        cts: list[int] = []
+        at = 0
+        with suppress(MediaError):
+            for mark in self.marks():
+                chunk = parse_chunk(whole[at : at + mark.size])
+                durations += chunk.durations
+                cts += chunk.cts
+                at += mark.size
+                if not cts[0] or (len(cts) > 1 and durations[0] + cts[1] > cts[0]):
+                    return cts[0]  # nothing that is decoded later is shown before it
+        return late_of(durations, cts)
 
     def _begin_part(self, header: Header, part_ticks: int) -> Part:
         index = len(self.parts)

@@ -271,6 +271,7 @@ class Track:
         segment = Segment(header, self.info.timescale, self._open.parts)
         if self._holed_msn == header.msn:
             segment.break_()
+        segment.video = self.info.kind == "video"
         self._holed_msn = -1
         self.growing = segment
         return segment

@@ -17,7 +17,7 @@ from kinolog.record.table import Row, Table
 from kinolog.timeline.window import Run
 
 NAME = Named(StreamName("demo", "gate"), "video")
-TICKS, FRAME_MS, DELAY = 40, 40, 2
+TICKS, FRAME_MS = 40, 40
 """A tick is a millisecond."""
 BEGUN_MS = 1_000_000
 SHOWN = [[0, 4, 2, 1, 3], [8, 6, 5, 7], [10, 9, 14, 12, 11, 13], [16, 15]]
@@ -35,15 +35,16 @@ class Recorded:
         self.away = False
         for epoch, begins in ((1, 0), (2, 2)):  # the second with the open GOP
             at, least = 0, min(SHOWN[begins])
+            ahead = SHOWN[begins][0] - least  # a session's first picture has one time for both
             for n, shown in enumerate(SHOWN[begins:], begins):
                 msn = 10 * epoch + n
-                wall = BEGUN_MS + 1000 * epoch + at * FRAME_MS
+                wall = BEGUN_MS + 1000 * epoch + (ahead + at) * FRAME_MS
                 flags = INDEPENDENT if n in KEYED else 0
                 count = len(shown)
                 row = Row(
                     epoch, epoch, msn, at * TICKS, count * TICKS, wall, msn, msn, 1, msn, flags
                 )
-                cts = [(one - least + DELAY - at - i) * TICKS for i, one in enumerate(shown)]
+                cts = [(one - least - ahead - at - i) * TICKS for i, one in enumerate(shown)]
                 self.rows[epoch, msn] = row
                 one_each, keys = [1] * count, [0] if n in KEYED else []
                 self.entries[epoch, msn] = SegmentEntry(

@@ -21,7 +21,10 @@ def rows(count: int, seed: int = 0) -> list[Row]:
         dur = chance.randint(1, 2**20)
         flags = chance.choice([0, INDEPENDENT, GAP, INDEPENDENT | GAP])
         last = first + chance.randint(0, 9)
-        found.append(Row(epoch, epoch, msn, dts, dur, wall, first, last, 9 + index, entry, flags))
+        late = chance.choice((0, 0, 40, -2000))
+        found.append(
+            Row(epoch, epoch, msn, dts, dur, wall, first, last, 9 + index, entry, flags, late)
+        )
         msn += chance.randint(1, 3)
         dts += dur + chance.randint(-5, 2**33)
         wall += chance.randint(-3, 4000)
@@ -36,6 +39,16 @@ def test_a_page_has_the_rows_that_were_sealed(first: str) -> None:
     table = PackedTable(pack(plain))
     assert getattr(table, first).tolist() == getattr(plain, first).tolist()
     assert list(table) == list(plain)
+
+
+def test_what_is_late_is_said_where_something_is() -> None:
+    steady = pack(Table(row._replace(late=0) for row in rows(40)))
+    assert not steady.late
+    assert not any(PackedTable(steady).late)
+    assert PackedTable(steady)[7].late == 0
+    steady.late = [1]
+    with pytest.raises(WireError, match="same length"):
+        PackedTable(steady)
 
 
 def test_a_row_of_a_page_is_found_without_the_others() -> None:

@@ -1,12 +1,11 @@
 """Cut: which samples of a stream's tracks a clip has, and when each is shown. Pure.
 
-A frame's date is the wall time of its segment plus (PTS - the PTS of that time) in time. That PTS
-is the least of its segment where that begins with a sync sample; one that begins amid a GOP, which
-is longer than segments are to be, may have pictures that are shown before the last of the segment
-before, and goes by the delay of the others (`anchors`). The clip of [start, end) shows the frames
-with start <= date < end: clips that follow one another share no frame and miss none. Sound goes by
-media time, which is the same clock: it is heard from the first frame's PTS to the end of the last,
-to the sample. Without pictures the same holds for the sound's own dates, to the sample.
+A frame's date is the wall time of its segment, which is that of its first DTS, plus (PTS - that
+DTS) in time: a session's first picture has one for both, and wall time goes by media time, so that
+it does not matter in which order, or at what rate, pictures are decoded. The clip of [start, end)
+shows the frames with start <= date < end: clips that follow one another share no frame and miss
+none. Sound goes by media time, which is the same clock: it is heard from the first frame's PTS to
+the end of the last, to the sample. Without pictures the same holds for the sound's own dates.
 
 Where pictures pause in a session, the last one stands. What is missing (a publisher's absence, a
 segment with a hole) is left out: the stretches on both sides, the sections, follow one another, and
@@ -56,32 +55,6 @@ class NoSyncError(Exception):
     """The first frame needs a sync sample from before what was read."""
 
 
-def anchors(columns: Columns, first: int, stop: int) -> list[int]:
-    """The PTS whose date is the wall time of each of the segments [first, stop), of one epoch.
-
-    A wall time goes by DTS, and a picture is shown later than it is decoded, by a delay that stays
-    the same in an epoch: it is seen where a sync sample is decoded, before what it is followed by.
-    """
-    base = columns.samples(first)[0]
-    dts = columns.decode_times(first, stop)
-    pts = columns.presentation_times(first, stop)
-    bounds = [tuple(at - base for at in columns.samples(n)) for n in range(first, stop)]
-    delays: list[int | None] = []
-    seen: list[int] = []
-    for begin, end in bounds:
-        before = seen[-1] if seen else None
-        sync = columns.sync.find(1, base + begin, base + end) - base
-        if sync >= begin:
-            seen.append(int(pts[sync:end].min() - dts[sync]))
-        delays.append(seen[-1] if sync == begin else before)
-    if not seen:
-        return [int(pts[begin:end].min()) for begin, end in bounds]
-    return [
-        int(dts[begin]) + (seen[0] if delay is None else delay)
-        for (begin, _), delay in zip(bounds, delays, strict=True)
-    ]
-
-
 def _section(
     lead: Columns,
     first: int,
@@ -98,7 +71,6 @@ def _section(
     durations = np.array(lead.duration[base:last], np.int64)
     ends = pts + durations
     bounds = [(lead.samples(n)[0] - base, lead.samples(n)[1] - base) for n in range(first, stop)]
-    dated = anchors(lead, first, stop)
 
     def cut_at(unix_ms: int) -> int | None:
         """The least PTS that has this date, or a later one; None where none has."""
@@ -106,8 +78,7 @@ def _section(
         for number in range(stop - 1, first - 1, -1):
             begin, end = bounds[number - first]
             own = pts[begin:end]
-            since = dated[number - first]
-            since += -(-(unix_ms - lead.wall[number]) * timescale // 1000)
+            since = lead.dts[number] - (lead.wall[number] - unix_ms) * timescale // 1000
             if by_sample:
                 later = max(since, int(own.min())) if since < int(ends[begin:end].max()) else None
             else:
@@ -181,6 +152,11 @@ def unbroken(before: Row | None, row: Row, timescales: Mapping[int, int]) -> boo
     )
 
 
+def shown_ms(row: Row, timescales: Mapping[int, int]) -> int:
+    """When what a row shows first was captured, Unix ms."""
+    return row.wall - -1000 * row.late // timescales[row.epoch]
+
+
 def stretch(
     ends: Columns, timescale: int, start_ms: int, end_ms: int, *, by_sample: bool, complete: bool
 ) -> tuple[Stretch, Section] | None:
@@ -214,8 +190,7 @@ def _segment_of(columns: Columns, sample: int) -> int:
 def date_of(lead: Columns, section: Section, timescale: int) -> int:
     """When what a section shows first was captured, Unix ms."""
     segment = _segment_of(lead, section.begin)
-    dated = anchors(lead, section.first, section.stop)[segment - section.first]
-    return lead.wall[segment] + (section.shown - dated) * 1000 // timescale
+    return lead.wall[segment] + (section.shown - lead.dts[segment]) * 1000 // timescale
 
 
 def lengths(found: Sequence[Stretch | Section], timescales: Mapping[int, int]) -> list[int]:

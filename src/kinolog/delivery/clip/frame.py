@@ -20,8 +20,8 @@ from kinolog.delivery.clip.cut import (
     REACH_MS,
     REORDER_MS,
     Section,
-    anchors,
     date_of,
+    shown_ms,
     unbroken,
 )
 from kinolog.delivery.clip.lay import At, Piece
@@ -69,6 +69,7 @@ class Frames:
         for track, infos in pictures(loader).items():
             await loader.arrived(channel, track, at_ms, at_ms + 1)
             by_ms = at_ms
+            columns: Columns | None = None
             for back_ms in BACK_MS:
                 rows = await loader.rows(
                     track, at_ms - back_ms - 1000 * HOLE_S, at_ms + 1 + REORDER_MS
@@ -88,8 +89,11 @@ class Frames:
                 section = find(columns, infos, at_ms)
                 if section is not None:
                     return make(loader, stream, infos, columns, section)
-                # Its keyframe is shown after the frame (an open GOP): the one before it.
+                # Its keyframe is shown after the moment: the one before it.
                 by_ms = chosen[0].wall - 1
+            oldest = columns and find(columns, infos, at_ms, complete=True)
+            if columns is not None and oldest:
+                return make(loader, stream, infos, columns, oldest)
         raise nothing(stream, at_ms)
 
     async def keyframes(
@@ -232,13 +236,16 @@ def shown_in(
 def _parted(
     rows: Sequence[Row], infos: Mapping[int, OpenTrack], at_ms: int
 ) -> tuple[list[Row], list[Row]]:
-    """The rows that begin at or before a moment; and the next one where it goes on amid a GOP, so
-    that some of its pictures may be shown before the last of the rows before."""
+    """The rows that begin at or before a moment; and those behind them of which some pictures may
+    be shown then: amid a GOP, or at a variable rate."""
     count = sum(row.wall <= at_ms for row in rows)
-    before, after = list(rows[:count]), rows[count : count + 1]
     scales = {epoch: info.timescale for epoch, info in infos.items()}
-    newest = before[-1] if before else None
-    return before, [r for r in after if not r.independent and unbroken(newest, r, scales)]
+    stop = count
+    while 0 < stop < len(rows) and unbroken(rows[stop - 1], rows[stop], scales):
+        if rows[stop].independent and shown_ms(rows[stop], scales) > at_ms:
+            break
+        stop += 1
+    return list(rows[:count]), list(rows[count:stop])
 
 
 async def _stands(
@@ -261,12 +268,14 @@ def _shows(rows: Sequence[Row], infos: Mapping[int, OpenTrack], at_ms: int) -> b
     return shown_in(rows, infos, [at_ms])[0] is not None
 
 
-def find(columns: Columns, infos: Mapping[int, OpenTrack], at_ms: int) -> Section | None:
+def find(
+    columns: Columns, infos: Mapping[int, OpenTrack], at_ms: int, *, complete: bool = False
+) -> Section | None:
     """What shows the newest frame whose date is not after a moment, from the sync sample before it
-    on: by the last segment that begins at or before it, and the one behind that. None where that is
-    older than these columns."""
+    on: by the last segment that begins at or before it, and those behind that. None where that is
+    older than these columns; where nothing older is to be had (`complete`), the oldest of them."""
     last = len(columns) - 1
-    if last and columns.wall[last] > at_ms and columns.gap[last]:
+    while last and columns.wall[last] > at_ms and columns.gap[last]:
         last -= 1
     if columns.gap[last]:
         return None
@@ -276,11 +285,15 @@ def find(columns: Columns, infos: Mapping[int, OpenTrack], at_ms: int) -> Sectio
     base, end = columns.samples(first)[0], columns.samples(last)[1]
     pts = columns.presentation_times(first, last + 1)
     timescale = infos[columns.epoch[last]].timescale
-    within = last - (last > first and columns.wall[last] > at_ms)
-    newest = anchors(columns, first, last + 1)[within - first]
-    newest += (at_ms - columns.wall[within]) * timescale // 1000
+    within = max((n for n in range(first, last + 1) if columns.wall[n] <= at_ms), default=first)
+    newest = columns.dts[within] + (at_ms - columns.wall[within]) * timescale // 1000
     index = int(np.where(pts <= newest, pts, pts.min() - 1).argmax())
     shown = int(pts[index])
+    if shown > newest:
+        if not complete:
+            return None
+        index = int(pts.argmin())
+        shown = int(pts[index])
     synced = np.flatnonzero(np.frombuffer(columns.sync, np.uint8)[base:end])
     before = synced[pts[synced] <= shown]
     if not len(before):

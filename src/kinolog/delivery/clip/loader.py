@@ -108,6 +108,11 @@ class Loader:
             return
         await come_to(channel, track, end_ms)
         live = live_rows(channel, track)
+        if len(live) and live.late[-1] < 0:
+            # What is captured now is in the log by so much later.
+            end_ms += -1000 * live.late[-1] // self.tracks()[track][live.epoch[-1]].timescale
+            await come_to(channel, track, end_ms)
+            live = live_rows(channel, track)
         expected = [row.msn for row in live if row.wall < end_ms]
         if not expected or live[len(expected) - 1].wall < start_ms - 60_000:
             return

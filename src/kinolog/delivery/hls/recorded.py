@@ -131,7 +131,7 @@ def _gaps(
 
 def closed_head(runs: Sequence[Run], target_ms: int, start_ms: float) -> str:
     """The head of the playlist of a range that has ended. `start_ms`: the moment that was asked
-    for (Unix ms), which lies in the first segment."""
+    for (Unix ms)."""
     decodable = "#EXT-X-INDEPENDENT-SEGMENTS\n" if independent(runs) else ""
     return (
         "#EXTM3U\n#EXT-X-VERSION:9\n"

@@ -15,7 +15,6 @@ from kinolog.delivery.clip.columns import Columns
 from kinolog.delivery.clip.cut import (
     NoSyncError,
     Stretch,
-    anchors,
     heard,
     lengths,
     room_before,
@@ -33,7 +32,6 @@ VIDEO, AUDIO = 90_000, 48_000
 FRAME, SOUND = 3_000, 1_024
 GROUP = (0, 3, 1, 2, 6, 4, 5, 9, 7, 8, 12, 10, 11)
 """Order of presentation, in the order of decoding: two B-frames after each other frame."""
-DELAY = 2 * FRAME
 
 
 def add(
@@ -66,7 +64,7 @@ def pictures(*sessions: tuple[int, int, int], gaps: tuple[int, ...] = ()) -> Col
     for epoch, wall, count in sessions:
         for index in range(count):
             at = index * len(GROUP) * FRAME
-            cts = [DELAY + (shown - n) * FRAME for n, shown in enumerate(GROUP)]
+            cts = [(shown - n) * FRAME for n, shown in enumerate(GROUP)]
             add(
                 columns, epoch=epoch, msn=msn, dts=at, wall=wall + at * 1000 // VIDEO,
                 durations=[FRAME] * len(GROUP), cts=cts, sync=[0], gap=msn in gaps,
@@ -233,7 +231,7 @@ def test_a_clip_has_the_frames_whose_dates_are_in_it(start_ms: int, length_ms: i
     columns = pictures(*TWO)
     expected = []
     for segment in range(len(columns)):
-        least = columns.dts[segment] + DELAY
+        least = columns.dts[segment]
         for place in range(len(GROUP)):
             date = columns.wall[segment] + Fraction(1000 * place * FRAME, VIDEO)
             if start_ms <= date < start_ms + length_ms:
@@ -249,7 +247,7 @@ def amid_groups(*borders: int) -> Columns:
     columns = Columns()
     for msn, (begin, end) in enumerate(pairwise(borders)):
         order = [(n // 13 * 13) + GROUP[n % 13] for n in range(begin, end)]
-        cts = [DELAY + (shown - n) * FRAME for n, shown in enumerate(order, begin)]
+        cts = [(shown - n) * FRAME for n, shown in enumerate(order, begin)]
         add(
             columns, epoch=5, msn=msn, dts=begin * FRAME, wall=begin * FRAME * 1000 // VIDEO,
             durations=[FRAME] * len(cts), cts=cts, sync=[0] if begin % 13 == 0 else [],
@@ -265,18 +263,32 @@ def test_what_is_left_of_a_group_may_be_shown_before_what_was_decoded(cut: int, 
     for number in range(26):
         about_ms = 1000 * number * FRAME // VIDEO
         frames = shown_frames(columns, cut_of(columns, about_ms - 10, about_ms + 10))
-        assert frames == [(5, DELAY + number * FRAME)]
+        assert frames == [(5, number * FRAME)]
 
 
-@pytest.mark.parametrize("cut", [4, 5, 6])
-@pytest.mark.parametrize("first", [0, 1])
-def test_a_segment_that_begins_amid_a_group_goes_by_the_delay_of_others(
-    cut: int, first: int
-) -> None:
-    """`first`: the first segment that is looked at; the second has no keyframe."""
-    columns = amid_groups(0, cut, 13, 26)
-    places = [0, cut * FRAME, 13 * FRAME]
-    assert anchors(columns, first, 3) == [DELAY + place for place in places[first:]]
+PACED = (0, 10, 40, 45, 50, 200, 205, 210, 215, 220, 225, 400, 420)
+"""When the pictures of a group are shown, in hundreds of ticks: at no steady rate."""
+
+
+def test_at_a_variable_rate_a_frame_has_its_own_date() -> None:
+    """DTS follow the pictures' times by three pictures: a segment's first DTS is then as far from
+    what it shows first as they were apart."""
+    columns = Columns()
+    shown = [100 * (430 * group + at) for group in range(4) for at in PACED]
+    decoded = [0, *range(1, 3), *(at + shown[3] for at in shown[1:])][: len(shown)]
+    order = [13 * group + place for group in range(4) for place in GROUP]
+    for msn in range(4):
+        own = range(13 * msn, 13 * msn + 13)
+        ends = [*decoded[1:], decoded[-1] + 3000]
+        add(
+            columns, epoch=5, msn=msn, dts=decoded[own[0]], wall=decoded[own[0]] * 1000 // VIDEO,
+            durations=[ends[n] - decoded[n] for n in own], sync=[0],
+            cts=[shown[order[n]] - decoded[n] for n in own],
+        )  # fmt: skip
+    dates = [pts * 1000 / VIDEO for pts in shown]
+    for first, last in ((0, 51), (3, 3), (12, 13), (13, 14), (20, 30), (26, 26), (38, 40)):
+        found = cut_of(columns, dates[first] - 2, dates[last] + 2)
+        assert [pts for _, pts in shown_frames(columns, found)] == shown[first : last + 1]
 
 
 def test_without_the_keyframe_more_is_asked_for() -> None:
@@ -333,9 +345,8 @@ def test_sound_stays_with_the_pictures(
             own = columns.decode_times(piece.segment, piece.segment + 1)
             own = own[piece.begin - columns.samples(piece.segment)[0] :][: piece.end - piece.begin]
             # In the clip and in the session, it is as far from what the section shows first.
-            in_clip = Fraction(int(cut.dts[at]) - cut.layer.media_time, scale) - Fraction(
-                places[number], VIDEO
-            )
+            begins = cut.layer.media_time - cut.layer.late
+            in_clip = Fraction(int(cut.dts[at]) - begins, scale) - Fraction(places[number], VIDEO)
             in_session = Fraction(int(own[0]), scale) - Fraction(section.shown, VIDEO)
             assert abs(in_clip - in_session) < Fraction(1, 1000)
             at += piece.end - piece.begin

@@ -90,7 +90,7 @@ class Archive:
                 [100],
                 [100 + (msn + n) % 7 for n in range(count)],
                 [duration] * count,
-                [0] * count if sound else [3000, 9000, 3000, 0] * (count // 4),
+                [0] * count if sound else [0, 6000, 0, -3000] * (count // 4),
                 list(range(count)) if sound else [0],
             )
         )
