@@ -92,7 +92,7 @@ class Borders:
         begins = _begins_by_itself(lead, lead.start)
         if begins and at_ms < lead.wall + REORDER_MS:
             begins = await self._leads.since_in(named, lead, at_ms) >= lead.wall
-        if begins and lead.table.late[lead.start] >= 0:
+        if begins and not await self._leads.drops(named, lead):
             return lead, shown_ms
         before = await self._history.between(named, at_ms - REACH_MS, at_ms + 1, live)
         if not begins:
@@ -100,7 +100,7 @@ class Borders:
             if earlier is None:
                 return lead, shown_ms
             lead, shown_ms = earlier, earlier.wall
-        if lead.table.late[lead.start] < 0:
+        if begins or await self._leads.drops(named, lead):
             lead = _newest(before, lead, by_itself=False) or lead
         return lead, shown_ms
 

@@ -76,6 +76,15 @@ class Leads:
             return at_ms
         return min(at_ms, later[0] - 1 if begins else row.wall - 1)
 
+    async def drops(self, name: Named, run: Run) -> bool:
+        """Whether players that begin with the first segment of a run, and count from its first DTS,
+        drop the keyframe that it begins with: it is shown before that."""
+        row = next(iter(run))
+        if row.late >= 0 or row.gap or not row.independent:
+            return False
+        read = await self._read(name, row, run.timescale)
+        return read is not None and any(shown < decoded for decoded, shown in read.keys[:1])
+
     async def end_ms(self, name: Named, live: Table, end_ms: float) -> float:
         """Up to when segments must be had for all pictures before a moment: some of the next one
         may be shown before it, amid a GOP, or at a variable rate."""

@@ -18,6 +18,8 @@ _BACK_MS = 1_000
 _FORWARD_MS = 10_000
 _JITTER_MS = 100
 _AHEAD_MS = 2_000
+_ROUNDED_MS = 3
+"""What is rounded to milliseconds, PTS, DTS and the first of both, is no further apart."""
 _HOLD_PACKETS = 512
 _HOLD_MS = 5_000
 _STRAY_MS = 5_000
@@ -147,13 +149,13 @@ class Gate:
         """
         track, shift = packet.track, self.shift[packet.track]
         scale = self._tracks[track].timescale
-        ahead = self._ahead.get(track)
+        ahead, rounded = self._ahead.get(track), scale * _ROUNDED_MS // 1000
         if ahead is None:
             ahead = packet.pts - packet.dts
             ahead = ahead if 0 < ahead <= scale * _AHEAD_MS // 1000 else 0
         dts, pts = packet.dts + shift + ahead, packet.pts + shift
         last = self._last_dts.get(track)
-        if packet.keyframe and last is not None and last < pts < dts:
+        if packet.keyframe and last is not None and last < pts < dts <= pts + rounded:
             dts = pts
         if last is None:
             if self._stray(track, dts):

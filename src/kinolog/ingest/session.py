@@ -266,7 +266,8 @@ class Session:
         if self._media_ms and not self.request.live:
             base_ms = self._media_ms
         elif self.request.at_ms is not None and not self._media_ms:
-            base_ms, origin = self.request.at_ms, leading
+            base_ms = self.request.at_ms
+            origin = leading if base_ms >= GATHER_MS else first  # no time is below 0
         else:
             base_ms = self._captured_ms(first)
         follow = self.request.live and self.request.at_ms is None

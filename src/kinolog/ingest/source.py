@@ -73,7 +73,7 @@ class Desk(Protocol):
 
         `publisher`: who, for people, e.g. `rtmp 127.0.0.1:50312 OBS`. `sender`: what of that stays
         over reconnects, e.g. `rtmp 127.0.0.1`; "" for all of it. `at_ms`: capture time of
-        the first packet (Unix ms), None for now. `live` False: never drop, wait instead.
+        the first picture (Unix ms), None for now. `live` False: never drop, wait instead.
         `owner`: whose it is, for collections that place streams by owner. `cut_off`: called, in the
         event loop, once the publication is ended from outside: `feed` would raise this, and who
         waits for the publisher, who may be silent, need wait no longer.

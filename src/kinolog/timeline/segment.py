@@ -279,8 +279,8 @@ class Segment:
                 durations += chunk.durations
                 cts += chunk.cts
                 at += mark.size
-                if not cts[0] or (len(cts) > 1 and durations[0] + cts[1] > cts[0]):
-                    return cts[0]  # nothing that is decoded later is shown before it
+                if len(cts) > 1 and not any(cts[:2]):
+                    return 0  # nothing is reordered
         return late_of(durations, cts)
 
     def _begin_part(self, header: Header, part_ticks: int) -> Part:

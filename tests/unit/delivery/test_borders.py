@@ -40,16 +40,21 @@ class Recorded:
         return in_time(self.runs, start_ms, end_ms)
 
 
-async def _as_it_is(name: Any, run: Run, at_ms: float) -> float:
-    return at_ms
+class InOrder:
+    """Of segments that are shown in the order in which they are decoded."""
+
+    async def since_in(self, name: Any, run: Run, at_ms: float) -> float:
+        return at_ms
+
+    async def drops(self, name: Any, run: Run) -> bool:
+        return run.table.late[run.start] < 0
 
 
 def begin(recorded: Recorded, since_ms: float, track: str = "video") -> Begin:
     opened = Open("s", "p", "k", 2000, 200, TRACKS)
     registry: Any = SimpleNamespace(epochs={STREAM: {1: SimpleNamespace(open=opened)}})
-    leads: Any = SimpleNamespace(since_in=_as_it_is)
     channel: Any = SimpleNamespace(name=STREAM, live=SimpleNamespace(tracks={}))
-    borders = Borders(recorded, leads, registry)  # type: ignore[arg-type]
+    borders = Borders(recorded, InOrder(), registry)  # type: ignore[arg-type]
     return asyncio.run(borders.begin(channel, track, since_ms))
 
 

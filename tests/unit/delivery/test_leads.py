@@ -133,3 +133,20 @@ def test_how_late_a_picture_is_decoded() -> None:
     decoded = {one: n for n, one in enumerate(one for shown in SHOWN for one in shown)}
     worst = max(decoded[one] - one for one in SHOWN[2]) * FRAME_MS
     assert late_ms == pytest.approx(worst)
+
+
+def test_players_drop_a_keyframe_that_is_shown_before_its_dts() -> None:
+    recorded = Recorded()
+    drops = leads_of(recorded).drops
+
+    def asked(msn: int, late: int) -> bool:
+        run = Run(Table([recorded.rows[1, msn]._replace(late=late)]), 0, 1, 1, 1, 1000)
+        return asyncio.run(drops(NAME, run))
+
+    assert not asked(10, 0)
+    assert recorded.read == 0
+    recorded.entries[1, 10].sample_cts[0] = -TICKS
+    assert asked(10, -TICKS)
+    # An open GOP: what is shown before that is not the keyframe.
+    assert not asked(12, -TICKS)
+    assert not asked(11, -TICKS)

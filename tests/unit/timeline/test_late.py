@@ -22,6 +22,8 @@ FASTER = [(200, -350), (40, -270), (40, -390), (40, -390)]
 SLOWER = [(40, 300), (200, 360), (40, 200), (40, 360)]
 OPEN = [(40, 60), (40, -60), (40, -40), (40, 40)]
 """With a picture that is decoded behind the keyframe, and shown before it."""
+JOINED = [(40, 0), (40, -120), (40, -120), (40, 40)]
+"""The same, of a stream that was joined at such a keyframe."""
 
 
 def events(samples: Sequence[tuple[int, int]], each: int, kind: str) -> list[Opened | ChunkEvent]:
@@ -49,7 +51,7 @@ def events(samples: Sequence[tuple[int, int]], each: int, kind: str) -> list[Ope
 
 @pytest.mark.parametrize("each", [1, 2, 4])
 @pytest.mark.parametrize(
-    ("samples", "late"), [(STEADY, 0), (FASTER, -350), (SLOWER, 300), (OPEN, -20)]
+    ("samples", "late"), [(STEADY, 0), (FASTER, -350), (SLOWER, 300), (OPEN, -20), (JOINED, -80)]
 )
 def test_memory_and_index_agree(samples: list[tuple[int, int]], late: int, each: int) -> None:
     live, indexer = LiveStream(), Indexer()

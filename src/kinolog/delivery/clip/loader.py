@@ -14,6 +14,7 @@ from kinolog.core.names import StreamName
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.clip.body import Place
 from kinolog.delivery.clip.columns import Columns
+from kinolog.delivery.clip.cut import REORDER_MS
 from kinolog.delivery.history import History, Named
 from kinolog.delivery.live_rows import come_to, live_rows
 from kinolog.log.random_reader import RandomReader
@@ -108,9 +109,10 @@ class Loader:
             return
         await come_to(channel, track, end_ms)
         live = live_rows(channel, track)
-        if len(live) and live.late[-1] < 0:
+        info = self.tracks()[track].get(live.epoch[-1]) if len(live) else None
+        if info is not None and live.late[-1] < 0:
             # What is captured now is in the log by so much later.
-            end_ms += -1000 * live.late[-1] // self.tracks()[track][live.epoch[-1]].timescale
+            end_ms += min(REORDER_MS, -1000 * live.late[-1] // info.timescale)
             await come_to(channel, track, end_ms)
             live = live_rows(channel, track)
         expected = [row.msn for row in live if row.wall < end_ms]
