@@ -98,7 +98,7 @@ class Leads:
         if row.gap or not before:
             return end_ms
         if row.independent:
-            first_ms: float = shown_ms(row, {row.epoch: run.timescale})
+            first_ms: float = shown_ms(row, run.timescale)
         else:
             read = await self._read(name, row, run.timescale)
             first_ms = read.shown_ms if read is not None else end_ms

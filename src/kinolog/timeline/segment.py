@@ -219,7 +219,9 @@ class Segment:
 
     def chunks(self) -> Iterator[tuple[Chunk, bytes]]:
         """What came of it so far, chunk by chunk, as it is in the log."""
-        whole = self.body() if self.ended else b"".join(self._pieces())
+        return self._cut(self.body() if self.ended else b"".join(self._pieces()))
+
+    def _cut(self, whole: bytes) -> Iterator[tuple[Chunk, bytes]]:
         at = 0
         for mark in self.marks():
             if at + mark.size > len(whole):  # given up: too large
@@ -272,13 +274,11 @@ class Segment:
         whole = b"".join(self._pieces()) if self._body is None else self._body
         durations: list[int] = []
         cts: list[int] = []
-        at = 0
         with suppress(MediaError):
-            for mark in self.marks():
-                chunk = parse_chunk(whole[at : at + mark.size])
+            for _, payload in self._cut(whole):
+                chunk = parse_chunk(payload)
                 durations += chunk.durations
                 cts += chunk.cts
-                at += mark.size
                 if len(cts) > 1 and not any(cts[:2]):
                     return 0  # nothing is reordered
         return late_of(durations, cts)

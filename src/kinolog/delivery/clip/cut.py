@@ -152,9 +152,9 @@ def unbroken(before: Row | None, row: Row, timescales: Mapping[int, int]) -> boo
     )
 
 
-def shown_ms(row: Row, timescales: Mapping[int, int]) -> int:
+def shown_ms(row: Row, timescale: int) -> int:
     """When what a row shows first was captured, Unix ms."""
-    return row.wall - -1000 * row.late // timescales[row.epoch]
+    return row.wall - -1000 * row.late // timescale
 
 
 def stretch(

@@ -91,9 +91,10 @@ class Frames:
                     return make(loader, stream, infos, columns, section)
                 # Its keyframe is shown after the moment: the one before it.
                 by_ms = chosen[0].wall - 1
-            oldest = columns and find(columns, infos, at_ms, complete=True)
-            if columns is not None and oldest:
-                return make(loader, stream, infos, columns, oldest)
+            if columns is not None:
+                oldest = find(columns, infos, at_ms, complete=True)
+                if oldest is not None:
+                    return make(loader, stream, infos, columns, oldest)
         raise nothing(stream, at_ms)
 
     async def keyframes(
@@ -242,7 +243,7 @@ def _parted(
     scales = {epoch: info.timescale for epoch, info in infos.items()}
     stop = count
     while 0 < stop < len(rows) and unbroken(rows[stop - 1], rows[stop], scales):
-        if rows[stop].independent and shown_ms(rows[stop], scales) > at_ms:
+        if rows[stop].independent and shown_ms(rows[stop], scales[rows[stop].epoch]) > at_ms:
             break
         stop += 1
     return list(rows[:count]), list(rows[count:stop])

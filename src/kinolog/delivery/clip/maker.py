@@ -250,8 +250,9 @@ async def _independent(loader: Loader, track: str, start_ms: int, back_ms: int) 
     rows = await loader.rows(track, start_ms - back_ms, start_ms + 1)
     if not rows:
         return start_ms if back_ms else await _broken_off(loader, track, start_ms)
-    scales = {epoch: info.timescale for epoch, info in loader.tracks()[track].items()}
-    found = newest_sync([row for row in rows if shown_ms(row, scales) <= start_ms])
+    infos = loader.tracks()[track]
+    begun = [row for row in rows if shown_ms(row, infos[row.epoch].timescale) <= start_ms]
+    found = newest_sync(begun)
     return None if found is None else found.wall
 
 
@@ -299,7 +300,7 @@ async def _find(loader: Loader, plan: _Plan, span: tuple[int, int, int], *, comp
                 if not goes_on and before is not None and not plan.by_sample:
                     goes_on = await stands(loader, before, row, plan.scales[before.epoch])
                 # What goes on amid a GOP may have something that is shown before the end.
-                first_ms = shown_ms(row, plan.scales) if goes_on else row.wall
+                first_ms = shown_ms(row, plan.scales[row.epoch]) if goes_on else row.wall
                 over = min(row.wall, first_ms) >= end_ms and (row.independent or not goes_on)
                 if over:
                     break
