@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+import httpx
 import pytest
 from hls_stage import Stage, stage, stop, until
 from kit.page_player import send_to, stats, watched
 from kit.screen import numbers
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route
 
 pytestmark = [
     pytest.mark.cluster,
@@ -157,6 +158,34 @@ def test_it_begins_again_before_who_has_seen_its_end(over: Over, browser: Any, m
             until(lambda: stats(page)["phase"] == "playing", "it to play")
             until(lambda: stats(page)["behind_live_s"] is not None, "its figures")
             assert stats(page)["following"] is True
+            assert all(number >= 5000 for number in numbers(page)[count:])
+        finally:
+            stop(camera)
+
+
+def test_hls_waits_for_a_session_that_is_not_listed_yet(over: Over, browser: Any) -> None:
+    """Where it is known to be live, and lists have what was seen alone."""
+    stream = "ends/late"
+    over.stage.published(stream, "seconds=12", f"--at={over.begun_s}")
+    listed = f"{over.edge}/media/{stream}/video.m3u8"
+    until(lambda: "ENDLIST" in httpx.get(listed).text, "its end")
+    old, answered = httpx.get(listed), []
+    body = old.text.replace("#EXT-X-ENDLIST\n", "")
+
+    def answer(route: Route) -> None:
+        answered.append(route.request.url)
+        route.fulfill(status=200, headers=dict(old.headers), body=body)
+
+    with watched(browser, f"{over.edge}/watch/{stream}?mode=hls") as page:
+        ended(page)
+        count = len(numbers(page))
+        page.route(f"{listed}*", answer)
+        camera = over.stage.camera(stream, "start_number=5000")
+        try:
+            # Routes are answered while the page is asked.
+            until(lambda: bool(stats(page)) and len(answered) >= 4, "it to ask again")
+            page.unroute(f"{listed}*")
+            until(lambda: any(number >= 5000 for number in numbers(page)[count:]), "the new one")
             assert all(number >= 5000 for number in numbers(page)[count:])
         finally:
             stop(camera)

@@ -30,8 +30,9 @@ import { LAST_PICTURE_S } from "./ws/pacing";
 /** A viewer who follows the live edge is taken back to it when this far behind the target. */
 const JUMP_BEHIND_S = 8;
 const LOOK_AGAIN_S = 2;
-/** So soon it is looked whether there is more than what was seen. */
+/** So soon it is looked whether there is more than what was seen, and for so long. */
 const SEEN_AGAIN_MS = 250;
+const SEEN_S = 8;
 /** Of what was loaded before the rest was deleted, so little is left when what is kept is loaded. */
 const LAST_S = 0.5;
 
@@ -147,9 +148,10 @@ function waitForSound(hls: Hls, video: HTMLVideoElement, soon: () => boolean): v
   };
 }
 
-/** When that of a segment ends, Unix ms. */
-function endOf(frag: Fragment | undefined): number | null {
-  return frag?.programDateTime ? frag.programDateTime + 1000 * frag.duration : null;
+/** The session of a media segment; null where it has no address yet, and of others. */
+function epochOf(frag: Fragment | undefined): number | null {
+  const found = /\/(\d+)\/\d+\.m4s/.exec(frag?.url ?? "");
+  return found ? Number(found[1]) : null;
 }
 
 /** Sound that begins so much after the pictures is of another session. */
@@ -174,8 +176,8 @@ export class Player extends VideoPlayer {
   private mediaErrors: number[] = [];
   /** The decoder has failed at what hls.js has, and all is begun anew soon. */
   private broken = false;
-  /** When what was there ended of which all was seen; Unix ms. */
-  private seen = Number.NEGATIVE_INFINITY;
+  /** The session of which all was seen, and since when the next one is looked for. */
+  private seen: { epoch: number; since: number } | null = null;
   private playlistAt = 0;
   private nudgedAt = 0;
   private builtAt = 0;
@@ -234,7 +236,8 @@ export class Player extends VideoPlayer {
     const closed = this.details() !== null && !this.details()?.live && this.ends === null;
     if (stream?.state === "live" && closed && this.age(this.builtAt) > 5) {
       this.following ||= this.video.ended; // who has seen all goes on with what is new
-      if (this.following) this.seen = endOf(this.details()?.fragments.at(-1)) ?? this.seen;
+      const epoch = this.video.ended ? epochOf(this.details()?.fragments.at(-1)) : null;
+      this.seen = epoch === null ? null : { epoch, since: performance.now() };
       this.rebuild();
     } else if (this.unsupported && renewed) this.rebuild(); // perhaps in another codec
     else if (returned && (this.playlist === "missing" || this.playlist === "failing")) {
@@ -404,28 +407,26 @@ export class Player extends VideoPlayer {
   /** Of a stream that has ended, who follows it is shown the last. */
   private mindEnd(): void {
     const last = this.details()?.fragments.at(-1);
-    const end = endOf(last);
-    if (this.started || !this.following || !this.over || end === null || this.since !== null) return;
+    if (this.started || !this.following || !this.over || !last?.programDateTime || this.since !== null) return;
     if (this.saw(last)) return; // it goes on, which is not listed yet
-    this.since = this.reaching = Math.round(end - ENDED_MS);
+    const at = last.programDateTime + 1000 * last.duration - ENDED_MS;
+    this.since = this.reaching = Math.round(at);
     this.retry(() => this.reopen(), 0); // not amid what hls.js does with the list
   }
 
   /** All of the segment was seen, and another session has begun. */
   private saw(frag: Fragment | undefined): boolean {
-    const end = endOf(frag);
-    if (!this.following || this.stream?.state !== "live" || !frag || end === null) return false;
-    return end - 500 * frag.duration < this.seen; // its middle: one list's dates are not quite another's
+    const epoch = epochOf(frag);
+    if (!this.seen || epoch === null || this.age(this.seen.since) > SEEN_S) return false;
+    return this.following && this.since === null && this.stream?.state === "live" && epoch <= this.seen.epoch;
   }
 
   /** Who has seen all of a session begins with the next one, once that is so long that players begin in it. */
   private mindSeen(frag: Fragment): void {
     if (this.started || frag.type !== "main" || !this.saw(frag)) return;
-    const again = () => {
-      this.hls?.stopLoad();
-      this.retry(() => this.reopen(), SEEN_AGAIN_MS);
-    };
-    this.retry(again, 0); // not amid what hls.js does with the segment
+    this.hls?.stopLoad();
+    const again = () => (this.following ? this.reopen() : this.hls?.startLoad(-1));
+    this.retry(again, SEEN_AGAIN_MS);
   }
 
   /** Pictures that are listed before any sound: a list of their own first, which names none. */
