@@ -176,8 +176,8 @@ export class Player extends VideoPlayer {
   private mediaErrors: number[] = [];
   /** The decoder has failed at what hls.js has, and all is begun anew soon. */
   private broken = false;
-  /** The session of which all was seen, and since when the next one is looked for. */
-  private seen: { epoch: number; since: number } | null = null;
+  /** The session of which all was seen, and when the next one was first looked for, by the page's clock. */
+  private seen: { epoch: number; at: number } | null = null;
   private playlistAt = 0;
   private nudgedAt = 0;
   private builtAt = 0;
@@ -237,7 +237,7 @@ export class Player extends VideoPlayer {
     if (stream?.state === "live" && closed && this.age(this.builtAt) > 5) {
       this.following ||= this.video.ended; // who has seen all goes on with what is new
       const epoch = this.video.ended ? epochOf(this.details()?.fragments.at(-1)) : null;
-      this.seen = epoch === null ? null : { epoch, since: performance.now() };
+      this.seen = epoch === null ? null : { epoch, at: performance.now() };
       this.rebuild();
     } else if (this.unsupported && renewed) this.rebuild(); // perhaps in another codec
     else if (returned && (this.playlist === "missing" || this.playlist === "failing")) {
@@ -417,7 +417,7 @@ export class Player extends VideoPlayer {
   /** All of the segment was seen, and another session has begun. */
   private saw(frag: Fragment | undefined): boolean {
     const epoch = epochOf(frag);
-    if (!this.seen || epoch === null || this.age(this.seen.since) > SEEN_S) return false;
+    if (!this.seen || epoch === null || this.age(this.seen.at) > SEEN_S) return false;
     return this.following && this.since === null && this.stream?.state === "live" && epoch <= this.seen.epoch;
   }
 
