@@ -136,6 +136,10 @@ describe("viewers", () => {
     expect(readViewers(null).size).toBe(0);
     expect(readViewers({ streams: "?" }).size).toBe(0);
     expect(quality(one)).toBe("1.2 % waiting");
-    expect(quality({ ...one, latency_ms: { p50: 1500, p95: 2000 } })).toMatch(/behind live, 1.2 % waiting/);
+    const alike = { p50: 1500, p95: 1500, p99: 1500 };
+    expect(quality({ ...one, latency_ms: alike })).toBe("behind live by 1.50 s, 1.2 % waiting");
+    expect(quality({ ...one, latency_ms: alike, startup_ms: { p50: 400, p95: 900, p99: 2100 } })).toBe(
+      "started after 0.40 s (p95 0.90 s, p99 2.10 s), behind live by 1.50 s, 1.2 % waiting",
+    );
   });
 });

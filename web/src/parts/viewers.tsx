@@ -6,9 +6,11 @@ import { seconds } from "../format";
 
 const POLL_MS = 5000;
 
+/** Percentiles over sessions, in ms. */
 interface Spread {
   p50: number;
   p95: number;
+  p99: number;
 }
 
 export interface Watched {
@@ -58,14 +60,19 @@ function useViewers(): Map<string, Watched> {
   return found;
 }
 
-/** How they fare, in a line for a person. */
+/** How they fare, in a line for a person: medians, with the percentiles where viewers differ. */
 export function quality(one: Watched): string {
   const words = [
-    one.startup_ms && `started after ${seconds(one.startup_ms.p50 / 1000)}`,
-    one.latency_ms && `${seconds(one.latency_ms.p50 / 1000)} behind live`,
+    one.startup_ms && `started after ${spread(one.startup_ms)}`,
+    one.latency_ms && `behind live by ${spread(one.latency_ms)}`,
     `${(one.rebuffer_ratio * 100).toFixed(1)} % waiting`,
   ];
   return words.filter(Boolean).join(", ");
+}
+
+function spread(of: Spread): string {
+  const [p50, p95, p99] = [of.p50, of.p95, of.p99].map((ms) => seconds(ms / 1000));
+  return p50 === p99 ? `${p50}` : `${p50} (p95 ${p95}, p99 ${p99})`;
 }
 
 export function Viewers({
