@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import httpx
+import numpy as np
 from hls_stage import PATIENCE_S, Stage
 from kit.media import ffmpeg
 
+from kinolog.testing.frames import luma
+
+Luma = np.ndarray[tuple[int, int], np.dtype[np.uint8]]
 RATE = 30
 RESTART_S = 60
 """The second session begins so long after the first, of 20 s."""
@@ -107,3 +113,17 @@ def moments(recorded: Recorded, count: int, seed: int) -> Iterator[tuple[float, 
         first, frames, offset_s = chance.choice(recorded.sessions)
         index = chance.randrange(frames)
         yield offset_s + (index + chance.uniform(0.1, 0.9)) / RATE, first + index
+
+
+def picture(data: bytes) -> Luma:
+    """The luma of a JPEG or WebP."""
+    with av.open(io.BytesIO(data)) as container:
+        return luma(next(container.decode(video=0))).copy()
+
+
+def tiles(sheet: bytes, width: int, count: int) -> Iterator[Luma]:
+    """The first pictures of a sheet of 16:9 ones, `width` pixels wide each."""
+    whole, height = picture(sheet), width * 9 // 16
+    for number in range(count):
+        row, column = divmod(number, whole.shape[1] // width)
+        yield whole[row * height :, column * width :][:height, :width]

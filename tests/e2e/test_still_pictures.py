@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator
 
-import av
 import httpx
-import numpy as np
 import pytest
-from clip_stage import RATE, RESTART_S, Recorded, moments, record
+from clip_stage import RATE, RESTART_S, Recorded, moments, picture, record, tiles
 from hls_stage import Stage, stage
 
 from kinolog.media import blockcode
-from kinolog.testing.frames import luma
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -49,11 +45,6 @@ def forced(played: Stage, plain: Recorded) -> Recorded:
 def client() -> Iterator[httpx.Client]:
     with httpx.Client(timeout=60) as found:
         yield found
-
-
-def picture(data: bytes) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    with av.open(io.BytesIO(data)) as container:
-        return luma(next(container.decode(video=0))).copy()
 
 
 def check_stills(client: httpx.Client, recorded: Recorded, count: int) -> None:
@@ -144,15 +135,11 @@ def test_cues_point_at_the_pictures_of_their_times(
 def test_a_sheet_amid_long_gops_has_the_keyframes_before_its_moments(
     forced: Recorded, client: httpx.Client, every_s: int, start_s: float, count: int
 ) -> None:
-    side = 320
     url = forced.url(start_s, start_s + every_s * (count - 0.5), "stills.jpg")
-    whole = picture(client.get(f"{url}&every={every_s}s&w={side}").raise_for_status().content)
-    columns, height = whole.shape[1] // side, side * 9 // 16
-    for number in range(count):
+    sheet = client.get(f"{url}&every={every_s}s&w=320").raise_for_status().content
+    for number, tile in enumerate(tiles(sheet, 320, count)):
         at_s = start_s + number * every_s
         newest = forced.numbers(0, at_s)[-1]
-        row, column = divmod(number, columns)
-        tile = whole[row * height :, column * side :][:height, :side]
         if at_s < 21 or at_s >= RESTART_S:
             assert blockcode.read(tile) == newest - newest % 5000 % (5 * RATE)
         else:

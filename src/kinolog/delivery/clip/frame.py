@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -26,7 +27,7 @@ from kinolog.delivery.clip.cut import (
 )
 from kinolog.delivery.clip.lay import At, Piece
 from kinolog.delivery.clip.loader import Loader
-from kinolog.delivery.clip.maker import BACK_MS, from_independent, newest_sync, stands
+from kinolog.delivery.clip.maker import BACK_MS, from_independent, newest_sync, stands, still_stands
 from kinolog.delivery.clip.spool import Spool
 from kinolog.delivery.history import History
 from kinolog.log.random_reader import RandomReader
@@ -106,10 +107,9 @@ class Frames:
         loader = self._loader(stream)
         for track, infos in pictures(loader).items():
             await loader.arrived(channel, track, times_ms[-1], times_ms[-1] + 1)
-            rows = await _rows_at(loader, track, times_ms)
+            rows, wanted = await _shown_at(loader, track, infos, times_ms)
             if not rows:
                 continue
-            wanted = shown_in(rows, infos, times_ms)
             used = sorted({index for index in wanted if index is not None})
             made = await _keyframes(loader, stream, infos, [rows[index] for index in used])
             leads = {
@@ -131,9 +131,9 @@ class Frames:
         loader = self._loader(stream)
         for track, infos in pictures(loader).items():
             await loader.arrived(channel, track, times_ms[-1], times_ms[-1] + 1)
-            rows = await _rows_at(loader, track, times_ms)
+            rows, wanted = await _shown_at(loader, track, infos, times_ms)
             if rows:
-                return [index is not None for index in shown_in(rows, infos, times_ms)]
+                return [index is not None for index in wanted]
         raise nothing(stream, times_ms[0])
 
     def size(self, stream: StreamName) -> tuple[int, int]:
@@ -168,10 +168,35 @@ def nothing(stream: StreamName, at_ms: int) -> NotFound:
     return NotFound(f"of {stream} no picture is kept of {show_time(at_ms)}")
 
 
-async def _rows_at(loader: Loader, track: str, times_ms: Sequence[int]) -> list[Row]:
+async def _shown_at(
+    loader: Loader, track: str, infos: Mapping[int, OpenTrack], times_ms: Sequence[int]
+) -> tuple[list[Row], list[int | None]]:
+    """Rows, and which of them is shown at each of some moments, in their order: where pictures
+    pause, the one before."""
+    sparse = len(times_ms) > 1 and times_ms[1] - times_ms[0] > SPARSE_MS
+    rows = await _rows_at(loader, track, times_ms, sparse)
+    shown = shown_in(rows, infos, times_ms)
+    walls = sorted(row.wall for row in rows)
+    stood: dict[int, int | None] = {}
+    moved = list(times_ms)
+    for place, at_ms in enumerate(times_ms):
+        if shown[place] is not None:
+            continue
+        # Where all rows were read, moments with the same row before them are of one pause.
+        before = place if sparse else bisect_right(walls, at_ms)
+        if before not in stood:
+            stood[before] = await _stands(loader, track, infos, at_ms)
+        moved[place] = stood[before] or at_ms
+    if moved != list(times_ms):
+        rows = await _rows_at(loader, track, moved, sparse)
+        shown = shown_in(rows, infos, moved)
+    return rows, shown
+
+
+async def _rows_at(loader: Loader, track: str, times_ms: Sequence[int], sparse: bool) -> list[Row]:
     """The rows that some moments, in their order, lie in, and maybe more, in the order of time."""
     before_ms = round(1000 * HOLE_S)
-    if len(times_ms) < 2 or times_ms[1] - times_ms[0] <= SPARSE_MS:
+    if not sparse:
         return await loader.rows(track, times_ms[0] - before_ms, times_ms[-1] + 1)
     found: dict[tuple[int, int], Row] = {}
     for at_ms in times_ms:
@@ -256,13 +281,17 @@ async def _stands(
     where they do not, or for over a minute."""
     rows = await loader.rows(track, at_ms - REACH_MS, at_ms + REACH_MS)
     count = sum(row.wall <= at_ms for row in rows)
-    if not 0 < count < len(rows):
+    if not count:
         return None
     before, scale = rows[count - 1], infos[rows[count - 1].epoch].timescale
     stood_ms = before.wall + max(0, 1000 * before.dur // scale - 1)
-    if stood_ms >= at_ms or not await stands(loader, before, rows[count], scale):
+    if stood_ms >= at_ms:
         return None
-    return stood_ms
+    if count < len(rows):
+        standing = await stands(loader, before, rows[count], scale)
+    else:
+        standing = await still_stands(loader, before, scale, at_ms)
+    return stood_ms if standing else None
 
 
 def _shows(rows: Sequence[Row], infos: Mapping[int, OpenTrack], at_ms: int) -> bool:

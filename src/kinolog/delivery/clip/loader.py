@@ -89,6 +89,10 @@ class Loader:
         entry = self._epochs[epoch]
         return entry.base, entry.partition
 
+    def is_live(self, epoch: int) -> bool:
+        """Whether more of an epoch may come."""
+        return self._epochs[epoch].state == "live"
+
     def media(self, epoch: int) -> Place:
         """Where the media of an epoch are."""
         base, partition = self.place(epoch)

@@ -324,22 +324,43 @@ async def stands(loader: Loader, before: Row, row: Row, scale: int) -> bool:
     for up to a minute. Else something is missing. `scale`: of the track."""
     if before.gap or row.gap or before.epoch != row.epoch or row.dts < before.dts:
         return False
-    since_ms, sent = before.wall + 1000 * before.dur // scale, False
+    heard_ms = await _heard_on(loader, before, scale, row.wall)
+    if heard_ms is None:
+        return row.wall - _ends_ms(before, scale) <= REACH_MS
+    return heard_ms + 1000 * HOLE_S >= row.wall
+
+
+async def still_stands(loader: Loader, before: Row, scale: int, at_ms: int) -> bool:
+    """Whether the last picture of a session stands at a moment behind it: sound goes on. Of one
+    that is live nothing is said: pictures of the segment in progress may be newer."""
+    if before.gap or loader.is_live(before.epoch):
+        return False
+    heard_ms = await _heard_on(loader, before, scale, at_ms + 1)
+    return heard_ms is not None and heard_ms + 1000 * HOLE_S > at_ms
+
+
+async def _heard_on(loader: Loader, before: Row, scale: int, until_ms: int) -> int | None:
+    """Until when (Unix ms), of what is before `until_ms`, the sound of a row's session goes on
+    behind it without a hole. None where the session sends none."""
+    since_ms, found_ms = _ends_ms(before, scale), None
     for name, infos in loader.tracks().items():
-        info = infos.get(row.epoch)
+        info = infos.get(before.epoch)
         if info is None or info.kind != "audio":
             continue
         heard_ms = since_ms
-        async with aclosing(loader.walk(name, since_ms - SOUND_SENT_MS, row.wall)) as found:
+        async with aclosing(loader.walk(name, since_ms - SOUND_SENT_MS, until_ms)) as found:
             async for rows in found:
-                own = [one for one in rows if one.epoch == row.epoch and not one.gap]
-                sent = sent or bool(own)
-                for one in own:
+                for one in rows:
+                    if one.epoch != before.epoch or one.gap:
+                        continue
                     if one.wall <= heard_ms + 1000 * HOLE_S:
                         heard_ms = max(heard_ms, one.wall + 1000 * one.dur // info.timescale)
-        if heard_ms + 1000 * HOLE_S >= row.wall:
-            return True
-    return not sent and row.wall - since_ms <= REACH_MS
+                    found_ms = max(heard_ms, found_ms or 0)
+    return found_ms
+
+
+def _ends_ms(row: Row, scale: int) -> int:
+    return row.wall + 1000 * row.dur // scale
 
 
 async def _read_ends(
