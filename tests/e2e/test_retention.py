@@ -6,13 +6,17 @@ import subprocess
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
 import httpx
 import pytest
 from hls_stage import KINOLOG, Stage, fetch, stage, until
+from kit.media import ffmpeg
 from ws_watch import Watch
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+
+MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +32,96 @@ def run(played: Stage, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def create(played: Stage, collection: str, *words: str) -> None:
+    made = run(played, "collections", "create", collection, *words)
+    assert made.returncode == 0, made.stderr
+
+
+def alter(played: Stage, collection: str, *words: str) -> None:
+    done = run(played, "collections", "alter", collection, *words)
+    assert done.returncode == 0, done.stderr
+
+
+def kept(client: httpx.Client, url: str) -> tuple[str, int]:
+    """The first media segment of a list, and the bytes of all that are there."""
+    sizes = {}
+    for segment in fetch(client, url).segments:
+        answer = client.head(str(httpx.URL(url).join(segment.uri)))
+        if answer.status_code == 200:
+            sizes[segment.uri] = int(answer.headers["content-length"])
+    return next(iter(sizes), ""), sum(sizes.values())
+
+
+@pytest.mark.slow
+@pytest.mark.needs("ffmpeg")
+def test_kafka_keeps_what_the_size_allows_and_it_is_changed_meanwhile(
+    played: Stage, tmp_path: Path
+) -> None:
+    create(played, "sized", "--retention-size", "80MiB")
+    film = tmp_path / "noise.mp4"
+    noise = "testsrc2=s=640x360:r=30:d=60,noise=alls=90:allf=t"
+    rate = ("-b:v", "20M", "-maxrate", "20M", "-bufsize", "20M")
+    ffmpeg("-f", "lavfi", "-i", noise, "-c:v", "libx264", "-preset", "ultrafast", "-g", "60",
+           *rate, film)  # fmt: skip
+    assert film.stat().st_size > 120 * MIB
+    begun_s = int(time.time()) - 300
+    published = played.start("publish", str(film), "sized/noise", "--fast", f"--at={begun_s}")
+    assert published.wait(120) == 0
+    base = f"{played.edge()}/media/sized/noise"
+    url = f"{base}/video.m3u8?start={begun_s}&end={begun_s + 60}"
+    with httpx.Client(timeout=30) as client:
+        for limit in (80, 40):
+            if limit != 80:
+                alter(played, "sized", "--retention-size", f"{limit}MiB")
+            # Kafka deletes whole log segments, here of 8 MiB, and keeps no less than the limit.
+            until(lambda most=limit + 10: kept(client, url)[1] < most * MIB, "Kafka to delete")
+            first, left = kept(client, url)
+            assert left > (limit - 4) * MIB
+            # A list that is made now begins with what is there.
+            late = f"{played.edge()}/media/sized/noise/{url.rpartition('/')[2]}"
+            listed = fetch(client, late)
+            assert listed.segments[0].uri == first
+            assert listed.ended
+        gone = client.get(f"{base}/still.jpg?at={begun_s + 1}")
+        assert (gone.status_code, "no picture is kept" in gone.text) == (404, True)
+
+
+@pytest.mark.slow
+def test_kafka_keeps_what_the_time_allows_and_it_is_changed_meanwhile(played: Stage) -> None:
+    """Of a live camera."""
+    create(played, "timed", "--retention", "2h")
+    played.camera("timed/camera")
+    base = f"{played.edge()}/media/timed/camera"
+    with httpx.Client(timeout=30, follow_redirects=True) as client:
+        until(lambda: client.get(f"{base}/index.m3u8").status_code == 200, "the camera")
+        begun = until(lambda: client.get(f"{base}/timeline").json()["ranges"], "a segment")
+        url = f"{base}/video.m3u8?start={datetime.fromisoformat(begun[0]['start']).timestamp()}"
+
+        def first_and_last() -> tuple[int, int]:
+            listed = fetch(client, url)
+            return listed.first_msn, listed.last[0]
+
+        assert first_and_last()[0] == 0
+        alter(played, "timed", "--retention", "1m")
+        until(lambda: first_and_last()[0] > 0, "Kafka to delete", 150)
+        first, last = first_and_last()
+        # Log segments of ten seconds, looked at every five.
+        assert 28 <= last - first <= 45
+        gone = client.get(f"{base}/still.jpg?at={begun[0]['start']}")
+        assert (gone.status_code, "no picture is kept" in gone.text) == (404, True)
+        alter(played, "timed", "--retention", "forever")
+        # Once the brokers know, all stays.
+        until(lambda: first_and_last()[1] > last + 3, "some seconds of the camera")
+        stays = first_and_last()[0]
+        until(lambda: first_and_last()[1] > last + 18, "half a minute of the camera")
+        assert first_and_last()[0] == stays
+        assert kept(client, url)[0] == fetch(client, url).segments[0].uri
+
+
 @pytest.mark.slow
 def test_the_past_before_a_moment_is_deleted_where_it_is_the_streams_own(played: Stage) -> None:
     stream = "own/camera"
-    made = run(played, "collections", "create", "own", "--partition-strategy", "dedicated")
-    assert made.returncode == 0, made.stderr
+    create(played, "own", "--partition-strategy", "dedicated")
     begun_s = float(int(time.time()) - 300)
     for at_s in (0, 100):
         played.published(stream, "seconds=60", f"--at={begun_s + at_s:.0f}")
