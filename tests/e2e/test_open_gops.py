@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from clip_stage import RATE, Recorded, coded_again
-from hls_stage import stage, until
+from hls_stage import PATIENCE_S, stage, until
 from kit.media import ffmpeg
 from kit.page_player import send_to, stats, watched
 from kit.screen import shown
@@ -144,3 +145,42 @@ def test_the_page_says_what_its_browser_cannot_decode(opens: Open, browser: Any,
         begun = stats(page)["recoveries"]
         until(lambda: stats(page)["playing_date"] > ten_s, "ten seconds")
         assert (stats(page)["phase"], stats(page)["recoveries"]) == ("playing", begun)
+
+
+PLAY = """url => new Promise((done, fail) => {
+  const video = document.createElement('video')
+  video.muted = true
+  video.onerror = () => fail(new Error(video.error.message))
+  video.onended = () => done([video.duration, video.getVideoPlaybackQuality().totalVideoFrames])
+  video.src = url
+  video.play()
+})"""
+
+
+@pytest.fixture(scope="module")
+def entered(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
+    """Open GOPs that Chromium's decoder can begin with where it is not given what is shown before
+    their keyframe: no picture behind that refers to those."""
+    folder = tmp_path_factory.mktemp("entered")
+    with stage(one_broker, folder) as found:
+        film = folder / "film.mp4"
+        how = ("-c:v", "libx264", "-x264-params", f"{X264}:keyint=60:min-keyint=60", "-an")
+        picture = f"mandelbrot=s=320x180:r={RATE}"
+        ffmpeg("-f", "lavfi", "-i", picture, "-t", str(SECONDS), "-pix_fmt", "yuv420p", *how, film)
+        begun_s = int(time.time()) - 1800
+        words = ("publish", str(film), STREAM, "--fast", f"--at={begun_s}")
+        assert found.start(*words).wait(2 * PATIENCE_S) == 0
+        yield Recorded(f"{found.edge()}/media/{STREAM}", begun_s, ((0, SECONDS * RATE, 0),))
+
+
+@pytest.mark.needs("chromium")
+def test_chromium_plays_a_clip_that_begins_amid_it(entered: Recorded, browser: Any) -> None:
+    page = browser.new_page()
+    for border in range(60, 400, 60):
+        for first in (border - 2, border, border + 5):
+            url = entered.url((first - 0.5) / RATE, (first + RATE - 0.5) / RATE)
+            duration_s, shown = page.evaluate(PLAY, url)
+            # It may count two pictures more, by which B-frames delay the decoding.
+            assert duration_s == pytest.approx(1, abs=0.07)
+            assert shown >= RATE
+    page.close()

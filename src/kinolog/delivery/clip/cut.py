@@ -22,6 +22,7 @@ import numpy as np
 
 from kinolog.core.timebase import rescale
 from kinolog.delivery.clip.columns import Columns
+from kinolog.delivery.clip.lay import Piece
 from kinolog.record.table import Row
 
 HOLE_S = 1
@@ -139,6 +140,33 @@ class Stretch(NamedTuple):
         if columns.msn[segment] == self.first:
             begin += self.begin
         return begin, end
+
+
+class Opening:
+    """What is left out where a stretch of pictures begins: those that are decoded behind its first
+    keyframe and shown before it (an open GOP). They need what is not there and are not in the clip;
+    most decoders pass over them, and Chromium's of H.264 fails."""
+
+    def __init__(self) -> None:
+        self._shown: int | None = None
+
+    def pieces(
+        self, columns: Columns, segment: int, begin: int, end: int, *, first: bool
+    ) -> list[Piece]:
+        """Of the samples [begin, end) of a segment, those that are kept. `first`: with them the
+        stretch begins."""
+        if self._shown is None and not first:
+            return [Piece(segment, begin, end)]
+        base = columns.samples(segment)[0]
+        pts = columns.presentation_times(segment, segment + 1)[begin - base : end - base]
+        shown = int(pts[0]) if first or self._shown is None else self._shown
+        later = np.flatnonzero(pts > shown)
+        self._shown = None if len(later) else shown
+        behind = begin + int(later[0]) if len(later) else end
+        if first and behind <= begin + 1:
+            return [Piece(segment, begin, end)]
+        kept = [Piece(segment, behind, end)] if behind < end else []
+        return [Piece(segment, begin, begin + 1), *kept] if first else kept
 
 
 def unbroken(before: Row | None, row: Row, timescales: Mapping[int, int]) -> bool:

@@ -29,6 +29,7 @@ from kinolog.delivery.clip.cut import (
     REORDER_MS,
     Heard,
     NoSyncError,
+    Opening,
     Stretch,
     date_of,
     heard,
@@ -80,6 +81,7 @@ class _Plan:
     begins_ms: dict[int, int] = field(default_factory=dict)
     stretches: list[Stretch] = field(default_factory=list)
     rooms: list[dict[int, int]] = field(default_factory=list)
+    opening: Opening = field(default_factory=Opening)
 
     @cached_property
     def scales(self) -> dict[int, int]:
@@ -532,7 +534,10 @@ def _lay(
             assert what is not None
             begin, end = what.samples(read, segment)
             at = At(own, what.shown, place)
-        if begin < end:
-            piece = Piece(segment, begin, end)
+        pieces = [Piece(segment, begin, end)] if begin < end else []
+        if pieces and track == 0 and not plan.by_sample:
+            first = read.msn[segment] == one.first
+            pieces = plan.opening.pieces(read, segment, begin, end, first=first)
+        for piece in pieces:
             composer.add(track, read, piece, at, loader.media(one.epoch))
     composer.settle()

@@ -14,6 +14,7 @@ from kinolog.core.timebase import rescale
 from kinolog.delivery.clip.columns import Columns
 from kinolog.delivery.clip.cut import (
     NoSyncError,
+    Opening,
     Stretch,
     heard,
     lengths,
@@ -392,3 +393,45 @@ def test_an_entry_that_contradicts_itself_is_a_gap() -> None:
     columns.append(row, good)
     assert columns.gap[-1] == 0
     assert columns.samples(8) == (0, 2)
+
+
+OPENS = (3, 1, 2, 6, 4, 5, 9, 7, 8)
+"""An open GOP, in the order of decoding: two pictures are shown before its keyframe."""
+
+
+@pytest.mark.parametrize(
+    ("borders", "expected"),
+    [
+        ((0, 9), [[(0, 1), (3, 9)]]),
+        ((0, 3, 9), [[(0, 1)], [(3, 9)]]),
+        ((0, 2, 9), [[(0, 1)], [(3, 9)]]),
+        ((0, 1, 9), [[(0, 1)], [(3, 9)]]),
+        ((0, 1, 2, 4, 9), [[(0, 1)], [], [(3, 4)], [(4, 9)]]),
+    ],
+)
+def test_pictures_that_are_shown_before_the_first_keyframe_are_left_out(
+    borders: tuple[int, ...], expected: list[list[tuple[int, int]]]
+) -> None:
+    """In whichever segments they are; of the next stretch, again."""
+    columns = Columns()
+    for msn, (begin, end) in enumerate(pairwise(borders)):
+        add(
+            columns, epoch=5, msn=msn, dts=begin * FRAME, wall=begin * FRAME * 1000 // VIDEO,
+            durations=[FRAME] * (end - begin), sync=[0] if not begin else [],
+            cts=[(OPENS[n] - n) * FRAME for n in range(begin, end)],
+        )  # fmt: skip
+    opening = Opening()
+    for _ in range(2):
+        pieces = [
+            opening.pieces(columns, n, *columns.samples(n), first=not n)
+            for n in range(len(columns))
+        ]
+        assert [[(one.begin, one.end) for one in own] for own in pieces] == expected
+
+
+def test_where_none_is_shown_before_the_first_keyframe_all_are_kept() -> None:
+    columns = amid_groups(0, 13, 26)
+    opening = Opening()
+    assert opening.pieces(columns, 0, 0, 13, first=True) == [Piece(0, 0, 13)]
+    assert opening.pieces(columns, 1, 13, 26, first=False) == [Piece(1, 13, 26)]
+    assert opening.pieces(columns, 1, 13, 14, first=True) == [Piece(1, 13, 14)]
