@@ -25,7 +25,9 @@ Made from the code by `scripts/make_reference.py`. Flags that are left out come 
 variables, then `kinolog.toml`, then the default: see [settings](settings.md).
 
 A mistake gives one line that says what, one that says what to do, and an exit code: 2 for what was
-typed or sent, 1 for the rest, 130 after Ctrl-C. `KINOLOG_TRACEBACK=1` shows where it came from.
+typed or sent, 1 for the rest, 130 after Ctrl-C; 0 where that ends what runs until it is told to
+(`publish`, `serve`, `demo` and the like, which finish first). `KINOLOG_TRACEBACK=1` shows where it
+came from.
 Facts go to standard output, notes to standard error.
 
 """

@@ -80,6 +80,8 @@ def test_two_hundred_stills_show_the_frames_of_their_moments(
         ("at=4000000000", 400, "future"),
         ("at=-1h&w=0", 400, "w is a width"),
         ("at=-1h&w=many", 400, "w is a width"),
+        ("at=-1h&w=80&w=160", 400, "w stands twice"),
+        ("at=-1h&at=-2h", 400, "at stands twice"),
         ("at=1000", 404, "no picture is kept"),
         ("at=-50m", 404, "no picture is kept"),  # an absence
     ],
@@ -154,6 +156,7 @@ def test_a_sheet_amid_long_gops_has_the_keyframes_before_its_moments(
         ("start=-1h&every=2s", 400, "at most 400"),
         ("start=-1h&every=x", 400, "not a duration"),
         ("start=-1h&every=0s", 400, "every is a length"),
+        ("start=-1h&every=9s&every=8s", 400, "every stands twice"),
         ("start=-1h&every=forever", 400, "every is a length"),
         ("start=-1h&every=9s&w=320", 400, "too large"),
         ("start=1&end=100", 404, "no picture is kept"),

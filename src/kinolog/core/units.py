@@ -12,6 +12,8 @@ _DURATIONS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_00
 _SIZES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)", re.ASCII)
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.ASCII)
+_LEAP = re.compile(r"(T\d\d:\d\d):60")
+_NO_ZONE = re.compile(r"[+-]\d\d:?[6-9]\d$", re.ASCII)
 _LONGEST_MS = 1000 * 365 * 86_400_000
 _LAST_MS = 7_258_118_400_000
 """2200-01-01: a number of seconds behind it is one of milliseconds."""
@@ -81,13 +83,17 @@ def _no_time(text: str) -> InputError:
 
 
 def _rfc3339_ms(text: str) -> int:
+    if _NO_ZONE.search(text):
+        raise _no_time(text)
+    # t and z may be small (RFC 3339, 5.6); a leap second is the second after it (5.7).
+    wanted, leaps = _LEAP.subn(r"\1:59", text.upper())
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(wanted)
     except ValueError as error:
         raise _no_time(text) from error
     if moment.tzinfo is None:
         raise InputError(f"{text[:60]!r} has no time zone", hint="end it with Z, or +01:00")
-    return round(moment.timestamp() * 1000)
+    return round(moment.timestamp() * 1000) + 1000 * leaps
 
 
 def show_duration(ms: int) -> str:

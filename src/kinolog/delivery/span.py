@@ -54,6 +54,16 @@ def is_relative(query: str) -> bool:
     )
 
 
+def value_of(query: str, name: str) -> str | None:
+    """What a parameter of a query says, as it stands there (a + of a time zone is one, and no
+    blank); None where it is not there. InputError where it stands twice."""
+    items = (item.partition("=") for item in query.split("&"))
+    values = [value for key, _, value in items if key == name]
+    if len(values) > 1:
+        raise InputError(f"{name} stands twice")
+    return values[0] if values else None
+
+
 def parse_span(query: str, now_ms: int) -> Span | None:
     """The span that a query asks for; None for one that asks for none. Other parameters are passed
     over. InputError, with a sentence for a person, where it cannot be meant."""

@@ -20,7 +20,7 @@ from kinolog.delivery.channel import Channel
 from kinolog.delivery.clip.frame import MOST_BYTES, Frame, Frames
 from kinolog.delivery.clip.server import clip_span
 from kinolog.delivery.picture import Format, sheet
-from kinolog.delivery.span import Span, is_relative
+from kinolog.delivery.span import Span, is_relative, value_of
 from kinolog.delivery.stills import Studio, width_of
 
 MOST_PICTURES: Final = 400
@@ -181,10 +181,9 @@ def _clock(ms: int) -> str:
 
 
 def _every_ms(query: str) -> int:
-    items = (item.partition("=") for item in query.split("&"))
-    wanted = next((value for name, _, value in items if name == "every"), "10s")
+    wanted = value_of(query, "every")
     try:
-        found = duration_ms(wanted)
+        found = duration_ms("10s" if wanted is None else wanted)
     except InputError as error:
         raise InputError(f"every: {error}", hint=error.hint) from error
     if found < 10:

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple, TypeVar
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote
 
 import av
 
@@ -23,7 +23,7 @@ from kinolog.delivery import answers
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.clip.frame import Frames
 from kinolog.delivery.picture import WIDTHS, Format, encoded
-from kinolog.delivery.span import SKEW_MS
+from kinolog.delivery.span import SKEW_MS, value_of
 from kinolog.timeline.segment import Segment
 
 T = TypeVar("T")
@@ -141,7 +141,8 @@ class Studio:
 def width_of(query: str, default: int, widths: tuple[int, ...]) -> int:
     """The width that a query asks for (`w`), rounded up to one that is made. InputError where it is
     none."""
-    wanted = parse_qs(query, keep_blank_values=True).get("w", [str(default)])[0]
+    found = value_of(query, "w")
+    wanted = str(default) if found is None else unquote(found)
     known = wanted.isascii() and wanted.isdigit() and len(wanted) <= 4
     if not known or not 1 <= int(wanted) <= widths[-1]:
         raise InputError(f"w is a width in pixels, 1 to {widths[-1]}")
@@ -150,7 +151,7 @@ def width_of(query: str, default: int, widths: tuple[int, ...]) -> int:
 
 def moment_of(query: str, now_ms: int) -> int | None:
     """The moment that a query asks for (`at`), Unix ms. InputError where it is none."""
-    wanted = _at(query)
+    wanted = value_of(query, "at")
     if wanted is None:
         return None
     try:
@@ -162,14 +163,8 @@ def moment_of(query: str, now_ms: int) -> int | None:
     return found
 
 
-def _at(query: str) -> str | None:
-    # As for spans: a + of a time zone is one, and no blank.
-    items = (item.partition("=") for item in query.split("&"))
-    return next((value for name, _, value in items if name == "at"), None)
-
-
 def _relative(query: str) -> bool:
-    return (_at(query) or "-")[:1] in ("-", "n", "%")
+    return (value_of(query, "at") or "-")[:1] in ("-", "n", "%")
 
 
 def _newest(channel: Channel) -> _Found | None:

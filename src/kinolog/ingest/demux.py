@@ -113,7 +113,7 @@ class _Reader:
         self._name = "what was sent" if isinstance(source, PushedBytes) else redacted(source)
         self._tracks: dict[int, Track] = {}
         self._formats = 0
-        self._reading = False
+        self._reading = self._read_any = False
 
     def run(self) -> None:
         """Read to the end; the end or the error goes through the hand-over."""
@@ -128,7 +128,9 @@ class _Reader:
             pass
         except Exception as caught:
             pushed = isinstance(self._source, PushedBytes)
-            error = translated(caught, self._name, pushed=pushed, reading=self._reading)
+            # Of an MP4 whose index comes last FFmpeg has seen all, and cannot go back.
+            reading = self._reading and (self._read_any or not pushed)
+            error = translated(caught, self._name, pushed=pushed, reading=reading)
             error.__cause__ = caught if error is not caught else None
         if isinstance(self._source, PushedBytes):
             self._source.close(error)
@@ -190,6 +192,7 @@ class _Reader:
         for packet in container.demux(streams):
             if self._handover.stopped:
                 raise Stopped
+            self._read_any = True
             if told_if_cut and packet.is_corrupt:
                 raise MediaError("the last sample is not all there")
             if packet.size:

@@ -72,6 +72,10 @@ def test_times_are_relative_absolute_or_unix() -> None:
     assert unix_ms("1700000000.5", now) == now + 500
     assert unix_ms("2023-11-14T22:13:20Z", 0) == now
     assert unix_ms("2023-11-14T23:13:20+01:00", 0) == now
+    assert unix_ms("2023-11-14t22:13:20.25z", 0) == now + 250
+    leap = unix_ms("2016-12-31T23:59:60.5Z", 0)
+    assert leap == unix_ms("2017-01-01T00:00:00.5Z", 0)
+    assert unix_ms("2017-01-01T01:59:60.5+02:00", 0) == leap
 
 
 @pytest.mark.parametrize(
@@ -79,6 +83,8 @@ def test_times_are_relative_absolute_or_unix() -> None:
     [
         ("yesterday", "is not a time"),
         ("2023-11-14T22:13:20", "no time zone"),
+        ("2023-11-14T22:13:20+02:60", "is not a time"),
+        ("2023-11-14T22:60:20Z", "is not a time"),
         ("-", "'-' is not a time"),
         ("-10", "'-10' is not a time"),
         ("-forever", "is not a time"),

@@ -292,11 +292,11 @@ def test_errors_speak_to_a_person(source: str, error: type[Exception], text: str
         asyncio.run(_collect(source))
 
 
-def _faststart(path: Path) -> bytes:
-    """Three seconds of a film whose index comes first."""
+def _film(path: Path, flags: str = "faststart") -> bytes:
+    """Three seconds of a film, whose index comes first."""
     with (
         av.open(io.BytesIO(clip("h264", "aac"))) as given,
-        av.open(str(path), "w", options={"movflags": "faststart"}) as made,
+        av.open(str(path), "w", options={"movflags": flags} if flags else {}) as made,
     ):
         tracks = {s.index: made.add_stream_from_template(s) for s in given.streams}
         for packet in given.demux():
@@ -306,13 +306,19 @@ def _faststart(path: Path) -> bytes:
     return path.read_bytes()
 
 
+def test_a_film_that_is_pushed_with_its_index_behind_is_not_called_damaged(tmp_path: Path) -> None:
+    with pytest.raises(MediaError) as caught:
+        push(_film(tmp_path / "film.mp4", flags=""))
+    assert "fragmented, or have its moov box first" in caught.value.hint
+
+
 @pytest.mark.parametrize("take_bytes", [-1, -500, -5000])
 def test_a_file_that_is_cut_short_is_told_after_what_it_holds(
     take_bytes: int, tmp_path: Path
 ) -> None:
     """Wherever the cut is, in a picture or in sound."""
     path = tmp_path / "film.mp4"
-    whole = _faststart(path)
+    whole = _film(path)
     path.write_bytes(whole[:take_bytes])
     for source in (str(path), None):
         with pytest.raises(MediaError, match="cut short or damaged: the last sample") as caught:
