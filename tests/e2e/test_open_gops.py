@@ -14,7 +14,7 @@ import httpx
 import pytest
 from clip_stage import RATE, Recorded, coded_again
 from hls_stage import PATIENCE_S, stage, until
-from kit.media import ffmpeg
+from kit.media import ffmpeg, file_packets
 from kit.page_player import send_to, stats, watched
 from kit.screen import shown
 from ws_watch import Watch
@@ -94,6 +94,24 @@ def test_a_clip_that_begins_or_ends_before_a_keyframe(opens: Open, count: int) -
             assert found == list(range(first, first + count))
 
 
+@pytest.mark.parametrize("name", ["clip.m4s", "clip.ts"])
+def test_a_clip_of_another_form_has_all_pictures_of_its_range(opens: Open, name: str) -> None:
+    """And some around it, each once; of any bytes of it, the same."""
+    with httpx.Client(timeout=60) as client:
+        for first in (opens.borders[0] - 2, opens.borders[0], opens.borders[1] + 5):
+            answer = client.get(opens.url(name, first, 40)).raise_for_status()
+            found = numbers_of(read_block_codes(io.BytesIO(answer.content)))
+            assert set(range(first, first + 40)) <= set(found), first
+            assert found == sorted(set(found))
+            if name == "clip.m4s":
+                size = len(answer.content)
+                assert int(answer.headers["content-length"]) == size
+                parts = [(at, min(at + 3000, size) - 1) for at in range(0, size, 3000)]
+                ranges = [{"range": f"bytes={begin}-{end}"} for begin, end in parts]
+                bodies = [client.get(answer.url, headers=one).content for one in ranges]
+                assert b"".join(bodies) == answer.content
+
+
 @pytest.mark.parametrize("name", ["index.m3u8", "manifest.mpd"])
 @pytest.mark.parametrize("count", [3, 40])
 def test_a_list_has_all_pictures_of_its_range(
@@ -152,8 +170,9 @@ PLAY = """url => new Promise((done, fail) => {
   video.muted = true
   video.onerror = () => fail(new Error(video.error.message))
   video.onended = () => done([video.duration, video.getVideoPlaybackQuality().totalVideoFrames])
+  setTimeout(() => fail(new Error(`at ${video.currentTime} s after 20`)), 20_000)
   video.src = url
-  video.play()
+  video.play().catch(fail)
 })"""
 
 
@@ -167,6 +186,10 @@ def entered(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         how = ("-c:v", "libx264", "-x264-params", f"{X264}:keyint=60:min-keyint=60", "-an")
         picture = f"mandelbrot=s=320x180:r={RATE}"
         ffmpeg("-f", "lavfi", "-i", picture, "-t", str(SECONDS), "-pix_fmt", "yuv420p", *how, film)
+        packets = file_packets(film, "video")
+        keyframes = [n for n, packet in enumerate(packets) if packet.keyframe]
+        assert len(keyframes) == SECONDS // 2
+        assert all(packets[n + 1].pts < packets[n].pts for n in keyframes[1:])
         begun_s = int(time.time()) - 1800
         words = ("publish", str(film), STREAM, "--fast", f"--at={begun_s}")
         assert found.start(*words).wait(2 * PATIENCE_S) == 0

@@ -12,7 +12,7 @@ _DURATIONS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_00
 _SIZES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)", re.ASCII)
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.ASCII)
-_LEAP = re.compile(r"(T\d\d:\d\d):60")
+_LEAP = re.compile(r"([T ]\d\d:\d\d):60")
 _NO_ZONE = re.compile(r"[+-]\d\d:?[6-9]\d$", re.ASCII)
 _LONGEST_MS = 1000 * 365 * 86_400_000
 _LAST_MS = 7_258_118_400_000
@@ -93,7 +93,10 @@ def _rfc3339_ms(text: str) -> int:
         raise _no_time(text) from error
     if moment.tzinfo is None:
         raise InputError(f"{text[:60]!r} has no time zone", hint="end it with Z, or +01:00")
-    return round(moment.timestamp() * 1000) + 1000 * leaps
+    found = round(moment.timestamp() * 1000)
+    if leaps and found // 1000 % 86_400 != 86_399:
+        raise _no_time(text)
+    return found + 1000 * leaps
 
 
 def show_duration(ms: int) -> str:

@@ -148,23 +148,24 @@ class Opening:
     most decoders pass over them, and Chromium's of H.264 fails."""
 
     def __init__(self) -> None:
+        self._stretch = -1
         self._shown: int | None = None
 
-    def pieces(
-        self, columns: Columns, segment: int, begin: int, end: int, *, first: bool
-    ) -> list[Piece]:
-        """Of the samples [begin, end) of a segment, those that are kept. `first`: with them the
-        stretch begins."""
+    def pieces(self, columns: Columns, piece: Piece, stretch: int, *, first: bool) -> list[Piece]:
+        """What is kept of a piece of the stretch of this number. `first`: with it that begins."""
+        segment, begin, end = piece
+        if first or stretch != self._stretch:
+            self._stretch, self._shown = stretch, None
         if self._shown is None and not first:
-            return [Piece(segment, begin, end)]
+            return [piece]
         base = columns.samples(segment)[0]
         pts = columns.presentation_times(segment, segment + 1)[begin - base : end - base]
-        shown = int(pts[0]) if first or self._shown is None else self._shown
-        later = np.flatnonzero(pts > shown)
+        shown = int(pts[0]) if self._shown is None else self._shown
+        later = np.flatnonzero(pts[int(first) :] >= shown) + int(first)
         self._shown = None if len(later) else shown
         behind = begin + int(later[0]) if len(later) else end
         if first and behind <= begin + 1:
-            return [Piece(segment, begin, end)]
+            return [piece]
         kept = [Piece(segment, behind, end)] if behind < end else []
         return [Piece(segment, begin, begin + 1), *kept] if first else kept
 

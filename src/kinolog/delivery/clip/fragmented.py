@@ -1,4 +1,5 @@
-"""Fragmented: a clip as a fragmented MP4, a fragment of each media segment, cut as in clip.mp4."""
+"""Fragmented: a clip as a fragmented MP4, a fragment of each piece of a media segment that is in
+clip.mp4: of most segments one."""
 
 from __future__ import annotations
 

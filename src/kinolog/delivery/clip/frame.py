@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -27,7 +26,7 @@ from kinolog.delivery.clip.cut import (
 )
 from kinolog.delivery.clip.lay import At, Piece
 from kinolog.delivery.clip.loader import Loader
-from kinolog.delivery.clip.maker import BACK_MS, from_independent, newest_sync, stands, still_stands
+from kinolog.delivery.clip.maker import BACK_MS, from_independent, newest_sync, stands, stands_until
 from kinolog.delivery.clip.spool import Spool
 from kinolog.delivery.history import History
 from kinolog.log.random_reader import RandomReader
@@ -79,10 +78,10 @@ class Frames:
                 while rows and rows[-1].gap:
                     rows.pop()
                 if not _shows(rows, infos, at_ms):
-                    stood_ms = await _stands(loader, track, infos, at_ms)
-                    if stood_ms is None:
+                    pause = await _pause(loader, track, infos, at_ms)
+                    if pause is None:
                         break
-                    return await self.at(stream, None, stood_ms)
+                    return await self.at(stream, None, pause.since_ms)
                 chosen = from_independent(rows, by_ms)
                 if chosen is None:
                     continue
@@ -176,17 +175,15 @@ async def _shown_at(
     sparse = len(times_ms) > 1 and times_ms[1] - times_ms[0] > SPARSE_MS
     rows = await _rows_at(loader, track, times_ms, sparse)
     shown = shown_in(rows, infos, times_ms)
-    walls = sorted(row.wall for row in rows)
-    stood: dict[int, int | None] = {}
     moved = list(times_ms)
+    pause: _Pause | None = None
     for place, at_ms in enumerate(times_ms):
         if shown[place] is not None:
             continue
-        # Where all rows were read, moments with the same row before them are of one pause.
-        before = place if sparse else bisect_right(walls, at_ms)
-        if before not in stood:
-            stood[before] = await _stands(loader, track, infos, at_ms)
-        moved[place] = stood[before] or at_ms
+        if pause is None or not pause.since_ms < at_ms < pause.until_ms:
+            pause = await _pause(loader, track, infos, at_ms)
+        if pause is not None:
+            moved[place] = pause.since_ms
     if moved != list(times_ms):
         rows = await _rows_at(loader, track, moved, sparse)
         shown = shown_in(rows, infos, moved)
@@ -194,12 +191,12 @@ async def _shown_at(
 
 
 async def _rows_at(loader: Loader, track: str, times_ms: Sequence[int], sparse: bool) -> list[Row]:
-    """The rows that some moments, in their order, lie in, and maybe more, in the order of time."""
+    """The rows that some moments lie in, and maybe more, in the order of time."""
     before_ms = round(1000 * HOLE_S)
     if not sparse:
-        return await loader.rows(track, times_ms[0] - before_ms, times_ms[-1] + 1)
+        return await loader.rows(track, min(times_ms) - before_ms, max(times_ms) + 1)
     found: dict[tuple[int, int], Row] = {}
-    for at_ms in times_ms:
+    for at_ms in sorted(times_ms):
         rows = await loader.rows(track, at_ms - before_ms, at_ms + 1)
         found |= {(row.epoch, row.msn): row for row in rows}
     return list(found.values())
@@ -274,24 +271,33 @@ def _parted(
     return list(rows[:count]), list(rows[count:stop])
 
 
-async def _stands(
+class _Pause(NamedTuple):
+    """While a picture stands: what is shown at `since_ms`, up to `until_ms` (Unix ms)."""
+
+    since_ms: int
+    until_ms: int
+
+
+async def _pause(
     loader: Loader, track: str, infos: Mapping[int, OpenTrack], at_ms: int
-) -> int | None:
-    """Where pictures pause in a session: when the last was shown (Unix ms), which stands. None
-    where they do not, or for over a minute."""
+) -> _Pause | None:
+    """Where pictures pause in a session, or are over while its sound goes on. None where they do
+    not, or for over a minute."""
     rows = await loader.rows(track, at_ms - REACH_MS, at_ms + REACH_MS)
     count = sum(row.wall <= at_ms for row in rows)
     if not count:
         return None
     before, scale = rows[count - 1], infos[rows[count - 1].epoch].timescale
-    stood_ms = before.wall + max(0, 1000 * before.dur // scale - 1)
-    if stood_ms >= at_ms:
-        return None
-    if count < len(rows):
-        standing = await stands(loader, before, rows[count], scale)
+    since_ms = before.wall + max(0, 1000 * before.dur // scale - 1)
+    after = rows[count] if count < len(rows) else None
+    if after is not None and after.epoch == before.epoch:
+        until_ms = after.wall if await stands(loader, before, after, scale) else 0
     else:
-        standing = await still_stands(loader, before, scale, at_ms)
-    return stood_ms if standing else None
+        until_ms = await stands_until(loader, before, scale)
+        if after is not None:
+            until_ms = min(until_ms, after.wall)
+    until_ms = min(until_ms, since_ms + REACH_MS)
+    return _Pause(since_ms, until_ms) if since_ms < at_ms < until_ms else None
 
 
 def _shows(rows: Sequence[Row], infos: Mapping[int, OpenTrack], at_ms: int) -> bool:

@@ -90,8 +90,8 @@ class Loader:
         return entry.base, entry.partition
 
     def is_live(self, epoch: int) -> bool:
-        """Whether more of an epoch may come."""
-        return self._epochs[epoch].state == "live"
+        """Whether more of an epoch may come: it is the newest, and nobody has closed it."""
+        return epoch == max(self._epochs) and self._epochs[epoch].state == "live"
 
     def media(self, epoch: int) -> Place:
         """Where the media of an epoch are."""

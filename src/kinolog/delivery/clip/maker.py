@@ -332,13 +332,15 @@ async def stands(loader: Loader, before: Row, row: Row, scale: int) -> bool:
     return heard_ms + 1000 * HOLE_S >= row.wall
 
 
-async def still_stands(loader: Loader, before: Row, scale: int, at_ms: int) -> bool:
-    """Whether the last picture of a session stands at a moment behind it: sound goes on. Of one
-    that is live nothing is said: pictures of the segment in progress may be newer."""
+async def stands_until(loader: Loader, before: Row, scale: int) -> int:
+    """How long (Unix ms) the last picture of a session stands while its sound goes on, for a minute
+    at most. Of one that is live nothing is said: pictures of the segment in progress may be newer.
+    """
+    ends_ms = _ends_ms(before, scale)
     if before.gap or loader.is_live(before.epoch):
-        return False
-    heard_ms = await _heard_on(loader, before, scale, at_ms + 1)
-    return heard_ms is not None and heard_ms + 1000 * HOLE_S > at_ms
+        return ends_ms
+    heard_ms = await _heard_on(loader, before, scale, ends_ms + REACH_MS)
+    return ends_ms if heard_ms is None else min(heard_ms + 1000 * HOLE_S, ends_ms + REACH_MS)
 
 
 async def _heard_on(loader: Loader, before: Row, scale: int, until_ms: int) -> int | None:
@@ -534,10 +536,13 @@ def _lay(
             assert what is not None
             begin, end = what.samples(read, segment)
             at = At(own, what.shown, place)
-        pieces = [Piece(segment, begin, end)] if begin < end else []
-        if pieces and track == 0 and not plan.by_sample:
+        if begin >= end:
+            continue
+        piece = Piece(segment, begin, end)
+        kept = [piece]
+        if track == 0 and not plan.by_sample:
             first = read.msn[segment] == one.first
-            pieces = plan.opening.pieces(read, segment, begin, end, first=first)
-        for piece in pieces:
-            composer.add(track, read, piece, at, loader.media(one.epoch))
+            kept = plan.opening.pieces(read, piece, number, first=first)
+        for part in kept:
+            composer.add(track, read, part, at, loader.media(one.epoch))
     composer.settle()

@@ -421,9 +421,9 @@ def test_pictures_that_are_shown_before_the_first_keyframe_are_left_out(
             cts=[(OPENS[n] - n) * FRAME for n in range(begin, end)],
         )  # fmt: skip
     opening = Opening()
-    for _ in range(2):
+    for number in range(2):
         pieces = [
-            opening.pieces(columns, n, *columns.samples(n), first=not n)
+            opening.pieces(columns, Piece(n, *columns.samples(n)), number, first=not n)
             for n in range(len(columns))
         ]
         assert [[(one.begin, one.end) for one in own] for own in pieces] == expected
@@ -432,6 +432,16 @@ def test_pictures_that_are_shown_before_the_first_keyframe_are_left_out(
 def test_where_none_is_shown_before_the_first_keyframe_all_are_kept() -> None:
     columns = amid_groups(0, 13, 26)
     opening = Opening()
-    assert opening.pieces(columns, 0, 0, 13, first=True) == [Piece(0, 0, 13)]
-    assert opening.pieces(columns, 1, 13, 26, first=False) == [Piece(1, 13, 26)]
-    assert opening.pieces(columns, 1, 13, 14, first=True) == [Piece(1, 13, 14)]
+    for piece, first in ((Piece(0, 0, 13), True), (Piece(1, 13, 26), False)):
+        assert opening.pieces(columns, piece, 0, first=first) == [piece]
+    alone = Piece(1, 13, 14)
+    assert opening.pieces(columns, alone, 1, first=True) == [alone]
+    # Another stretch, whose beginning is not to be had: nothing is known of it.
+    assert opening.pieces(columns, Piece(0, 0, 13), 2, first=False) == [Piece(0, 0, 13)]
+
+
+def test_a_second_field_of_a_keyframe_is_kept() -> None:
+    columns = Columns()
+    cts = [0, -FRAME, *[0] * 3]
+    add(columns, epoch=5, msn=0, dts=0, wall=0, durations=[FRAME] * 5, cts=cts, sync=[0])
+    assert Opening().pieces(columns, Piece(0, 0, 5), 0, first=True) == [Piece(0, 0, 5)]
