@@ -103,6 +103,11 @@ class Stage:
         process = self.camera(stream, query, "--fast", *words)
         assert process.wait(PATIENCE_S * 2) == 0
 
+    def film(self, path: Path, stream: str, begun_s: int) -> None:
+        """Publish a file to its end, as fast as it goes, as of a time (Unix seconds)."""
+        process = self.start("publish", str(path), stream, "--fast", f"--at={begun_s}")
+        assert process.wait(PATIENCE_S * 2) == 0
+
 
 def states(edge: str) -> set[str]:
     """What an edge says of its streams, each once."""

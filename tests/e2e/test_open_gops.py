@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from clip_stage import RATE, Recorded, coded_again
-from hls_stage import PATIENCE_S, stage, until
+from hls_stage import stage, until
 from kit.media import ffmpeg, file_packets
 from kit.page_player import send_to, stats, watched
 from kit.screen import shown
@@ -191,8 +191,7 @@ def entered(one_broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         assert len(keyframes) == SECONDS // 2
         assert all(packets[n + 1].pts < packets[n].pts for n in keyframes[1:])
         begun_s = int(time.time()) - 1800
-        words = ("publish", str(film), STREAM, "--fast", f"--at={begun_s}")
-        assert found.start(*words).wait(2 * PATIENCE_S) == 0
+        found.film(film, STREAM, begun_s)
         yield Recorded(f"{found.edge()}/media/{STREAM}", begun_s, ((0, SECONDS * RATE, 0),))
 
 

@@ -65,8 +65,7 @@ def test_kafka_keeps_what_the_size_allows_and_it_is_changed_meanwhile(
            *rate, film)  # fmt: skip
     assert film.stat().st_size > 120 * MIB
     begun_s = int(time.time()) - 300
-    published = played.start("publish", str(film), "sized/noise", "--fast", f"--at={begun_s}")
-    assert published.wait(120) == 0
+    played.film(film, "sized/noise", begun_s)
     base = f"{played.edge()}/media/sized/noise"
     url = f"{base}/video.m3u8?start={begun_s}&end={begun_s + 60}"
     with httpx.Client(timeout=30) as client:
@@ -234,8 +233,7 @@ def test_only_a_list_of_which_nothing_can_go_away_says_so(played: Stage) -> None
     """EXT-X-PLAYLIST-TYPE:EVENT: until the collection's retention ends that, and not of a stream
     that can be trimmed."""
     for collection, *flags in (("kept",), ("trimmable", "--partition-strategy", "dedicated")):
-        made = run(played, "collections", "create", collection, "--retention", "forever", *flags)
-        assert made.returncode == 0, made.stderr
+        create(played, collection, "--retention", "forever", *flags)
         played.published(f"{collection}/camera", "seconds=6")
     edge = played.edge()
 
@@ -246,7 +244,7 @@ def test_only_a_list_of_which_nothing_can_go_away_says_so(played: Stage) -> None
     with httpx.Client(timeout=30) as client:
         assert kind("kept") == "EVENT"
         assert kind("trimmable") is None
-        assert run(played, "collections", "alter", "kept", "--retention", "7d").returncode == 0
+        alter(played, "kept", "--retention", "7d")
         until(lambda: kind("kept") is None, "the edge to hear of it")
 
 

@@ -67,13 +67,8 @@ def value_of(query: str, name: str) -> str | None:
 def parse_span(query: str, now_ms: int) -> Span | None:
     """The span that a query asks for; None for one that asks for none. Other parameters are passed
     over. InputError, with a sentence for a person, where it cannot be meant."""
-    found: dict[str, str] = {}
-    for item in query.split("&"):
-        name, _, value = item.partition("=")
-        if name in ("start", "end", "dvr"):
-            if name in found:
-                raise InputError(f"{name} stands twice")
-            found[name] = unquote(value)
+    values = {name: value_of(query, name) for name in ("start", "end", "dvr")}
+    found = {name: unquote(value) for name, value in values.items() if value is not None}
     if not found:
         return None
     if "dvr" in found:

@@ -18,12 +18,11 @@ import av
 from kinolog.core.clock import Clock
 from kinolog.core.errors import InputError, MediaError, NotFound, Overloaded
 from kinolog.core.rsgi import Headers, HttpProtocol, Scope
-from kinolog.core.units import unix_ms
 from kinolog.delivery import answers
 from kinolog.delivery.channel import Channel
 from kinolog.delivery.clip.frame import Frames
 from kinolog.delivery.picture import WIDTHS, Format, encoded
-from kinolog.delivery.span import SKEW_MS, value_of
+from kinolog.delivery.span import moment_ms, value_of
 from kinolog.timeline.segment import Segment
 
 T = TypeVar("T")
@@ -152,15 +151,7 @@ def width_of(query: str, default: int, widths: tuple[int, ...]) -> int:
 def moment_of(query: str, now_ms: int) -> int | None:
     """The moment that a query asks for (`at`), Unix ms. InputError where it is none."""
     wanted = value_of(query, "at")
-    if wanted is None:
-        return None
-    try:
-        found = unix_ms(unquote(wanted), now_ms)
-    except InputError as error:
-        raise InputError(f"at: {error}", hint=error.hint) from error
-    if found > now_ms + SKEW_MS:
-        raise InputError("at lies in the future")
-    return found
+    return None if wanted is None else moment_ms("at", unquote(wanted), now_ms)
 
 
 def _relative(query: str) -> bool:

@@ -333,14 +333,14 @@ async def stands(loader: Loader, before: Row, row: Row, scale: int) -> bool:
 
 
 async def stands_until(loader: Loader, before: Row, scale: int) -> int:
-    """How long (Unix ms) the last picture of a session stands while its sound goes on, for a minute
-    at most. Of one that is live nothing is said: pictures of the segment in progress may be newer.
-    """
+    """How long (Unix ms) the last picture of a session stands: while its sound goes on, of which a
+    minute is looked at. Of one that is live nothing is said: pictures of the segment in progress
+    may be newer."""
     ends_ms = _ends_ms(before, scale)
     if before.gap or loader.is_live(before.epoch):
         return ends_ms
     heard_ms = await _heard_on(loader, before, scale, ends_ms + REACH_MS)
-    return ends_ms if heard_ms is None else min(heard_ms + 1000 * HOLE_S, ends_ms + REACH_MS)
+    return ends_ms if heard_ms is None else heard_ms + 1000 * HOLE_S
 
 
 async def _heard_on(loader: Loader, before: Row, scale: int, until_ms: int) -> int | None:
